@@ -12,6 +12,7 @@ AHEAD = 2  # the importer saw that it occurred more than five minutes after the 
 
 # What makes a record no fact whatever it says; the reasons under which it is dead-lettered.
 EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
+UNKNOWN_MODE, NOT_JSON, NOT_UTF8 = "unknown-mode", "not-json", "not-utf8"  # with a detail of the record's own
 
 
 PUSHED = SECOND  # less is not told: clocks of several hosts differ by so much
@@ -30,8 +31,8 @@ class Record(Struct, frozen=True, gc=False):
     """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it (see `AHEAD`).
 
     `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent; `fault` where the
-    stream found the record itself wanting (see `EMPTY`); `pushed` where `recorded` is later than the clock said
-    (see `pushed_by`).
+    stream found the record itself wanting (see `EMPTY`), in which case `detail` may say how; `pushed` where `recorded`
+    is later than the clock said (see `pushed_by`); `sent_sha256` where `value` was made of other bytes.
     """
 
     offset: int
@@ -43,6 +44,8 @@ class Record(Struct, frozen=True, gc=False):
     whole_sha256: bytes = b""
     fault: str = ""
     pushed: int = 0
+    detail: str = ""
+    sent_sha256: bytes = b""
 
 
 class Stream(Protocol):

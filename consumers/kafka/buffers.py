@@ -6,15 +6,31 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import islice, takewhile
 
+from consumers.cloudevents import BadData, UnknownMode, assembled, is_binary
 from consumers.kafka.port import Headers, Hole, Start
 from consumers.runtime.intake import MAX_AHEAD
-from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record, pushed_by
+from consumers.stream import (
+    AHEAD,
+    BACKLOG,
+    EMPTY,
+    NO_KEY,
+    NOT_JSON,
+    NOT_STAMPED,
+    NOT_UTF8,
+    UNKNOWN_MODE,
+    UNTRUSTED_BACKLOG,
+    Record,
+    pushed_by,
+)
 from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
 WHOLE = "points-whole"  # see `whole_header`
 MILLISECOND = 1_000
+ATTRIBUTE = "ce_"  # in front of an attribute's name, in a header of a CloudEvent in binary mode
+CONTENT_TYPE = "content-type"
+SCHEMA_ID = 5  # bytes: zero, and the number of a schema, in front of a value
 OVERHEAD = 400  # bytes of a buffered record beside its value, about
 _WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
 
@@ -22,15 +38,35 @@ _WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
 class Buffer:
     """The records of a partition that were fetched and are not yet decided; `recorded` never runs back along them."""
 
-    __slots__ = ("_after", "_most", "_recorded", "_records", "_stops", "_takes_backlog", "_weight", "holes", "last")
+    __slots__ = (
+        "_after",
+        "_most",
+        "_recorded",
+        "_records",
+        "_stops",
+        "_takes_backlog",
+        "_takes_schema_ids",
+        "_weight",
+        "holes",
+        "last",
+    )
 
-    def __init__(self, start: Start, most_bytes: int, takes_backlog: bool, *, stops_at_holes: bool = False) -> None:
+    def __init__(
+        self,
+        start: Start,
+        most_bytes: int,
+        takes_backlog: bool,
+        *,
+        stops_at_holes: bool = False,
+        takes_schema_ids: bool = False,
+    ) -> None:
         self._records: deque[Record] = deque()
         self._weight = 0
         self._after = start.after
         self._recorded = start.recorded
         self._most = most_bytes
         self._takes_backlog = takes_backlog
+        self._takes_schema_ids = takes_schema_ids
         self._stops = stops_at_holes
         self.holes: deque[Hole] = deque()  # where it stops, until somebody has looked at them
         self.last = start.after  # the offset of the last record that was added
@@ -70,17 +106,43 @@ class Buffer:
             key = None
         if key is None:
             fault = NO_KEY
-        if value is None:
-            value, fault = b"", EMPTY
-        elif len(value) > MAX_BYTES:
-            value, whole_length, digest = value[:KEPT_WHOLE], len(value), sha256(value).digest()
+        made, detail, sent = value or b"", "", b""
+        if len(made) > MAX_BYTES + (SCHEMA_ID if made.startswith(b"\0") else 0):
+            whole_length, digest, made = len(made), sha256(made).digest(), made[:KEPT_WHOLE]
         elif headers:
             whole_length, digest = _whole(headers)
+        if not whole_length:
+            made, wrong, detail = self._event_of(value, headers)
+            if wrong:
+                fault = wrong
+            elif value and made is not value:
+                sent = sha256(value).digest()
         if self._stops and offset > self.last + 1:
             self.holes.append(Hole(self.last + 1, offset - 1))
         self.last, self._recorded = offset, recorded
-        self._weight += len(value) + OVERHEAD
-        self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault, pushed))
+        self._weight += len(made) + OVERHEAD
+        self._records.append(
+            Record(offset, recorded, backlog, text, made, whole_length, digest, fault, pushed, detail, sent)
+        )
+
+    def _event_of(self, value: bytes | None, headers: Headers) -> tuple[bytes, str, str]:
+        """Return a value as a structured event, or as it is with why it is none: the fault and its detail."""
+        plain = value or b""
+        if plain.startswith(b"\0"):
+            if not self._takes_schema_ids or len(plain) < SCHEMA_ID:
+                return plain, UNKNOWN_MODE, _FRAMED
+            plain = plain[SCHEMA_ID:]
+        try:
+            content_type, attributes = _attributes(headers)
+            if is_binary(content_type, attributes):
+                return assembled(attributes, plain), "", ""
+        except UnicodeDecodeError as error:
+            return plain, NOT_UTF8, f"a header of the record is not UTF-8: {error}"
+        except UnknownMode as error:
+            return plain, UNKNOWN_MODE, str(error)
+        except BadData as error:
+            return plain, NOT_JSON, str(error)
+        return plain, "" if value is not None else EMPTY, ""
 
     def _declared(self, headers: Iterable[tuple[str, bytes | None]], stamped: int) -> tuple[int, int, str]:
         """Return what is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""
@@ -114,6 +176,23 @@ class Buffer:
             if held >= most_bytes:
                 return list(islice(records, count))
         return list(islice(records, limit))
+
+
+_FRAMED = (
+    "it begins with a zero byte, as values of a schema registry's serializers do; with kafka.takes_schema_ids they are"
+    " taken (JSON Schema; Avro and Protobuf are not)"
+)
+
+
+def _attributes(headers: Headers) -> tuple[str, dict[str, str]]:
+    """Return the content type and the attributes of a record's headers; of several the last holds."""
+    content_type, found = "", dict[str, str]()
+    for name, value in headers:
+        if name.startswith(ATTRIBUTE) and value is not None:
+            found[name.removeprefix(ATTRIBUTE)] = value.decode()
+        elif name == CONTENT_TYPE and value is not None:
+            content_type = value.decode(errors="replace")
+    return content_type, found
 
 
 def whole_header(length: int, digest: bytes) -> tuple[str, bytes]:

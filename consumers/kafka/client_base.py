@@ -327,8 +327,13 @@ class Reader(Client):
         most = (self._settings.buffer_mebibytes << 20) // max(1, len(self._consumer.assignment()))
         for partition, start in starts.items():
             self._close(partition)
-            stops = self.stops_at_holes
-            self._buffers[partition] = Buffer(start, most, self._settings.takes_backlog, stops_at_holes=stops)
+            self._buffers[partition] = Buffer(
+                start,
+                most,
+                self._settings.takes_backlog,
+                stops_at_holes=self.stops_at_holes,
+                takes_schema_ids=self._settings.takes_schema_ids,
+            )
 
     def _close(self, partition: int) -> None:
         self._buffers.pop(partition, None)

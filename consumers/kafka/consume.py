@@ -54,6 +54,7 @@ class Plan:
     batch: int = BATCH
     fenced_seconds: float = 10.0  # before a partition that another process took is taken back, if it is still ours
     accepted: tuple[tuple[int, Gap], ...] = ()
+    cloudevents: bool = False  # what is published has the headers of CloudEvents
     topic_id: str = ""  # of a topic that an operator says to be the ledger's, restored
 
 
@@ -281,9 +282,10 @@ class Consumer:
             self._unbound.add(partition)
         flows: list[Flow] = []
         if self._plan.outcomes:
-            flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
+            flows.append(Outcomes(self._ledger, partition, self._plan.outcomes, has_headers=self._plan.cloudevents))
         if self._plan.dead_letters:
-            flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
+            topic = self._plan.dead_letters
+            flows.append(DeadLetters(self._ledger, partition, topic, has_headers=self._plan.cloudevents))
         self._publisher.add(partition, flows)
         self._reader.seek(partition, _start_of(owner, head.recorded))
         if writer.offset < owner.known:  # a standby that lagged took over, or a backup was put back

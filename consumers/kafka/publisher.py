@@ -13,20 +13,26 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from consumers.dead_letters import StoredDeadLetter
+from consumers.kafka.buffers import ATTRIBUTE, CONTENT_TYPE
 from consumers.kafka.client_base import Writer
-from consumers.kafka.port import StreamError
+from consumers.kafka.port import Headers, StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.native import published_by
+from ledger.journal.port import EntryRow
+from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import describe_published
+from ledger.wire.entry_json import describe_published, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import to_text
 
 MOST_IN_FLIGHT = 4_000  # records, and
 MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
+DECIDED, DEAD_LETTERED = "points.fact.decided.v1", "points.record.dead-lettered.v1"  # types of CloudEvents
+JSON = b"application/json"
 REMEMBER_SECONDS = 1.0  # between two moves of a tracking position
 
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +44,7 @@ class Outgoing(NamedTuple):
     number: int
     key: bytes
     value: bytes
+    headers: Headers = ()
 
 
 class Flow(ABC):
@@ -48,8 +55,10 @@ class Flow(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
+    def __init__(self, ledger: Ledger, partition: int, topic: str, *, has_headers: bool = False) -> None:
         self.partition = partition
+        self._has_headers = has_headers  # of CloudEvents in binary mode
+        self._source = f"/points-ledger/{ledger.identity}"
         self._topic = topic
         self._journal = ledger.journal(partition)
         self._zone = ledger.book.offset
@@ -79,13 +88,22 @@ class Flow(ABC):
         for outgoing in self._after(self._sent, room):
             failpoint("before-publish")
             self._pending.append(outgoing.number)
-            writer.send(self._topic, self.partition, outgoing.key, outgoing.value, on_delivered=self._delivered)
+            key, value, headers = outgoing.key, outgoing.value, outgoing.headers
+            writer.send(self._topic, self.partition, key, value, headers, self._delivered)
             self._sent = outgoing.number
             count += 1
             bytes_room -= len(outgoing.value)
             if bytes_room <= 0:
                 return
         self.may_have_more = count == room
+
+    def _headers(self, kind: str, name: str, subject: str, at: int, **more: str) -> Headers:
+        """Return the headers of a CloudEvent in binary mode; none where none are wanted. `at` is in microseconds."""
+        if not self._has_headers:
+            return ()
+        found = {"specversion": "1.0", "id": name, "source": self._source, "type": kind, "subject": subject}
+        found |= {"time": to_text(at, self._zone), **more}
+        return [(ATTRIBUTE + name, value.encode()) for name, value in found.items()] + [(CONTENT_TYPE, JSON)]
 
     def _delivered(self, _offset: int) -> None:
         """The oldest in flight is acknowledged: a writer delivers the records of a partition in order."""
@@ -107,8 +125,8 @@ class Outcomes(Flow):
 
     name = "outcomes"
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
-        super().__init__(ledger, partition, topic)
+    def __init__(self, ledger: Ledger, partition: int, topic: str, *, has_headers: bool = False) -> None:
+        super().__init__(ledger, partition, topic, has_headers=has_headers)
         module = native_module()
         self._native = None if module is None else published_by(module, self._zone)
 
@@ -119,7 +137,15 @@ class Outcomes(Flow):
             if value is None:
                 entry = decode_entry(row.state)
                 value = _encode(describe_published(row.sequence, entry, row.link, self._zone, is_copy=is_copy))
-            yield Outgoing(row.sequence, row.member.encode(), value)
+            yield Outgoing(row.sequence, row.member.encode(), value, self._headers_of(row))
+
+    def _headers_of(self, row: EntryRow) -> Headers:
+        if not self._has_headers:
+            return ()
+        entry = decode_entry(row.state)
+        name, outcome = position_text(self.partition, row.sequence), OUTCOMES[entry.outcome]
+        more = {"outcome": outcome, "reason": entry.reason} if entry.reason else {"outcome": outcome}
+        return self._headers(DECIDED, name, row.member, entry.recorded, **more)
 
 
 class DeadLetters(Flow):
@@ -130,7 +156,9 @@ class DeadLetters(Flow):
     def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
         for parked in self._journal.parked(number - 1, limit, retried=True):
             letter = StoredDeadLetter(self.partition, *parked._replace(is_done=False))
-            yield Outgoing(parked.offset + 1, letter.position.encode(), _encode(letter.described(self._zone)))
+            position, value = letter.position, _encode(letter.described(self._zone))
+            headers = self._headers(DEAD_LETTERED, position, position, parked.recorded, reason=parked.reason)
+            yield Outgoing(parked.offset + 1, position.encode(), value, headers)
 
 
 class Publisher:

@@ -90,6 +90,8 @@ class KafkaSettings(_Table, frozen=True):
     timeout_seconds: _Seconds = 30.0  # for a broker's answer, where somebody waits for it
     buffer_mebibytes: _Mebibytes = 64  # of records fetched ahead, over all partitions
     takes_backlog: bool = False
+    takes_schema_ids: bool = False  # in front of a value, as Confluent's serializers for JSON Schema put them
+    cloudevents_headers: bool = False  # on what is published
     topics: Topics = Topics()
     security: Security = Security()
 

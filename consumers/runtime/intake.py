@@ -22,13 +22,10 @@ from ledger.wire.times import SECOND, to_instant
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
 
 _FAULTS = {
-    fault.reason: fault
-    for fault in (
-        BadFact("empty", "the record has no value (a tombstone); a fact is never deleted"),
-        BadFact("no-key", "the record has no key that is UTF-8; a fact's key is its subject"),
-        BadFact("not-stamped", "the producer made its timestamp; the topic wants message.timestamp.type=LogAppendTime"),
-        BadFact("untrusted-backlog", "it declares when it was recorded, which is not taken here (`takes_backlog`)"),
-    )
+    "empty": "the record has no value (a tombstone); a fact is never deleted",
+    "no-key": "the record has no key that is UTF-8; a fact's key is its subject",
+    "not-stamped": "the producer made its timestamp; the topic wants message.timestamp.type=LogAppendTime",
+    "untrusted-backlog": "it declares when it was recorded, which is not taken here (`takes_backlog`)",
 }
 
 
@@ -68,8 +65,7 @@ class Intake(NamedTuple):
     def check(self, record: Record, decoded: dict[int, tuple[bytes, Fact]]) -> FactRecord:
         """Return the fact of a record, decoded unless `decoded` has it by its offset. Raises `BadFact`."""
         if record.fault:
-            fault = _FAULTS[record.fault]
-            raise BadFact(fault.reason, fault.detail)
+            raise BadFact(record.fault, record.detail or _FAULTS[record.fault])
         if record.whole_length:
             raise too_long(record.whole_length)
         value = record.value

@@ -149,6 +149,7 @@ REASONS: Final[dict[str, Reason]] = {
     "too-deep": Reason(PARKED, "Its JSON is nested deeper than a fact may be."),
     "too-long": Reason(PARKED, "It is longer than a fact may be."),
     "undecidable": Reason(PARKED, "Deciding it failed, which is a bug of this version; the detail says how."),
+    "unknown-mode": Reason(PARKED, "A CloudEvent in a mode or an encoding that is not taken; the detail names it."),
     "unknown-type": Reason(PARKED, "There is no such type of fact; `points schema` lists them."),
     "untrusted-backlog": Reason(
         PARKED, "It declares when it was recorded, and this ledger's settings do not take that from the stream."

@@ -17,6 +17,7 @@ from projections.views.builtin.books import Books
 from projections.views.builtin.campaigns import Campaigns
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.memberships import Memberships
+from projections.views.builtin.overview import Overview
 from projections.views.builtin.savings import Savings
 from projections.views.builtin.scores import Scores
 from projections.views.builtin.statement import Statement
@@ -33,6 +34,7 @@ BUILT_IN: tuple[View, ...] = (
     Activity(),
     Savings(),
     Attributes(),
+    Overview(),
 )
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")

@@ -5,7 +5,7 @@ falls due by the instant is folded on top. Tables over all members are kept by d
 instant that lies in the past: they are read at its end.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from projections.views.view import (
     RowDeltas,
     Snapshot,
     Standing,
+    SumTable,
     View,
     fold_entry,
     merged,
@@ -77,12 +78,22 @@ class ViewSnapshot(Snapshot):
             pass_time(self.view, FoldStep(self.book_of(subject.member), subject), self.as_of, later)
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
-    def counted(self, tick: Progress = lambda _: None) -> dict[str, dict[Key, Amounts]]:
+    def counted(
+        self, tick: Progress = lambda _: None, tables: Sequence[SumTable] | None = None
+    ) -> dict[str, dict[Key, Amounts]]:
+        """As `Snapshot.counted` says, of some tables only where they are named."""
         batch, rows = self._batch, RowDeltas(self.view.tables)
         assert batch is not None
         for _, subject in ticking(batch.due_members(self.as_of), tick, every=TICK_EVERY):
             count(self.view, self.book_of(subject.member), subject, self.as_of, rows)
-        return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in self.view.tables}
+        return {
+            table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in tables or self.view.tables
+        }
+
+    def stored(self, table: SumTable, between: tuple[str, str] | None = None) -> Iterator[tuple[Key, Amounts]]:
+        """A table as it stands in the file, what fell due since not counted; `between` as in `Batch.sums`."""
+        assert self._batch is not None
+        return self._batch.sums(table, between)
 
     def has_due(self, more_than: int) -> bool:
         """Return True if more than `more_than` members are to be counted anew for the instant."""
@@ -136,7 +147,7 @@ def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> I
         at = present() if as_of is None else as_of
         if view.counts and at < (latest := batch.latest()):
             if as_of is not None:
-                raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums what was")
+                raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums the books that were")
             at = latest
         positions = batch.positions()
         behind = entries_behind(ledger.heads(), positions)

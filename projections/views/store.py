@@ -131,11 +131,16 @@ class Batch:
             lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
 
-    def sums(self, table: SumTable) -> Iterator[tuple[Key, list[int]]]:
-        """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`."""
+    def sums(self, table: SumTable, between: tuple[str, str] | None = None) -> Iterator[tuple[Key, list[int]]]:
+        """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`.
+
+        `between` are the least and the greatest value of the key's first column, where not all are wanted.
+        """
         width = len(table.key)
         keys = ", ".join(column.name for column in table.key)
-        for row in self.cursor.connection.execute(f"SELECT * FROM {table.name} ORDER BY {keys}"):
+        where = f"WHERE {table.key[0].name} BETWEEN ? AND ?" if between else ""
+        query = f"SELECT * FROM {table.name} {where} ORDER BY {keys}"
+        for row in self.cursor.connection.execute(query, between or ()):
             if any(row[width:]):
                 yield tuple(row[:width]), self._amounts(row[width:])
 

@@ -5,6 +5,7 @@ since are counted anew. `refresh_due` is run now and then, so that they stay few
 """
 
 import time
+from dataclasses import replace
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from projections.views.store import Build, member_row, table_rows
-from projections.views.view import Key, MemberState, RowDeltas, View, next_change
+from projections.views.view import FoldStep, Key, MemberState, RowDeltas, View, copied_state, fold_time, next_change
 
 AT_ONCE = 1_000  # members of a transaction
 _Row = tuple[str, Key, list[int]]  # of a table
@@ -35,13 +36,17 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
         rows.add(table, key, *(-amount for amount in amounts))
     account = view.account(subject.state)
     assert account is not None
-    if account.next_due_at <= instant:
-        account = copy_account(account)
-        run_to(account, book, instant, PagesInMemory())
     found = RowDeltas(view.tables)
+    if view.folds_time or account.next_due_at <= instant:
+        account = copy_account(account)
+        changes = run_to(account, book, instant, PagesInMemory())
+        if view.folds_time and changes:
+            before = replace(subject, state=copied_state(subject.state))
+            fold_time(view, FoldStep(book, before), changes, found)
     view.count(account, max(instant, account.clock), book, found)
     clock = max(instant, account.clock)
-    subject.due = min(next_change(account, book), next_end_of_grace(account, book.nearest(clock), clock))
+    due = min(next_change(account, book), view.next_count(account, book))
+    subject.due = min(due, next_end_of_grace(account, book.nearest(clock), clock))
     counted = [(table, key, amounts) for table, of in found.of.items() for key, amounts in of.items() if any(amounts)]
     for table, key, amounts in counted:
         rows.add(table, key, *amounts)

@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ledger.core.account import NEVER, Account, copy_account, next_due
 from ledger.core.decide import run_to
@@ -302,6 +303,7 @@ class View:
     needs_fact: ClassVar[bool] = False  # whether the fold reads `entry.fact`
     state: ClassVar[type[Struct] | None] = None  # of a member, empty where it is made without arguments
     counts: ClassVar[bool] = False  # whether `count` says what each member adds to the tables
+    folds_time: ClassVar[bool] = False  # of a view that counts: whether what time did since is folded by `change` too
     queries: ClassVar[tuple[Query, ...]]
     made_by: tuple[Callable[..., "View"], tuple[Any, ...]] | None = None  # where the class itself cannot be imported
 
@@ -327,6 +329,10 @@ class View:
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
+
+    def next_count(self, account: Account, book: Programme) -> int:
+        """Return when the member may count for something else though nothing falls due; `NEVER` where it does not."""
+        return NEVER
 
 
 def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
@@ -409,14 +415,26 @@ def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
     account = view.account(subject.state)
     if account is None or account.next_due_at > until or until <= subject.clock:
         return
-    step.entry, step.at = None, subject.clock
-    for change in run_to(copy_account(account), step.book, until, PagesInMemory()):
+    fold_time(view, step, run_to(copy_account(account), step.book, until, PagesInMemory()), rows)
+    account.clock = until
+    account.next_due_at = next_change(account, step.book)
+
+
+def fold_time(view: View, step: FoldStep, changes: Iterable[Change], rows: RowDeltas) -> None:
+    """Fold changes that time alone made into rows and into the member's state."""
+    step.entry, step.at = None, step.subject.clock
+    for change in changes:
         _dates(view, step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
-            view.evolve(subject.state, change)
-    account.clock = until
-    account.next_due_at = next_change(account, step.book)
+            view.evolve(step.subject.state, change)
+
+
+def copied_state(state: Any) -> Any:
+    """Return a member's state whose account is a copy: what is folded into it leaves the first as it is."""
+    if isinstance(state, StateWithAccount):
+        return replace(state, account=copy_account(state.account))
+    return copy_account(state)
 
 
 def new_member(view: View, member: str) -> MemberState:

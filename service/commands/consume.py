@@ -132,6 +132,7 @@ def _plans(
             until_end=until_end,
             batch=batch,
             fenced_seconds=settings.session_timeout_seconds,
+            cloudevents=settings.cloudevents_headers,
             accepted=accepted.gaps,
             topic_id=accepted.topic,
         )

@@ -47,11 +47,17 @@ def plain_answer(document: Struct, status: int = 200, headers: Mapping[str, str]
     return Response(to_json(document), status_code=status, media_type=JSON, headers=dict(headers or {}))
 
 
-def check_media_type(request: Request[Any, Any, Any], *taken: str) -> None:
-    """Raise `Problem` where a body is none of the media types that are taken, or is compressed."""
+def check_media_type(request: Request[Any, Any, Any], *taken: str) -> str:
+    """Return which of the media types that are taken a body has. Raises `Problem`, also where it is compressed."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in taken:
         raise Problem("wrong-media-type", f"Content-Type is {given or 'missing'}; {' or '.join(taken)} is taken here")
+    check_encoding(request)
+    return given
+
+
+def check_encoding(request: Request[Any, Any, Any]) -> None:
+    """Raise `Problem` where a body is compressed."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem("wrong-media-type", "a compressed body is not taken; send it plain")
 

@@ -320,7 +320,7 @@ def test_health_metrics_and_the_document(http: httpx.Client) -> None:
     document = http.get("/schema/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     bulk = document["paths"]["/v1/facts:bulk"]["post"]["requestBody"]["content"]
-    assert list(bulk) == ["application/x-ndjson"]
+    assert list(bulk) == ["application/x-ndjson", "application/cloudevents-batch+json"]
 
 
 def test_a_script_in_a_field_comes_back_as_data_only(http: httpx.Client) -> None:

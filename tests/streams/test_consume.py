@@ -7,10 +7,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
 import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
+from cloudevents.core.formats.json import JSONFormat
 
 from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
@@ -108,6 +111,27 @@ def test_every_entry_and_every_dead_letter_flows_out(topics: Topics, fed: Path, 
     listed = json.loads(points(fed, "dead-letters", "list", "--json").stdout)
     assert sorted(letters, key=lambda letter: letter["position"]) == sorted(listed, key=lambda one: one["position"])
     assert {letter["reason"] for letter in letters} == {"not-json", "not-utf8", "bad-fact"}
+
+
+def test_what_flows_out_has_the_headers_of_cloudevents_where_that_is_set(
+    topics: Topics, fed: Path, tmp_path: Path
+) -> None:
+    mine = topics.with_own_outlets()
+    environment = mine.environment | {"POINTS_KAFKA_CLOUDEVENTS_HEADERS": "true"}
+    assert points(tmp_path / "ledger", "consume", "--until-end", environment=environment).returncode == 0
+    outcomes_are_whole(mine, tmp_path / "ledger")  # the values are what they always were
+    published = [record for records in mine.everything(mine.outcomes) for record in records]
+    events = [from_kafka(KafkaMessage(dict(r.headers), r.key, r.value), JSONFormat()) for r in published]
+    assert len({(event.get_source(), event.get_id()) for event in events}) == len(events)
+    for record, event in zip(published, events, strict=True):
+        told = event.get_data()
+        assert event.get_type() == "points.fact.decided.v1" and event.get_subject() == told["member"]
+        assert event.get_time() == datetime.fromisoformat(told["recorded"])
+        assert event.get_extension("outcome") == told["outcome"] and event.get_data() == json.loads(record.value)
+    letter = mine.everything(mine.dead_letters)[0][0]
+    event = from_kafka(KafkaMessage(dict(letter.headers), letter.key, letter.value), JSONFormat())
+    assert event.get_type() == "points.record.dead-lettered.v1"
+    assert event.get_extension("reason") == event.get_data()["reason"]
 
 
 def test_the_example_keeps_its_own_copy_of_the_balances(topics: Topics, fed: Path, tmp_path: Path) -> None:

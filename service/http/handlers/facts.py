@@ -9,6 +9,7 @@ from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from consumers.cloudevents import BATCH
 from consumers.runtime.intake import check_admissible
 from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
@@ -19,14 +20,14 @@ from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
-from service.http.answers import check_media_type, plain_answer
+from service.http.answers import JSON, check_encoding, check_media_type, plain_answer
+from service.http.events import event_of, lines_of_batch
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 
-TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
 LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
 WaitHeader = Annotated[
     str | None,
@@ -45,7 +46,7 @@ _ERRORS = ("too-large", "wrong-media-type")
     "/v1/facts", "postFact", "Take a fact", *_ERRORS, "bad-fact", "conflict", most_bytes=MAX_BYTES, responses=_TAKEN
 )
 async def post_fact(request: AnyRequest, prefer: WaitHeader = None) -> Response[Decision]:
-    """Take one CloudEvent. It is durable before it is answered, and decided once for ever.
+    """Take one CloudEvent, structured or binary. It is durable before it is answered, and decided once for ever.
 
     The same (subject, source, id) again answers with what was decided first, so anything may be retried.
     """
@@ -85,18 +86,21 @@ async def post_facts(
 ) -> Response[bytes]:
     """Take NDJSON, a CloudEvent a line; answers with a line for each, in order, once all are durable.
 
+    A batch of CloudEvents (`application/cloudevents-batch+json`) is answered by a JSON array.
     A line that is no fact is told with its reason and stops nothing. Lines are taken while the body is read: if the
     connection breaks, what came so far may be in. Send it all again: what was taken counts once.
     """
-    check_media_type(request, NDJSON)
+    is_batch = check_media_type(request, NDJSON, BATCH) == BATCH
     served, caller = served_by(request), caller_of(request)
     lines = await take_bulk(
-        request.stream(),
+        lines_of_batch(request.stream()) if is_batch else request.stream(),
         served,
         lambda raw: admit(raw, caller, served),
         lambda facts: record(facts, caller, served),
         wait=outcomes,
     )
+    if is_batch:
+        return Response(b"[" + lines.strip().replace(b"\n", b",") + b"]", media_type=JSON)
     return Response(lines, media_type=NDJSON)
 
 
@@ -201,8 +205,8 @@ def _taken(position: str) -> Response[Any]:
 
 async def _fact_of(request: AnyRequest) -> tuple[Fact, bytes]:
     """Return the fact that a body holds, and its bytes. Raises `Problem`."""
-    check_media_type(request, *TYPES_OF_A_FACT)
-    raw, caller, served = await request.body(), caller_of(request), served_by(request)
+    check_encoding(request)
+    raw, caller, served = event_of(request, await request.body()), caller_of(request), served_by(request)
     fact = admit(raw, caller, served)
     if type(fact) in OPERATOR_FACTS:
         await asyncio.to_thread(record, [fact], caller, served)
