@@ -1,6 +1,6 @@
 """Worked examples of where two rules of the contract meet, each reckoned by hand from its text.
 
-How to read them: test_worked_examples.py. Under the shipped jd book a line of ¥100.00 earns 10 beans, and 100 with PLUS.
+How to read them: test_worked_examples.py. Under the shipped jd book a line of ¥100 earns 10 beans, and 100 with PLUS.
 """
 
 import pytest
@@ -578,6 +578,7 @@ expiry = [{ from = 2024-01-01, never = true }]
 [uses.pay]
 name = "p"
 kinds = ["gift", "beans"]
+order = true
 share = "1/2"
 [uses.day]
 name = "d"
