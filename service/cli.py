@@ -1,14 +1,11 @@
 """`points`, the command line: its commands are imported when they are called, and its exit codes are set here."""
 
 import sys
-from importlib import import_module
 from io import TextIOWrapper
 from pkgutil import resolve_name
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from service.commands import PANELS, reference_of
@@ -75,27 +72,7 @@ def in_readers_language(command: Any) -> None:
     for one in getattr(command, "commands", {}).values():
         one.rich_help_panel = told(getattr(one, "rich_help_panel", None) or "Commands", language)
         in_readers_language(one)
-    layout: Any = import_module("typer.rich_utils")
-    layout.Table, layout.Columns = FoldingTable, _folded
-    for name in ("DEFAULT_STRING", "ENVVAR_STRING", "REQUIRED_LONG_STRING", "ERRORS_PANEL_TITLE", "RICH_HELP"):
-        setattr(layout, name, told(getattr(layout, name), language))
-
-
-class FoldingTable(Table):
-    """A table for a language without spaces: a text that is too long goes on in the next line, and loses nothing."""
-
-    def add_row(self, *cells: Any, **style: Any) -> None:
-        """Add a row."""
-        super().add_row(*cells, **style)
-        for column in self.columns:
-            column.overflow = "fold"
-
-
-def _folded(parts: list[Text]) -> Text:
-    """Return the parts of an option's help as one text that folds."""
-    whole = Text(" ").join(parts)
-    whole.overflow = "fold"
-    return whole
+    resolve_name("service.screens.help:fold_long_texts")(language)
 
 
 def _paragraphs(help_text: str, language: str) -> str:
