@@ -30,7 +30,7 @@ def find(
     points find m-17 --kind member
     """
     if not 0 < len(text) <= MOST_TEXT:
-        raise WrongUse(f"an id has 1 to {MOST_TEXT} characters; this text has {len(text):,}")
+        raise WrongUse(f"{len(text):,} characters are no id; it has 1 to {MOST_TEXT}")
     with shell.reading() as opened, snapshot(opened, views_folder(opened, folder), Finding(), None) as taken:
         found = find_in(taken, text, (kind,) if kind else KINDS, None, limit)
     return Answer(found, "found:print_found", exit_code=0 if found.hits else 1, remark=_lag(found.behind))

@@ -28,6 +28,7 @@ MADE = (
     "audits.",
     "audit.",
     "age.",
+    "find.kind.",
 )
 
 
