@@ -4,7 +4,7 @@
     ├── WrongUse                   2  options that do not go together, or a command for another kind of ledger
     │   └── OtherStream
     ├── BadInput                   3  what the user named is missing or cannot be used, whatever the cause
-    │   └── BadFile, BadFact, UnknownMode, BadData
+    │   └── BadFile, BadFact, UnknownMode, BadData, BadCursor
     ├── NotFound                   3  the ledger has no such thing
     │   └── UnknownMember, NothingToExplain, BadPosition, NoCheckpoint
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full

@@ -3,7 +3,7 @@
 //! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
 //! is kept here. `handed_back.rs` lists the reasons.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::account::Account;
 use crate::decide::{Arrival, Place, decide};
@@ -12,6 +12,7 @@ use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
 use crate::evolve::apply_entry;
 use crate::facts::Fact;
 use crate::handed_back::HandedBack;
+use crate::members::{KeptPages, Member};
 use crate::page_keys::pages_ahead;
 use crate::pages::Page;
 use crate::programme::Programme;
@@ -19,9 +20,6 @@ use crate::quiet::caught;
 
 const SNAPSHOT_EVERY: i64 = 64;
 const SNAPSHOT_ON_EVICTION: i64 = 8;
-const ACCOUNT_BYTES: usize = 3_000;
-const LOT_BYTES: usize = 160;
-const PAGE_BYTES: usize = 600;
 
 /// A member's snapshot, if there is one, and the entries behind it.
 pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
@@ -76,14 +74,6 @@ pub struct Batch {
     pub pages: Vec<(String, Text, Vec<u8>)>,
     pub snapshots: Vec<(Text, i64, Vec<u8>)>,
     pub handed_back: Vec<(Text, HandedBack)>,
-}
-
-struct Member {
-    account: Account,
-    saved: i64,
-    pages: FxHashMap<String, Option<Page>>,
-    used: u64,
-    weight: usize,
 }
 
 /// A partition's members and its programme.
@@ -159,10 +149,9 @@ impl Engine {
                 None => load(name, store)?,
             };
             for (key, page) in ahead.remove(name).unwrap_or_default() {
-                let page = page.map(|bytes| unpack(&bytes)).transpose()?;
-                member.pages.insert(key, page);
+                member.pages.keep(&key, page.as_deref());
             }
-            let mut written = FxHashSet::default();
+            let mut written = FxHashMap::default();
             let done = caught(|| {
                 self.decide_member(&mut member, name, &places, items, repeats, store, &mut written, &mut batch)
             });
@@ -176,18 +165,17 @@ impl Engine {
                 batch.handed_back.push((name.clone(), why));
                 continue;
             }
-            for key in written {
-                if let Some(Some(page)) = member.pages.get(&key) {
-                    batch.pages.push((key, name.clone(), pack(page)));
-                }
+            for (key, page) in written {
+                let packed = pack(&page);
+                member.pages.keep(&key, Some(&packed));
+                batch.pages.push((key, name.clone(), packed));
             }
             member.used = self.batches;
             if member.account.number - member.saved >= SNAPSHOT_EVERY {
                 member.saved = member.account.number;
                 batch.snapshots.push((name.clone(), member.saved, pack(&member.account)));
             }
-            let lots: usize = member.account.purses.values().map(|purse| purse.lots.len()).sum();
-            member.weight = ACCOUNT_BYTES + LOT_BYTES * lots + PAGE_BYTES * member.pages.len();
+            member.weight = member.weigh();
             self.bytes += member.weight;
             self.members.insert(name.clone(), member);
         }
@@ -211,7 +199,7 @@ impl Engine {
             let known = self.members.get(name);
             let facts = places.iter().filter_map(|place| items[*place].fact.as_ref().ok());
             let keys = facts.flat_map(|fact| pages_ahead(fact, &self.book));
-            let lacking = keys.filter(|key| known.is_none_or(|member| !member.pages.contains_key(key)));
+            let lacking = keys.filter(|key| known.is_none_or(|member| member.pages.get(key).is_none()));
             let lacking: ReadAhead = lacking.map(|key| (key, None)).collect();
             if !lacking.is_empty() {
                 asked.insert(name, lacking);
@@ -240,7 +228,7 @@ impl Engine {
         items: &[&Item],
         repeats: &FxHashMap<usize, Repeats>,
         store: &mut dyn Store,
-        written: &mut FxHashSet<String>,
+        written: &mut FxHashMap<String, Page>,
         batch: &mut Batch,
     ) -> Done {
         let Member { account, pages, .. } = member;
@@ -311,7 +299,7 @@ fn load(name: &str, store: &mut dyn Store) -> Result<Member, String> {
     for bytes in &entries {
         apply_entry(&mut account, &unpack::<Entry>(bytes)?);
     }
-    Ok(Member { account, saved, pages: FxHashMap::default(), used: 0, weight: 0 })
+    Ok(Member { account, saved, pages: KeptPages::default(), used: 0, weight: 0 })
 }
 
 /// Return the bytes of an entry, a page or an account.
@@ -324,38 +312,40 @@ pub fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Strin
     rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
 }
 
-/// One member's pages within a batch: what is in memory, then the store.
+/// One member's pages within a batch: what the batch wrote, what is in memory, then the store.
 struct MemberPages<'a> {
     member: &'a Text,
-    pages: &'a mut FxHashMap<String, Option<Page>>,
+    pages: &'a mut KeptPages,
     store: &'a mut dyn Store,
-    written: &'a mut FxHashSet<String>,
+    written: &'a mut FxHashMap<String, Page>,
     entered: FxHashMap<i64, Vec<Earned>>,
 }
 
 impl MemberPages<'_> {
-    fn known(&mut self, key: &str) -> Done<&Option<Page>> {
-        if !self.pages.contains_key(key) {
-            let stored = self.store.page(self.member, key).map_err(Stop::Store)?;
-            let page = stored.map(|bytes| unpack(&bytes)).transpose().map_err(Stop::Store)?;
-            self.pages.insert(key.to_owned(), page);
+    /// Return the bytes of a page that this batch did not write.
+    fn stored(&mut self, key: &str) -> Done<Option<&[u8]>> {
+        if self.pages.get(key).is_none() {
+            let found = self.store.page(self.member, key).map_err(Stop::Store)?;
+            self.pages.keep(key, found.as_deref());
         }
-        Ok(&self.pages[key])
+        Ok(self.pages.get(key).flatten())
     }
 }
 
 impl Pages for MemberPages<'_> {
     fn get(&mut self, key: &str) -> Done<Option<Page>> {
-        self.known(key).cloned()
+        match self.written.get(key) {
+            Some(page) => Ok(Some(page.clone())),
+            None => self.stored(key)?.map(unpack).transpose().map_err(Stop::Store),
+        }
     }
 
     fn has(&mut self, key: &str) -> Done<bool> {
-        Ok(self.known(key)?.is_some())
+        Ok(self.written.contains_key(key) || self.stored(key)?.is_some())
     }
 
     fn put(&mut self, key: String, page: Page) {
-        self.written.insert(key.clone());
-        self.pages.insert(key, Some(page));
+        self.written.insert(key, page);
     }
 
     fn enter(&mut self, number: i64, changes: &[Change]) {

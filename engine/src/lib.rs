@@ -26,6 +26,7 @@ mod fees;
 mod handed_back;
 mod intake;
 mod lots;
+mod members;
 mod page_keys;
 mod pages;
 mod penalties;

@@ -242,6 +242,17 @@ class Entries(Struct, frozen=True):
     next: int | None
 
 
+class FeedPage(Struct, frozen=True):
+    """A page of the entries of all members, each journal's in order; `next` is the cursor behind it, always there.
+
+    `more` says that entries stood behind it. A page may be empty, where a filter left out all that was looked at.
+    """
+
+    entries: list[PublishedDecision]
+    next: str
+    more: bool
+
+
 class CardOffer(Struct, frozen=True):
     """What a card would cost a member now (None: the book names no price), and whether the member may open it.
 

@@ -12,6 +12,7 @@ from consumers.dead_letters import BadPosition
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
 from ledger.wire.fact_codec import BadFact
+from projections.answers.feed import BadCursor
 from projections.answers.members import UnknownMember
 from projections.answers.to_json import to_json
 from projections.audit.proof import BadProof, Refuted
@@ -114,6 +115,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case BadCursor():
+            return Problem("bad-request", f"after: {error}")
         case BadFact():
             return Problem("bad-fact", error.detail, reason=error.reason)
         case UnknownMember():
