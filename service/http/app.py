@@ -28,6 +28,7 @@ from service.http.handlers import (
     health,
     members,
     quotes,
+    webhooks,
 )
 from service.http.problems import answer_problem
 from service.http.state import serving
@@ -43,6 +44,7 @@ HANDLERS = (
     *checkpoints.HANDLERS,
     *dead_letters.HANDLERS,
     *adjustments.HANDLERS,
+    *webhooks.HANDLERS,
     *health.HANDLERS,
 )
 

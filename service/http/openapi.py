@@ -60,7 +60,10 @@ def config(version: str) -> OpenAPIConfig:
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
         components=Components(security_schemes={"key": scheme}),
         security=[{"key": []}, {}],
-        tags=[Tag(name) for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Health")],
+        tags=[
+            Tag(name)
+            for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Webhooks", "Health")
+        ],
         render_plugins=[_Document(media_type=MediaType.JSON)],
         path="/schema",
     )

@@ -50,6 +50,7 @@ class Served:
     throughput: Throughput
     gaps: AcceptedGaps
     feed: Feeds
+    folder: Path  # of what lies beside the ledger
 
     @property
     def has_trouble(self) -> bool:
@@ -114,6 +115,7 @@ def serving(
         throughput,
         AcceptedGaps(),
         Feeds(readers.read),
+        folder,
     )
     appender.start()
     decides.start(appender.notify)
