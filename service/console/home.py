@@ -67,9 +67,8 @@ async def get_live(
 async def _values(request: AnyRequest, range: str, first: str, last: str, kind: str) -> dict[str, Any]:
     """Return what the templates show. Raises `Problem` for days that are none."""
     served = served_by(request)
-    found = await served.readers.read(
-        partial(_overview, served, range, first, last, kind, visitor_of(request).language)
-    )
+    language = visitor_of(request).language
+    found = await served.readers.read(partial(_overview, served, (range, first, last, kind), language))
     partitions, books = await positions(served), await kept(served, None, stats.books_of)
     totals = {name: sum(getattr(one, name) for one in partitions) for name in ("entries", "lag")}
     shown = found["shown"]

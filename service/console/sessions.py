@@ -55,7 +55,7 @@ class Sessions:
         if now - used > IDLE_SECONDS or now - began > LONGEST_SECONDS:
             self.end(token)
             return None
-        if now - used > USED_EVERY:
+        if is_use and now - used > USED_EVERY:
             self._db.execute("UPDATE sessions SET used = ? WHERE token = ?", (now, _hash(token)))
         return str(key)
 
