@@ -4,21 +4,21 @@
     ├── WrongUse                   2  options that do not go together, or a command for another kind of ledger
     │   └── OtherStream
     ├── BadInput                   3  what the user named is missing or cannot be used, whatever the cause
-    │   └── BadFile, BadFact, UnknownMode, BadData
+    │   └── BadFile, BadFact, UnknownMode, BadData, BadCursor
     ├── NotFound                   3  the ledger has no such thing
     │   └── UnknownMember, NothingToExplain, BadPosition, NoCheckpoint
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
-    │   ├── BadCopy, BadKey, BadList, BadProgramme, BadSettings, BadView, NoEngine
+    │   ├── BadCopy, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
     │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
-    │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full
+    │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered
     │   ├── Unavailable (WentBack), CannotAppend (ClockAhead), NotBuilt, NotContinued (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
     └── ControlFlow                raised to be caught within the program: one that escapes is a bug
-        └── Decline, OutOfRange, Undecidable, Problem, SignIn
+        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal
 
 A message says what happened, then the way out.
 """

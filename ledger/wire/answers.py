@@ -242,6 +242,17 @@ class Entries(Struct, frozen=True):
     next: int | None
 
 
+class FeedPage(Struct, frozen=True):
+    """A page of the entries of all members, each journal's in order; `next` is the cursor behind it, always there.
+
+    `more` says that entries stood behind it. A page may be empty, where a filter left out all that was looked at.
+    """
+
+    entries: list[PublishedDecision]
+    next: str
+    more: bool
+
+
 class CardOffer(Struct, frozen=True):
     """What a card would cost a member now (None: the book names no price), and whether the member may open it.
 
@@ -619,6 +630,48 @@ class Adjustments(Struct, frozen=True):
     """Adjustments proposed here, the newest first."""
 
     adjustments: list[Adjustment]
+
+
+class WebhookRequest(Struct, frozen=True, omit_defaults=True):
+    """A webhook that is wanted: who is to be told, and of what; all of it where nothing is left out.
+
+    `from_beginning` tells every entry there ever was, and not only those decided from now on.
+    """
+
+    name: str
+    url: str
+    types: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    from_beginning: bool = False
+
+
+class Webhook(Struct, frozen=True):
+    """A webhook, and how it fares: `why` it failed last or is disabled, and `behind` how many entries it is.
+
+    `secret` is told once, to who made it, and is empty from then on.
+    """
+
+    name: str
+    url: str
+    types: list[str]
+    outcomes: list[Outcome]
+    state: Literal["active", "failing", "disabled"]
+    why: str
+    private: bool
+    by: str
+    created: str
+    failing_since: str | None
+    failures: int
+    delivered: int
+    delivered_at: str | None
+    behind: int
+    secret: str = ""
+
+
+class Webhooks(Struct, frozen=True):
+    """The webhooks of a ledger, by name."""
+
+    webhooks: list[Webhook]
 
 
 class Health(Struct, frozen=True):

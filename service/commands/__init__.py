@@ -52,6 +52,7 @@ PANELS = {
         "archive": "The journal as Parquet files for keeping and querying, and back.",
         "signing-key": "The key that signs checkpoints.",
         "keys": "API keys: who may do what over HTTP.",
+        "webhooks": "Who is told of entries as they are decided, by signed messages.",
         "dead-letters": "Facts that could not be taken: look at them, mend them, drive them again.",
         "topics": "Kafka's topics: made as they have to be, and checked.",
         "programme": "Rule books: what points are given for, as data.",
@@ -75,6 +76,7 @@ _ELSEWHERE = {
     "keys": "keys:app",
     "dead-letters": "dead_letters:app",
     "topics": "topics:app",
+    "webhooks": "webhooks:app",
     "programme": "programme:app",
     "store": "store:app",
 }

@@ -16,7 +16,7 @@ from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger
 from service.console.sessions import Sessions
 from service.errors import say
-from service.follower import Follower
+from service.follower import follower
 from service.http.app import make_app
 from service.http.bounds import Bounds
 from service.http.server import is_local, listen
@@ -27,6 +27,7 @@ from service.installed import installed_version
 from service.keys import FILE as KEYS
 from service.keys import Keys
 from service.shell import Shell
+from service.webhooks.deliver import deliverer
 
 _WITHOUT_KEYS = (
     "--host {host}: without keys anybody who reaches it could do anything: make one first"
@@ -60,7 +61,7 @@ def run_server(
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
         tell = partial(_tell, shell, listening, has_keys)
         version = installed_version()
-        with Follower(shell.place, folder) if follows else nullcontext():
+        with follower(shell.place, folder) if follows else nullcontext(), deliverer(shell.place, folder):
             if workers == 1:
                 app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))

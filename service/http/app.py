@@ -17,7 +17,19 @@ from service.console.sessions import Sessions
 from service.http import openapi
 from service.http.access import Authenticator
 from service.http.appender import Deciders
-from service.http.handlers import adjustments, audits, books, checkpoints, dead_letters, facts, health, members, quotes
+from service.http.handlers import (
+    adjustments,
+    audits,
+    books,
+    checkpoints,
+    dead_letters,
+    facts,
+    feed,
+    health,
+    members,
+    quotes,
+    webhooks,
+)
 from service.http.problems import answer_problem
 from service.http.state import serving
 from service.keys import Keys
@@ -25,12 +37,14 @@ from service.keys import Keys
 HANDLERS = (
     *facts.HANDLERS,
     *members.HANDLERS,
+    *feed.HANDLERS,
     *quotes.HANDLERS,
     *books.HANDLERS,
     *audits.HANDLERS,
     *checkpoints.HANDLERS,
     *dead_letters.HANDLERS,
     *adjustments.HANDLERS,
+    *webhooks.HANDLERS,
     *health.HANDLERS,
 )
 

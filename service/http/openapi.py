@@ -60,7 +60,10 @@ def config(version: str) -> OpenAPIConfig:
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
         components=Components(security_schemes={"key": scheme}),
         security=[{"key": []}, {}],
-        tags=[Tag(name) for name in ("Facts", "Members", "All members", "Proof", "Operators", "Health")],
+        tags=[
+            Tag(name)
+            for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Webhooks", "Health")
+        ],
         render_plugins=[_Document(media_type=MediaType.JSON)],
         path="/schema",
     )
@@ -101,6 +104,14 @@ def _document(found: dict[str, Any]) -> bytes:
                             BATCH: {"schema": {"type": "array", "items": any_fact}, "example": [_ORDER, _REDEMPTION]},
                         },
                     }
+                    told = {"type": "array", "items": {"type": "object"}, "description": "What is told of each event."}
+                    operation["responses"]["200"]["content"]["application/json"] = {"schema": told}
+                case "getFeed":
+                    events = {
+                        "type": "string",
+                        "description": "Server-sent events: `data` an entry, `id` its cursor.",
+                    }
+                    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": events}
                 case "quote":
                     cart = {"type": "object", "required": ["member", "lines"]}
                     examples = {"cart": {"summary": "A cart of one line", "value": _CART}}

@@ -16,7 +16,9 @@ WAY_OUT = (
     f"put a copy of it and of {HEAD} back, or move both away: then nothing is known of what operators did until now,"
     " and adjustments that wait have to be proposed again"
 )
-Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic"]
+Action = Literal[
+    "propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic", "webhook"
+]
 
 
 class GivenFact(Struct, frozen=True):
@@ -31,7 +33,8 @@ class LogLine(Struct, omit_defaults=True):
     """An action: `by` is the name of the key.
 
     `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
-    of an accepted gap, or the id of an accepted topic. `why` is the reason that was given for these.
+    of an accepted gap, the id of an accepted topic, or the name of a webhook. `why` is the reason that was given for
+    these, and what was done with the webhook.
     """
 
     at: str

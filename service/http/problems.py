@@ -12,6 +12,7 @@ from consumers.dead_letters import BadPosition
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
 from ledger.wire.fact_codec import BadFact
+from projections.answers.feed import BadCursor
 from projections.answers.members import UnknownMember
 from projections.answers.to_json import to_json
 from projections.audit.proof import BadProof, Refuted
@@ -44,6 +45,7 @@ TYPES: dict[str, Type] = {
     "unknown-position": Type(404, "There is nothing at this position"),
     "unknown-version": Type(404, "There is no such version of the rule book"),
     "unknown-checkpoint": Type(404, "There is no such checkpoint"),
+    "unknown-webhook": Type(404, "There is no such webhook"),
     "unknown-adjustment": Type(404, "There is no such adjustment"),
     "method-not-allowed": Type(405, "This address does not take that method"),
     "too-slow": Type(408, "The request took too long to arrive"),
@@ -56,10 +58,12 @@ TYPES: dict[str, Type] = {
     "address-too-long": Type(414, "The address is too long"),
     "wrong-media-type": Type(415, "The body has a media type that is not taken here"),
     "bad-checkpoint": Type(422, "The body is no checkpoint of this ledger"),
+    "bad-webhook": Type(422, "The webhook cannot be made"),
     "bad-fact": Type(422, "The body is no fact that can be taken"),
     "too-many-requests": Type(429, "The key makes too many requests"),
     "headers-too-large": Type(431, "The headers are too large"),
     "internal": Type(500, "A bug"),
+    "not-delivered": Type(502, "The receiver did not acknowledge"),
     "busy": Type(503, "It cannot be done now"),
     "took-too-long": Type(503, "The answer took too long to make"),
 }
@@ -114,6 +118,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case BadCursor():
+            return Problem("bad-request", f"after: {error}")
         case BadFact():
             return Problem("bad-fact", error.detail, reason=error.reason)
         case UnknownMember():

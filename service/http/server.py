@@ -118,6 +118,7 @@ class _Server(uvicorn.Server):
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.served.feed.stop()  # before what runs is waited for
         await super().shutdown(sockets)
         await self._open.aclose()
 

@@ -16,6 +16,7 @@ from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
 from service.http.appender import Deciders, FactAppender
+from service.http.feeds import Feeds
 from service.http.gaps import AcceptedGaps
 from service.http.operator_log import OperatorLog
 from service.http.owners import owners_of
@@ -48,6 +49,8 @@ class Served:
     audits: Path  # what audits left
     throughput: Throughput
     gaps: AcceptedGaps
+    feed: Feeds
+    folder: Path  # of what lies beside the ledger
 
     @property
     def has_trouble(self) -> bool:
@@ -111,6 +114,8 @@ def serving(
         folder / AUDITS,
         throughput,
         AcceptedGaps(),
+        Feeds(readers.read),
+        folder,
     )
     appender.start()
     decides.start(appender.notify)

@@ -1,0 +1,274 @@
+"""The webhooks of a ledger: who is told, by which secret, and how far each was told, partition by partition.
+
+They stand in a file beside the ledger for its owner's eyes only, since a secret has to be known to sign. How far a
+webhook was told moves only behind what its receiver acknowledged: the journal is the queue, and nothing else is kept.
+"""
+
+import os
+import secrets
+import sqlite3
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ledger.errors import Unusable
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from ledger.wire.answers import Outcome
+from ledger.wire.fact_catalogue import CATALOGUE
+
+FILE = "webhooks.db"
+MOST = 32  # webhooks of a ledger
+MOST_TYPES = 64
+LONGEST_URL = 2_000
+LONGEST_NAME = 64
+LONGEST_WHY = 500
+SECRET_BYTES = 32
+BUSY_SECONDS = 5
+TYPES = frozenset(str(row.fact.__struct_config__.tag) for row in CATALOGUE)
+OUTCOMES: tuple[Outcome, ...] = ("accepted", "refused", "ignored")
+
+
+class BadWebhook(Unusable):
+    """A webhook that cannot be made or found: why, and the way out."""
+
+
+class Webhook(NamedTuple):
+    """A webhook; instants in microseconds, None where there is none. What is empty of the filters leaves nothing out.
+
+    `is_private` says that an operator of this host lets it reach addresses that are not public. `failing_since` is when
+    the first of the failures came that no success has ended.
+    """
+
+    name: str
+    url: str
+    secret: str
+    types: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    is_private: bool
+    by: str
+    created: int
+    is_active: bool = True
+    failing_since: int | None = None
+    failures: int = 0
+    why: str = ""  # the last failure, or why it was disabled
+    delivered: int = 0  # entries
+    delivered_at: int | None = None
+
+
+class Told(NamedTuple):
+    """How many entries of a partition a webhook was told, and the chain's link at the last of them."""
+
+    sequence: int
+    link: bytes
+
+
+class Webhooks:
+    """The webhooks in a folder. Several processes may use them at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same rights
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS webhooks (name TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL,"
+                " types TEXT NOT NULL, outcomes TEXT NOT NULL, is_private INTEGER NOT NULL, by TEXT NOT NULL,"
+                " created INTEGER NOT NULL, is_active INTEGER NOT NULL, failing_since INTEGER,"
+                " failures INTEGER NOT NULL, why TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_at INTEGER)"
+                " STRICT"
+            )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS told (name TEXT NOT NULL, partition INTEGER NOT NULL,"
+                " sequence INTEGER NOT NULL, link BLOB NOT NULL, PRIMARY KEY (name, partition)) STRICT"
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+    def all(self) -> list[Webhook]:
+        """Return every webhook, by name."""
+        return [_webhook(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM webhooks ORDER BY name")]
+
+    def named(self, name: str) -> Webhook:
+        """Return a webhook. Raises `BadWebhook`."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM webhooks WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise BadWebhook(f'there is no webhook "{name[:LONGEST_NAME]}"; `points webhooks list` shows them')
+        return _webhook(row)
+
+    def add(
+        self,
+        ledger: Ledger,
+        name: str,
+        url: str,
+        by: str,
+        *,
+        types: Sequence[str] = (),
+        outcomes: Sequence[str] = (),
+        is_private: bool = False,
+        from_beginning: bool = False,
+    ) -> Webhook:
+        """Make a webhook, told what is decided from now on, or all there ever was. Raises `BadWebhook`."""
+        check_request(name, url, types, outcomes, is_private=is_private)
+        secret = "whsec_" + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        told = tuple(outcome for outcome in OUTCOMES if outcome in outcomes)
+        found = Webhook(name, url, secret, tuple(dict.fromkeys(types)), told, is_private, by, _now())
+        starts = {p: Told(0, b"") if from_beginning else end_of(ledger, p) for p in ledger.partitions}
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            if self._db.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= MOST:
+                raise BadWebhook(f"there are {MOST} webhooks, as many as may be; remove one first")
+            self._db.execute(f"INSERT INTO webhooks ({_COLUMNS}) VALUES ({', '.join('?' * 14)})", _row(found))
+            self._start(name, starts)
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            self._roll_back()
+            raise BadWebhook(f'there is a webhook "{name}" already; remove it or give another name') from None
+        except BaseException:
+            self._roll_back()
+            raise
+        return found
+
+    def remove(self, name: str) -> Webhook:
+        """Take a webhook away: nobody is told by it any more. Raises `BadWebhook`."""
+        found = self.named(name)
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM told WHERE name = ?", (name,))
+        self._db.execute("DELETE FROM webhooks WHERE name = ?", (name,))
+        self._db.execute("COMMIT")
+        return found
+
+    def enable(self, ledger: Ledger, name: str, *, from_now: bool = False) -> Webhook:
+        """Begin again with one that was disabled, from where it stopped or from now. Raises `BadWebhook`."""
+        found = self.named(name)
+        self._db.execute("BEGIN IMMEDIATE")
+        if from_now:
+            self._start(name, {partition: end_of(ledger, partition) for partition in ledger.partitions})
+        self._db.execute(
+            "UPDATE webhooks SET is_active = 1, failing_since = NULL, failures = 0, why = '' WHERE name = ?", (name,)
+        )
+        self._db.execute("COMMIT")
+        return found._replace(is_active=True, failing_since=None, failures=0, why="")
+
+    def told(self, name: str) -> dict[int, Told]:
+        """Return how far a webhook was told, by partition."""
+        rows = self._db.execute("SELECT partition, sequence, link FROM told WHERE name = ?", (name,))
+        return {partition: Told(sequence, link) for partition, sequence, link in rows}
+
+    def tell(self, name: str, partition: int, told: Told, entries: int) -> None:
+        """Move on how far a webhook was told, by so many entries that its receiver acknowledged (0: left out)."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(
+            "UPDATE told SET sequence = ?, link = ? WHERE name = ? AND partition = ?", (*told, name, partition)
+        )
+        if entries:
+            self._db.execute(
+                "UPDATE webhooks SET delivered = delivered + ?, delivered_at = ?, failing_since = NULL, failures = 0,"
+                " why = '' WHERE name = ? AND is_active",
+                (entries, _now(), name),
+            )
+        self._db.execute("COMMIT")
+
+    def fail(self, name: str, why: str) -> Webhook | None:
+        """Keep that its receiver did not acknowledge; return it as it is now, None where it was removed."""
+        self._db.execute(
+            "UPDATE webhooks SET failing_since = coalesce(failing_since, ?), failures = failures + 1, why = ?"
+            " WHERE name = ? AND is_active",
+            (_now(), why[:LONGEST_WHY], name),
+        )
+        with suppress(BadWebhook):
+            return self.named(name)
+        return None
+
+    def disable(self, name: str, why: str) -> None:
+        """Tell it nothing more until an operator enables it."""
+        self._db.execute("UPDATE webhooks SET is_active = 0, why = ? WHERE name = ?", (why[:LONGEST_WHY], name))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _start(self, name: str, starts: Mapping[int, Told]) -> None:
+        self._db.execute("DELETE FROM told WHERE name = ?", (name,))
+        rows = [(name, partition, *told) for partition, told in starts.items()]
+        self._db.executemany("INSERT INTO told (name, partition, sequence, link) VALUES (?, ?, ?, ?)", rows)
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+
+_COLUMNS = (
+    "name, url, secret, types, outcomes, is_private, by, created, is_active, failing_since, failures, why, delivered,"
+    " delivered_at"
+)
+
+
+def are_in(folder: Path) -> bool:
+    """Return True if a folder may have webhooks."""
+    return (folder / FILE).is_file()
+
+
+def end_of(ledger: Ledger, partition: int) -> Told:
+    """Return where a partition's journal ends."""
+    journal = ledger.journal(partition)
+    head = journal.head().entries
+    for row in journal.scan(head - 1, head):
+        return Told(row.sequence, row.link)
+    return Told(0, b"")
+
+
+def check_request(
+    name: str, url: str, types: Sequence[str], outcomes: Sequence[str], *, is_private: bool = False
+) -> None:
+    """Raise `BadWebhook` for what cannot be a webhook."""
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip() and "/" not in name):
+        raise BadWebhook(f"a name has 1 to {LONGEST_NAME} printable characters, and no slash")
+    try:
+        parts = urlsplit(url)
+        is_address = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        raise BadWebhook("the url is no address; give one such as https://shop.example/hooks/points") from None
+    if not is_address or len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadWebhook(
+            f"the url is no address of at most {LONGEST_URL:,} characters; give one such as"
+            " https://shop.example/hooks/points"
+        )
+    if parts.scheme not in (("https", "http") if is_private else ("https",)):
+        raise BadWebhook(
+            "the url does not begin with https://; plain http is for hosts of your own network: `points webhooks add"
+            " --private` on the ledger's host"
+        )
+    if parts.username is not None or parts.fragment:
+        raise BadWebhook("the url has a user, a password or a fragment; the signature says who sends")
+    for kind in types:
+        if kind not in TYPES:
+            raise BadWebhook(f'there are no facts of type "{kind[:128]}"; `points schema` lists them')
+    for outcome in outcomes:
+        if outcome not in OUTCOMES:
+            raise BadWebhook(f'there is no outcome "{outcome[:128]}"; there are {", ".join(OUTCOMES)}')
+    if len(types) > MOST_TYPES or len(outcomes) > len(OUTCOMES):
+        raise BadWebhook("as many types or outcomes are none of a filter; leave it out to be told all")
+
+
+def _webhook(row: Sequence[Any]) -> Webhook:
+    name, url, secret, types, outcomes, is_private, by, created, is_active, *more = row
+    told = tuple(outcome for outcome in OUTCOMES if outcome in _split(outcomes))
+    return Webhook(name, url, secret, _split(types), told, bool(is_private), by, created, bool(is_active), *more)
+
+
+def _row(webhook: Webhook) -> tuple[Any, ...]:
+    return (*webhook[:3], "\n".join(webhook.types), "\n".join(webhook.outcomes), *webhook[5:])
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split("\n")) if text else ()
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
