@@ -670,6 +670,11 @@ def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
     token = kept.begin("k")
     now += sessions.IDLE_SECONDS + 1
     assert kept.key_of(token) is None
+    token = kept.begin("k")
+    now += sessions.IDLE_SECONDS
+    assert kept.key_of(token, is_use=False) == "k"  # a page that looks for news by itself keeps no session
+    now += 1
+    assert kept.key_of(token) is None
     first = kept.begin("first")
     for _ in range(sessions.MOST):
         kept.begin("k")
