@@ -34,6 +34,7 @@ MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
+POLL_EVERY = 64  # records that are sent, while some are in flight
 UNKNOWN = -1  # the offset of a record that was sent again, where the brokers only say that they have it
 FIRST_SECONDS = 1.0  # that an answer is waited for before it is looked at whether the cluster refuses this client
 
@@ -394,14 +395,17 @@ class Writer(Client):
         The offset is `UNKNOWN` where the brokers had it already from an attempt whose answer was lost.
         Waits while as much is in flight as may be. Raises `Denied`, `BrokerAway`.
         """
-        self.poll()
+        if self._failure is not None or self.in_flight % POLL_EVERY == 0:
+            self.poll()
         if self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
             deadline = time.monotonic() + self._settings.timeout_seconds
             while self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
                 self._wait(deadline)
         size = len(value or b"")
-        with self._translating():
+        try:
             self._append(topic, partition, key, value, list(headers), (on_delivered, size))
+        except self.raised as error:  # no context manager: this is done for every record
+            raise self._translated(error) from error
         self.in_flight += 1
         self.bytes_in_flight += size
 

@@ -6,7 +6,8 @@ in its tracking table, moved only behind acknowledged records. After a crash som
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from time import monotonic, sleep
 from typing import ClassVar, NamedTuple
 
@@ -131,17 +132,17 @@ class Outcomes(Flow):
         self._native = None if module is None else published_by(module, self._zone)
 
     def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        for row in self._journal.scan(number, number + limit):
-            is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            value = None if self._native is None else self._native(row.sequence, row.state, row.link, is_copy)
-            if value is None:
-                entry = decode_entry(row.state)
-                value = _encode(describe_published(row.sequence, entry, row.link, self._zone, is_copy=is_copy))
-            yield Outgoing(row.sequence, row.member.encode(), value, self._headers_of(row))
+        for rows in self._journal.scan_rows_of(number, number + limit):
+            values: Iterable[bytes | None] = repeat(None) if self._native is None else self._native(rows, self._is_home)
+            for row, value in zip(rows, values, strict=False):
+                headers = self._headers_of(EntryRow(*row)) if self._has_headers else ()
+                yield Outgoing(row[0], row[1].encode(), value or self._described(EntryRow(*row)), headers)
+
+    def _described(self, row: EntryRow) -> bytes:
+        is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
+        return _encode(describe_published(row.sequence, decode_entry(row.state), row.link, self._zone, is_copy=is_copy))
 
     def _headers_of(self, row: EntryRow) -> Headers:
-        if not self._has_headers:
-            return ()
         entry = decode_entry(row.state)
         name, outcome = position_text(self.partition, row.sequence), OUTCOMES[entry.outcome]
         more = {"outcome": outcome, "reason": entry.reason} if entry.reason else {"outcome": outcome}

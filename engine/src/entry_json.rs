@@ -1,12 +1,10 @@
 //! An entry as JSON, as the outcomes topic is told. `ledger/wire/entry_json.py` is the same in Python.
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-use crate::entries::{Change, DAY_BUCKETS, Entry, FIRST_MONTH, Figures, lot_text};
+use crate::entries::{Change, DAY_BUCKETS, Entry, FIRST_MONTH, lot_text};
 use crate::times::{MAX_INSTANT, Zone, day_text, month_text};
 
 const OUTCOMES: [&str; 3] = ["accepted", "refused", "ignored"];
@@ -24,39 +22,6 @@ struct FactHead<'a> {
     data: &'a RawValue,
 }
 
-#[derive(Serialize)]
-struct Published<'a> {
-    position: String,
-    outcome: &'static str,
-    reason: &'a str,
-    member: &'a str,
-    number: i64,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    id: &'a str,
-    source: &'a str,
-    occurred: String,
-    recorded: String,
-    clock: String,
-    figures: &'a Figures,
-    version: &'a str,
-    engine: i64,
-    data: &'a RawValue,
-    changes: Vec<Told>,
-    link: String,
-    #[serde(skip_serializing_if = "is_false")]
-    backlog: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stamped: Option<String>,
-    place: i64,
-    #[serde(skip_serializing_if = "is_false")]
-    copy: bool,
-}
-
-fn is_false(truth: &bool) -> bool {
-    !truth
-}
-
 /// Return the entry at a place of the journal as it is published; None where Python is to describe it.
 ///
 /// `link` is the chain's at it. A published rule book stands in every partition: all but one are a copy.
@@ -65,74 +30,165 @@ pub fn published(place: i64, state: &[u8], link: &[u8], zone: &Zone, is_copy: bo
     let head: FactHead = serde_json::from_slice(entry.fact.0).ok()?;
     let occurred = zone.text(entry.occurred)?;
     let or_occurred = |instant| if instant == entry.occurred { Some(occurred.clone()) } else { zone.text(instant) };
-    let told = Published {
-        position: format!("{}:{}", entry.partition, entry.offset),
-        outcome: OUTCOMES.get(usize::try_from(entry.outcome).ok()?)?,
-        reason: &entry.reason,
-        member: &entry.member,
-        number: entry.number,
-        kind: &head.kind,
-        id: &head.id,
-        source: &head.source,
-        recorded: or_occurred(entry.recorded)?,
-        clock: or_occurred(entry.clock)?,
-        occurred: occurred.clone(),
-        figures: &entry.figures,
-        version: &entry.version,
-        engine: entry.engine,
-        data: head.data,
-        changes: entry.changes.iter().map(|change| told(change, zone)).collect::<Option<_>>()?,
-        link: link.iter().map(|byte| format!("{byte:02x}")).collect(),
-        backlog: entry.backlog,
-        stamped: if entry.pushed == 0 { None } else { Some(zone.text(entry.recorded - entry.pushed)?) },
-        place,
-        copy: is_copy,
-    };
-    serde_json::to_vec(&told).ok()
+    let mut told = Object::new(2 * state.len());
+    told.plain("position", &format!("{}:{}", entry.partition, entry.offset));
+    told.plain("outcome", OUTCOMES.get(usize::try_from(entry.outcome).ok()?)?);
+    told.value("reason", &entry.reason)?;
+    told.value("member", &entry.member)?;
+    told.value("number", &entry.number)?;
+    told.value("type", &head.kind)?;
+    told.value("id", &head.id)?;
+    told.value("source", &head.source)?;
+    told.plain("occurred", &occurred);
+    told.plain("recorded", &or_occurred(entry.recorded)?);
+    told.plain("clock", &or_occurred(entry.clock)?);
+    told.value("figures", &entry.figures)?;
+    told.value("version", &entry.version)?;
+    told.value("engine", &entry.engine)?;
+    told.raw("data", head.data.get().as_bytes());
+    told.raw("changes", &changes(&entry.changes, zone)?);
+    told.plain("link", &hex(link));
+    if entry.backlog {
+        told.raw("backlog", b"true");
+    }
+    if entry.pushed != 0 {
+        told.plain("stamped", &zone.text(entry.recorded - entry.pushed)?);
+    }
+    told.value("place", &place)?;
+    if is_copy {
+        told.raw("copy", b"true");
+    }
+    Some(told.end())
 }
 
-/// A change for people: its fields by name, in order.
-struct Told(Vec<(&'static str, Value)>);
+/// A JSON object in the making.
+struct Object(Vec<u8>);
 
-impl Serialize for Told {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+impl Object {
+    fn new(size: usize) -> Object {
+        let mut text = Vec::with_capacity(size);
+        text.push(b'{');
+        Object(text)
     }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    /// Add what is JSON.
+    fn raw(&mut self, name: &str, json: &[u8]) {
+        self.name(name);
+        self.0.extend_from_slice(json);
+    }
+
+    /// Add a text in which nothing is to be escaped.
+    fn plain(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.0.push(b'"');
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(b'"');
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Option<()> {
+        self.name(name);
+        serde_json::to_writer(&mut self.0, value).ok()
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
+    }
+}
+
+/// Return changes for people, as a JSON array.
+fn changes(changes: &[Change], zone: &Zone) -> Option<Vec<u8>> {
+    let mut told = vec![b'['];
+    let mut stored = Vec::new();
+    for change in changes {
+        if told.len() > 1 {
+            told.push(b',');
+        }
+        stored.clear();
+        serde_json::to_writer(&mut stored, change).ok()?;
+        told.extend_from_slice(&change_told(change.fields(), &stored, zone)?);
+    }
+    told.push(b']');
+    Some(told)
 }
 
 /// Return a change with its name under `change`, times in the zone, and empty fields left out.
-fn told(change: &Change, zone: &Zone) -> Option<Told> {
-    let Ok(Value::Array(values)) = serde_json::to_value(change) else {
-        return None;
-    };
-    let mut fields = Vec::with_capacity(values.len());
-    for (&name, value) in ["change"].iter().chain(change.fields()).zip(values) {
-        let number = value.as_i64();
-        let value = match (name, number) {
-            ("lot", Some(lot)) => lot_text(lot).into(),
-            ("expires_at", Some(at)) if at >= MAX_INSTANT => Value::Null,
-            ("expires_at", Some(at)) => zone.text(at)?.into(),
+///
+/// `stored` is it as a JSON array of its name and fields, which are texts, numbers and truths.
+fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
+    let mut told = Object::new(2 * stored.len() + 64);
+    let mut names = ["change"].iter().chain(fields);
+    let mut rest = stored.strip_prefix(b"[")?;
+    while !rest.is_empty() {
+        let (value, behind) = rest.split_at(length_of(rest)?);
+        let (name, number) = (names.next()?, number_of(value));
+        rest = match behind {
+            [b',', more @ ..] => more,
+            [b']'] => &[],
+            _ => return None,
+        };
+        match (*name, number) {
+            ("lot", Some(lot)) => told.plain(name, &lot_text(lot)),
+            ("expires_at", Some(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
+            ("expires_at", Some(at)) => told.plain(name, &zone.text(at)?),
             (
                 "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at",
                 Some(at),
-            ) => match at {
-                0 => continue,
-                _ => zone.text(at)?.into(),
-            },
-            ("month" | "first_month" | "last_month" | "first", Some(bucket)) => match bucket {
-                0 => continue,
-                _ => bucket_text(bucket).into(),
-            },
-            _ if value == "" || value == false => continue,
-            _ => value,
-        };
-        fields.push((name, value));
+            ) => {
+                if at != 0 {
+                    told.plain(name, &zone.text(at)?);
+                }
+            }
+            ("month" | "first_month" | "last_month" | "first", Some(bucket)) => {
+                if bucket != 0 {
+                    told.plain(name, &bucket_text(bucket));
+                }
+            }
+            _ if value == b"\"\"" || value == b"false" => {}
+            _ => told.raw(name, value),
+        }
     }
-    Some(Told(fields))
+    names.next().is_none().then(|| told.end())
+}
+
+/// Return how long the text, number or truth is with which JSON begins; None where it is none of these.
+fn length_of(json: &[u8]) -> Option<usize> {
+    if json.first()? != &b'"' {
+        let is_scalar = |byte: &u8| !matches!(byte, b'[' | b'{');
+        return json
+            .iter()
+            .position(|byte| matches!(byte, b',' | b']'))
+            .filter(|_| json.first().is_some_and(is_scalar));
+    }
+    let mut at = 1;
+    loop {
+        match json.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Return a whole number that JSON is.
+fn number_of(json: &[u8]) -> Option<i64> {
+    if matches!(json.first()?, b'0'..=b'9' | b'-') { str::from_utf8(json).ok()?.parse().ok() } else { None }
+}
+
+/// Return bytes as hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Return a bucket of a score as people read it: a month, a day or a year.

@@ -8,7 +8,7 @@ use crate::times::SECOND;
 
 const MAX_AHEAD: i64 = 300 * SECOND;
 /// Of a published rule book, which belongs to no member.
-const PROGRAMME_SUBJECT: &str = "programme";
+pub const PROGRAMME_SUBJECT: &str = "programme";
 
 /// What the checks of a partition's records go by.
 pub struct Intake {

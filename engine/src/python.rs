@@ -16,7 +16,7 @@ use crate::entry_json::published;
 use crate::fact_codec::{self, Plain};
 use crate::facts;
 use crate::handed_back::HandedBack;
-use crate::intake::Intake;
+use crate::intake::{Intake, PROGRAMME_SUBJECT};
 use crate::programme::Version;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
@@ -338,16 +338,23 @@ impl PyTeller {
         rmp_serde::from_slice(zone).map(PyTeller).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Return an entry as it is published, as JSON; None where Python is to describe it.
+    /// Return entries as they are published, as JSON; None for one that Python is to describe.
+    ///
+    /// Each entry has its place in the journal, its member and number, its bytes, and the chain's link at it. Where the
+    /// partition is not the programme's own, its published rule books are copies.
     fn published<'py>(
         &self,
         py: Python<'py>,
-        place: i64,
-        state: &[u8],
-        link: &[u8],
-        is_copy: bool,
-    ) -> Option<Bound<'py, PyBytes>> {
-        published(place, state, link, &self.0, is_copy).map(|json| PyBytes::new(py, &json))
+        entries: Vec<(i64, PyBackedStr, i64, PyBackedBytes, PyBackedBytes)>,
+        is_home: bool,
+    ) -> Vec<Option<Bound<'py, PyBytes>>> {
+        let told: Vec<Option<Vec<u8>>> = py.detach(|| {
+            let each = entries.iter().map(|(place, member, _, state, link)| {
+                published(*place, state, link, &self.0, !is_home && **member == *PROGRAMME_SUBJECT)
+            });
+            each.collect()
+        });
+        told.iter().map(|json| json.as_ref().map(|json| PyBytes::new(py, json))).collect()
     }
 }
 

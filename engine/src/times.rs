@@ -71,9 +71,13 @@ impl Zone {
         let (sign, ahead) = if local < instant { ('-', instant - local) } else { ('+', local - instant) };
         let (hours, minutes, seconds) = (ahead / SECOND / 3_600, ahead / SECOND / 60 % 60, ahead / SECOND % 60);
         let mut text = clock_text(local);
-        text += &format!("{sign}{hours:02}:{minutes:02}");
+        text.push(sign);
+        push_digits(&mut text, hours, 2);
+        text.push(':');
+        push_digits(&mut text, minutes, 2);
         if seconds != 0 {
-            text += &format!(":{seconds:02}");
+            text.push(':');
+            push_digits(&mut text, seconds, 2);
         }
         Some(text)
     }
@@ -207,6 +211,22 @@ fn clock_text(local: i64) -> String {
     let (year, month, day) = date_of(local.div_euclid(DAY));
     let (seconds, micros) = (local.rem_euclid(DAY) / SECOND, local.rem_euclid(SECOND));
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if micros == 0 { text } else { format!("{text}.{micros:06}") }
+    let mut text = String::with_capacity(32);
+    push_digits(&mut text, year, 4);
+    for (mark, number) in [('-', month), ('-', day), ('T', hour), (':', minute), (':', second)] {
+        text.push(mark);
+        push_digits(&mut text, number, 2);
+    }
+    if micros != 0 {
+        text.push('.');
+        push_digits(&mut text, micros, 6);
+    }
+    text
+}
+
+/// Add the last digits of a number from 0 on, as many as asked for.
+fn push_digits(text: &mut String, number: i64, count: u32) {
+    for place in (0..count).rev() {
+        text.push(char::from(b'0' + (number / 10_i64.pow(place) % 10) as u8));
+    }
 }

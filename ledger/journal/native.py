@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import msgpack
 
 from ledger.core.decide import Limits
-from ledger.journal.port import PageRow, Snapshot
+from ledger.journal.port import Snapshot
 from ledger.journal.sql import Batch
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
@@ -19,13 +19,16 @@ from ledger.wire.times import Zone
 MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
 
+PlainRow = tuple[int, str, int, bytes, bytes]  # of an entry: sequence, member, number, bytes and link
+
+
 class NativeBatch(NamedTuple):
     """What a batch came to: by place each entry's number, outcome and bytes, and the rows that are to be written."""
 
     numbers: list[int]
     outcomes: list[int]
     states: list[bytes]
-    pages: list[PageRow]
+    pages: list[tuple[str, str, bytes]]  # as `PageRow`, in the order of their keys
     snapshots: list[Snapshot]
     handed_back: set[str]
 
@@ -43,12 +46,12 @@ def plain_intake(
     return read
 
 
-def published_by(module: Any, zone: Zone) -> Callable[[int, bytes, bytes, bool], bytes | None]:
-    """Return what encodes an entry as `entry_json.describe_published` tells it; None where Python is to do it.
+def published_by(module: Any, zone: Zone) -> Callable[[Sequence[PlainRow], bool], list[bytes | None]]:
+    """Return what encodes entries as `entry_json.describe_published` tells them; None where Python is to do it.
 
-    It takes the place in the journal, the entry's bytes, the chain's link at it, and whether it is a copy.
+    It takes rows as `Journal.scan_rows_of` has them, and whether published rule books are at home in the partition.
     """
-    published: Callable[[int, bytes, bytes, bool], bytes | None] = module.Teller(msgpack.encode(zone)).published
+    published: Callable[[Sequence[PlainRow], bool], list[bytes | None]] = module.Teller(msgpack.encode(zone)).published
     return published
 
 
@@ -96,7 +99,7 @@ class NativeEngine:
             numbers,
             outcomes,
             states,
-            [PageRow(*row) for row in pages],
+            pages,
             [Snapshot(*row) for row in snapshots],
             {m for m, _ in handed_back},
         )

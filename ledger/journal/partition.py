@@ -21,7 +21,7 @@ from ledger.errors import ControlFlow
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.native import NativeEngine
-from ledger.journal.port import TOPIC, Damaged, DeadLetter, PageRow, Snapshot
+from ledger.journal.port import TOPIC, Damaged, DeadLetter, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
@@ -146,7 +146,7 @@ class _Work:
     states: list[bytes]
     outcomes: list[int]
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
-    pages: list[PageRow] = field(default_factory=list)  # that the native engine wrote
+    pages: list[tuple[str, str, bytes]] = field(default_factory=list)  # that the native engine wrote
     snapshots: list[Snapshot] = field(default_factory=list)  # and its snapshots
 
 
@@ -438,7 +438,9 @@ class PartitionWriter:
 
     def _keep_pages(self, batch: Batch, work: _Work) -> None:
         written = work.written
-        rows = sorted([*work.pages, *(PageRow(*name, encode_page(page)) for name, page in written.items())])
+        rows = work.pages  # in their order, as are all that Python decided
+        if written:
+            rows = sorted([*rows, *((*name, encode_page(page)) for name, page in written.items())])
         if rows:
             batch.put_pages(rows)
         if self.native is not None:

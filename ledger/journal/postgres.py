@@ -19,7 +19,6 @@ from ledger.journal.port import (
     DeadLetter,
     EntryRow,
     JournalError,
-    PageRow,
     Snapshot,
     Unavailable,
 )
@@ -207,12 +206,12 @@ class PostgresBatch(Batch):
             return super().page_state(member, key)
         return self._pages[key, member]
 
-    def put_pages(self, pages: Sequence[PageRow]) -> None:
-        """Write pages, best in the order of their keys: those that are known to be new by COPY."""
-        new: list[PageRow] = []
-        others: list[PageRow] = []
+    def put_pages(self, pages: Sequence[tuple[str, str, bytes]]) -> None:
+        """Write pages (see `PageRow`), best in the order of their keys: those that are known to be new by COPY."""
+        new: list[tuple[str, str, bytes]] = []
+        others: list[tuple[str, str, bytes]] = []
         for page in pages:
-            is_new = self._pages.get((page.key, page.member), b"") is None
+            is_new = self._pages.get(page[:2], b"") is None
             (new if is_new else others).append(page)
         self._insert("pages", "key, member, state", new)
         super().put_pages(others)

@@ -26,7 +26,6 @@ from ledger.journal.port import (
     EntryRow,
     Fenced,
     Head,
-    PageRow,
     Published,
     Receipt,
     Snapshot,
@@ -605,8 +604,8 @@ class Batch(_Reader):
         """Write entries (see `EntryRow`)."""
         self._insert("stored_events", f"{self.entry_id}, originator_id, originator_version, state, link, topic", rows)
 
-    def put_pages(self, pages: Sequence[PageRow]) -> None:
-        """Write pages, best in the order of their keys."""
+    def put_pages(self, pages: Sequence[tuple[str, str, bytes]]) -> None:
+        """Write pages (see `PageRow`), best in the order of their keys."""
         self._replace("pages", pages)
 
     def put_accounts(self, accounts: Sequence[Snapshot]) -> None:

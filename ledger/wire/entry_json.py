@@ -118,3 +118,35 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
         elif value != "" and value is not False:
             view[name] = value
     return view
+
+
+def change_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of each change as `change_to_dict` tells it, by its name under ``change``."""
+    return {str(kind.__struct_config__.tag): _schema_of(kind) for kind in Change.__args__}
+
+
+def _schema_of(kind: type[Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {"change": {"const": str(kind.__struct_config__.tag)}}
+    required = ["change"]
+    for known in msgspec.structs.fields(kind):
+        name = known.name
+        properties[name] = _property_of(name, known.type)
+        if name in ("lot", "expires_at") or (known.type is int and name not in _INSTANTS | _MONTHS):
+            required.append(name)
+    text = (kind.__doc__ or "").strip().split("\n")[0]
+    return {"type": "object", "description": text, "properties": properties, "required": required}
+
+
+def _property_of(name: str, kind: Any) -> dict[str, Any]:
+    if name == "lot":
+        return {"type": "string", "description": "The lot's name, entry.place.", "examples": ["3.1"]}
+    if name == "expires_at":
+        return {
+            "type": ["string", "null"],
+            "description": "RFC 3339; null where the points have no end.",
+        }
+    if name in _INSTANTS:
+        return {"type": "string", "format": "date-time"}
+    if name in _MONTHS:
+        return {"type": "string", "description": "A month, day or year."}
+    return {"type": {int: "integer", str: "string", bool: "boolean"}.get(kind, ["string", "integer"])}

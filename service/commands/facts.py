@@ -2,12 +2,17 @@
 
 import time
 from collections import Counter
-from typing import Any
+from pkgutil import resolve_name
+from typing import Annotated, Any
+
+import typer
 
 from consumers.files.check import check_file
+from ledger.errors import WrongUse
 from ledger.wire.fact_codec import json_schemas
-from service.commands.options import FilesArgument
+from service.commands.options import ConfigOption, FilesArgument
 from service.errors import BAD_INPUT, print_plain
+from service.installed import installed_version
 from service.shell import Answer, Shell, command
 
 
@@ -39,9 +44,28 @@ def _print(facts: int, bad: list[dict[str, Any]]) -> None:
 
 
 @command
-def schema(shell: Shell) -> None:
+def schema(
+    shell: Shell,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="That of a decision instead: on the outcomes topic, in the feed.")
+    ] = False,
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="The AsyncAPI 3 document of the topics instead.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Print the JSON Schema of the facts, a definition a type.
 
     points schema > facts.schema.json
+
+    points schema --asyncapi --config points.toml > asyncapi.json
     """
-    shell.emit(json_schemas())
+    if outcomes and asyncapi:
+        raise WrongUse("--outcomes and --asyncapi are two documents: ask for one")
+    if asyncapi:
+        settings = resolve_name("consumers.kafka.settings:load")(config)
+        shell.emit(resolve_name("service.asyncapi:asyncapi")(installed_version(), settings))
+    elif outcomes:
+        shell.emit(resolve_name("projections.answers.schemas:outcome_schema")())
+    else:
+        shell.emit(json_schemas())

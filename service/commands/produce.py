@@ -6,12 +6,17 @@ from typing import Annotated
 import typer
 
 from consumers.kafka.clients import client_of
+from consumers.kafka.partitioning import check_partitioner as check_senders
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import Sent
 from consumers.kafka.produce import produce as produce_lines
+from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
+from ledger.errors import WrongUse
+from ledger.wire.entry_json import position_text
+from projections.answers.plain import plain
 from service.commands.ingest import check_files
-from service.commands.options import ConfigOption, FilesArgument
+from service.commands.options import ConfigOption
 from service.errors import print_plain, say
 from service.shell import Answer, Shell, command
 
@@ -19,7 +24,9 @@ from service.shell import Answer, Shell, command
 @command
 def produce(
     shell: Shell,
-    files: FilesArgument,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE…", help="NDJSON: plain, .gz, .zst, or - for standard input.")
+    ] = None,
     config: ConfigOption = None,
     backlog: Annotated[
         bool,
@@ -31,6 +38,13 @@ def produce(
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="At most so many facts a second.", show_default=False)
     ] = None,
+    check_partitioner: Annotated[
+        bool,
+        typer.Option(
+            "--check-partitioner",
+            help="Send nothing: look at the topic's last records, and say which stand in a wrong partition.",
+        ),
+    ] = False,
 ) -> Answer:
     """Send files of facts to Kafka, each to its member's partition, in order and acknowledged by all replicas in sync.
 
@@ -40,9 +54,17 @@ def produce(
         points produce facts.ndjson --config points.toml
 
         points traffic --facts 100000 | points produce - --rate 50
+
+        points produce --check-partitioner --config points.toml
     """
-    check_files(files)
     settings = load_settings(config)
+    if check_partitioner:
+        if files:
+            raise WrongUse("--check-partitioner sends nothing: give no files")
+        return _placement(settings)
+    if not files:
+        raise WrongUse("which facts are to be sent? Give FILE…, or - for standard input")
+    check_files(files)
     topic = settings.topics.facts
     client = client_of(settings)
     partitions = client.partitions_of(settings, topic)
@@ -72,6 +94,33 @@ def produce(
         "seconds": round(sent.seconds, 3),
     }
     return Answer(document, lambda: _print(sent, topic))
+
+
+def _placement(settings: KafkaSettings) -> Answer:
+    """Return where the records of other senders stand; exit 1 where any stands in a wrong partition."""
+    topic = settings.topics.facts
+    found = check_senders(settings, topic)
+    first = [
+        {"position": position_text(one.partition, one.offset), "key": one.key, "belongs_to": one.expected}
+        for one in found.first
+    ]
+    document = {
+        "topic": topic,
+        "partitions": found.partitions,
+        "records": found.records,
+        "misplaced": found.misplaced,
+        "first": first,
+        "is_crc32": found.is_crc32,
+    }
+
+    def show() -> None:
+        print_plain(f"{found.records:,} records of {topic} were looked at: {found.misplaced:,} in a wrong partition")
+        for one in first:
+            print_plain(f"  {one['position']}: {plain(str(one['key']))} belongs to partition {one['belongs_to']}")
+        if found.is_crc32:
+            print_plain("  all stand where CRC32 puts them: set partitioner=murmur2_random in clients on librdkafka")
+
+    return Answer(document, show, exit_code=1 if found.misplaced else 0)
 
 
 def _print(sent: Sent, topic: str) -> None:

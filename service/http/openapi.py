@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from consumers.cloudevents import BATCH
 from ledger.wire.facts import Fact, RedemptionRequested
+from projections.answers.schemas import with_changes
 from projections.answers.to_json import to_json
 from service.http.handlers.bulk import NDJSON
 
@@ -85,6 +86,7 @@ def _document(found: dict[str, Any]) -> bytes:
         [Fact, RedemptionRequested], ref_template=_PREFIX + "{name}"
     )
     schemas.update({f"Fact.{name}": part for name, part in parts.items()})
+    with_changes(schemas, "#/components/schemas/{name}")
     facts = {"order": {"summary": "An order that was completed", "value": _ORDER}}
     redemptions = {"offset": {"summary": "Points for a part of an order", "value": _REDEMPTION}}
     for path in found["paths"].values():

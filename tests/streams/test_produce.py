@@ -252,10 +252,29 @@ def _keep(placed: dict[str, int], message: Any) -> None:
     placed[message.key().decode()] = message.partition()
 
 
-def test_other_clients_put_members_where_the_ledger_does_with_murmur2_and_elsewhere_without(topics: Topics) -> None:
+def test_other_clients_put_members_where_the_ledger_does_with_murmur2_and_elsewhere_without(
+    topics: Topics, points: Points
+) -> None:
     topics.partitions = 16
     topics.make(topics.facts)
     ours = {member: Partitioner(16)(member) for member in MEMBERS}
     assert sent_by_key_alone(topics, partitioner="murmur2_random") == ours
+    code, out, _ = points("produce", "--check-partitioner", "--json")
+    assert code == 0 and json.loads(out)["records"] == len(MEMBERS)
     by_default = sent_by_key_alone(topics)  # consistent_random: CRC32
     assert sum(by_default[member] != ours[member] for member in MEMBERS) > len(MEMBERS) // 2
+    code, out, _ = points("produce", "--check-partitioner", "--json")
+    told = json.loads(out)
+    misplaced = sum(by_default[member] != ours[member] for member in MEMBERS)
+    assert (code, told["records"], told["misplaced"]) == (1, 2 * len(MEMBERS), misplaced)
+    assert told["first"][0]["belongs_to"] == ours[told["first"][0]["key"]] and not told["is_crc32"]
+
+
+def test_senders_that_all_use_crc32_are_told_what_to_set(topics: Topics, points: Points) -> None:
+    topics.partitions = 16
+    topics.make(topics.facts)
+    sent_by_key_alone(topics)
+    code, out, _ = points("produce", "--check-partitioner")
+    assert code == 1 and "murmur2_random" in out
+    assert points("produce", "--check-partitioner", "facts.ndjson")[0] == 2
+    assert points("produce")[0] == 2

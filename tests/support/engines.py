@@ -20,6 +20,7 @@ from ledger.rulebook.plain import plain_version
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.fact_codec import BadFact, canonical, decode
+from ledger.wire.facts import PROGRAMME_SUBJECT
 from tests.support.histories import encode
 
 
@@ -76,8 +77,9 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
                 decoded = [msgspec.msgpack.decode(each) for each in (wanted, state)]
                 return f"of {item.canonical!r}\n   the core makes {decoded[0]}\n   the native engine {decoded[1]}"
             kept.states.append(state)
-            told = describe_published(7, decode_entry(state), bytes(32), book.offset, is_copy=len(state) % 2 == 0)
-            if told_by(7, state, bytes(32), len(state) % 2 == 0) != msgspec.json.encode(told):
+            is_home = len(state) % 2 == 0
+            told = describe_published(7, decode_entry(state), bytes(32), book.offset, is_copy=not is_home)
+            if told_by([(7, PROGRAMME_SUBJECT, 1, state, bytes(32))], is_home) != [msgspec.json.encode(told)]:
                 return f"told otherwise: {told}"
         kept.written |= {key: page for key, _, page in rows}
         waiting.clear()
