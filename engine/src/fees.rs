@@ -11,7 +11,9 @@ use crate::who::{cut, who_fails};
 
 /// Note a card that is not for this member, or that was paid another price; `paid_fen` is None where none was.
 pub fn note_opening(draft: &mut Draft, product: &Product, paid_fen: Option<i64>) -> Done {
-    if let Some(barred) = who_fails(draft, product.who.as_ref(), "")? {
+    let gate = &product.gate;
+    let is_asked = gate.since <= draft.occurred && draft.occurred < gate.until;
+    if let Some(barred) = who_fails(draft, gate.who.as_ref().filter(|_| is_asked), "")? {
         draft.note("not-eligible", [("who", cut(&barred).into())]);
         return Ok(());
     }

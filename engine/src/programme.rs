@@ -387,7 +387,15 @@ pub struct Product {
     pub membership: Text,
     pub table: ProductTable,
     pub prices: Vec<Price>,
+    pub gate: Gate,
+}
+
+/// Who may open a card, and from when until when that is asked.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Gate {
     pub who: Option<Entitlement>,
+    pub since: i64,
+    pub until: i64,
 }
 
 /// The most points that a use grants, or an exchange takes, in a period.

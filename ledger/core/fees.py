@@ -21,7 +21,8 @@ def price_of(draft: Draft, product: str) -> int | None:
 
 def bars(draft: Draft, product: str) -> str | None:
     """The first condition that keeps this member from opening a card, with what was found; None where none does."""
-    return who_fails(draft, draft.version.who_may_open[product])
+    gate = draft.version.gates[product]
+    return who_fails(draft, gate.who) if gate.since <= draft.occurred < gate.until else None
 
 
 def note_opening(draft: Draft, product: str, paid_fen: int | None) -> None:

@@ -24,6 +24,7 @@ from ledger.rulebook.schema import (
     Membership,
     Opening,
     Penalty,
+    Product,
     ProgrammeTables,
     Score,
     Who,
@@ -397,6 +398,7 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
             yield from who_problems(f"{at}.who", card.who, programme)
+            yield from _gate_problems(at, card)
             for index, price in enumerate(card.price):
                 yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
             yield from _hidden(f"{at}.price", [(price.who, price.from_ or "") for price in card.price])
@@ -405,6 +407,15 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                     yield f'{at}.upgrades: no product "{upgraded}" in this membership'
         for label, benefit in membership.benefits.items():
             yield from _benefit_problems(f"memberships.{name}.benefits.{label}", benefit, membership, programme)
+
+
+def _gate_problems(at: str, card: Product) -> Iterator[str]:
+    """What is wrong with the time in which it is asked who may open a card."""
+    since, until = card.who_from, card.who_until
+    if card.who is None and (since or until):
+        yield f"{at}.{'who_from' if since else 'who_until'}: says when `who` is asked, and there is no `who`"
+    problems = [each.replace(f"{at}.", f"{at}.who_", 1) for each in moment_problems(at, since, until)]
+    yield from problems
 
 
 def _benefit_problems(

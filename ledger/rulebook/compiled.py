@@ -490,6 +490,19 @@ def compile_who(who: Who | None) -> Entitlement | None:
     return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
+class Gate(NamedTuple):
+    """Who may open a card, and from when until when that is asked."""
+
+    who: Entitlement | None
+    since: int
+    until: int
+
+
+def _gate(product: Product, zone: Zone) -> Gate:
+    since = instant_of(product.who_from, zone) if product.who_from else 0
+    return Gate(compile_who(product.who), since, instant_of(product.who_until, zone) if product.who_until else NO_END)
+
+
 def compile_benefit(
     name: str, membership: str, benefit: Benefit, zone: Zone, by_shop: frozenset[str] = frozenset()
 ) -> Perk:
@@ -636,7 +649,7 @@ class ProgrammeVersion:
                 Price(one.fen, instant_of(one.from_, self.offset) if one.from_ else 0, compile_who(one.who))
                 for one in product.price
             )
-        self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        self.gates = {label: _gate(product, self.offset) for label, (_, product) in self.products.items()}
         # Memberships with a card of which a whole refund takes back what it gave.
         self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {

@@ -69,7 +69,7 @@ def _product(version: ProgrammeVersion, label: str, membership: str, product: Pr
         "membership": membership,
         "table": product,
         "prices": version.prices[label],
-        "who": version.who_may_open[label],
+        "gate": version.gates[label],
     }
 
 

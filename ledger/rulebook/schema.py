@@ -167,6 +167,8 @@ class Product(_Table, frozen=True):
     who: Who | None = None  # who may open it
     refund: CardRefund | None = None
     on_refund: Literal["keep", "claw-back"] = "keep"  # what becomes of what it gave where it is refunded whole
+    who_from: Moment | None = None  # when who may open it begins to be asked
+    who_until: Moment | None = None  # and ends
 
     @property
     def calendar_months(self) -> int:

@@ -60,6 +60,75 @@ def test_another_price_is_noted() -> None:
     assert shop.redeems_code("ent.premium") == "accepted", "a code has no price"
 
 
+GATED = """
+programme = "gated"
+name = "g"
+from = 2017-09-14
+utc_offset = "+08:00"
+[kinds]
+[scores.plus-score]
+name = "PLUS综合分"
+window_months = 12
+parts = { activity = "a" }
+tiers = [{ at_least = 90, name = "may-open" }]
+[memberships.plus]
+name = "PLUS"
+[memberships.plus.products."plus.annual"]
+days = 365
+price = [{ fen = 9_900 }]
+who = { score = { plus-score = { at_least = 90 } } }
+GATE
+[[award]]
+rule = "rated"
+name = "r"
+on = "activity.done"
+score = "plus-score"
+part = "activity"
+give = { points = 1, per_count = 1 }
+"""
+UNTIL = "who_until = 2024-07-03T11:00:00+08:00"
+FROM = "who_from = 2024-07-03"
+
+
+@pytest.mark.parametrize(
+    ("gate", "bought", "is_noted"),
+    [
+        ("", "2025-01-01", True),
+        (UNTIL, "2024-07-03 10:59:59", True),
+        (UNTIL, "2024-07-03 11:00:00", False),
+        (FROM, "2024-07-02 23:59:59", False),
+        (FROM, "2024-07-03 00:00:00", True),
+        (f"{FROM}\n{UNTIL}", "2024-07-03 10:00", True),
+        (f"{FROM}\n{UNTIL}", "2024-07-03 12:00", False),
+    ],
+)
+def test_a_gate_is_asked_until_it_is_retired_at_an_hour(gate: str, bought: str, is_noted: bool) -> None:
+    """89 of the 90 points that were wanted; what the fact says late is judged by when it occurred."""
+    shop = Shop(GATED.replace("GATE", gate), now="2024-06-03 10:00")
+    shop.tells("activity.done", done="D", activity="a", count=89)
+    outcome = "accepted: not-eligible" if is_noted else "accepted"
+    assert shop.buys("plus.annual", at=bought) == outcome
+    shop.tells("activity.done", at="2026-03-01", done="E", activity="a")
+    late = Shop(GATED.replace("GATE", gate), now="2024-06-03 10:00")
+    late.tells("activity.done", done="D", activity="a", count=89)
+    late.tells("activity.done", at="2025-03-01", done="E", activity="a")
+    assert late.buys("plus.annual", at=bought) == outcome
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("who_until = 2024-07-03T11:00:00", "who_until: 2024-07-03T11:00:00 has no offset"),
+        ('who_from = "soon-or-later"', "who_from: soon-or-later is no date"),
+    ],
+)
+def test_a_gate_with_another_time_is_a_bad_book(gate: str, said: str) -> None:
+    with pytest.raises(BadProgramme, match=said):
+        parse_programme(GATED.replace("GATE", gate))
+    with pytest.raises(BadProgramme, match=r"products\.plus\.annual\.who_until: says when `who` is asked"):
+        parse_programme(GATED.replace("GATE", UNTIL).replace("who = { score", "# who = { score"))
+
+
 PRICES = """
 programme = "prices"
 name = "p"

@@ -358,6 +358,9 @@ class Author:
             )
             month["refund"] = self.pick({"within_days": 7}, {"unused": True}, {"within_days": 30, "unused": True})
             year |= self.maybe_who(0.6, values=True)
+            if "who" in year:
+                ends = datetime(2025, 7, 3, 11, tzinfo=UTC)
+                year |= self.pick({}, {"who_until": ends}, {"who_from": date(2025, 5, 1)})
 
     # -- rules
 

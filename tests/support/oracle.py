@@ -2434,7 +2434,9 @@ class Member:
 
     def say_who_may(self, spec: Table, data: Table, at: datetime) -> None:
         """Not for her, or another price: a purchase is a fact, so it is said and no more."""
-        if not self.is_one(spec.get("who"), at):
+        asked = "who_from" not in spec or self.book.moment(spec["who_from"]) <= at
+        asked = asked and ("who_until" not in spec or at < self.book.moment(spec["who_until"]))
+        if asked and not self.is_one(spec.get("who"), at):
             self.say("not-eligible")
         if "paid_fen" in data:
             prices = [
