@@ -6,7 +6,8 @@ The texts are the help of groups, and the first paragraphs of the commands' own:
 PANELS = {
     "Facts in": {
         "init": "Make a ledger that has no facts yet, with the rule book that it is born with.",
-        "demo": "Load a real shop's year into a ledger and look around: half a minute, and everything to try.",
+        "demo": "Load a real shop's year into a ledger of its own and look around: half a minute, and everything to"
+        " try.",
         "ingest": "Take in files of facts and decide them; makes the ledger where there is none.",
         "consume": "Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.",
         "produce": "Send files of facts to Kafka, each to its member's partition, in order and acknowledged"
