@@ -19,6 +19,7 @@ from ledger.errors import (
     may_pass,
 )
 from projections.answers.plain import plain, visible
+from service.languages import told
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
 STOPPED = 130
@@ -37,8 +38,8 @@ def report(error: BaseException) -> int:
 
 
 def say(message: str) -> None:
-    """Print a line on standard error."""
-    print(f"points: {plain(message)}", file=sys.stderr)
+    """Print a line on standard error, in the terminal's language."""
+    print(f"points: {plain(told(message))}", file=sys.stderr)
 
 
 def print_plain(*lines: str) -> None:
