@@ -8,10 +8,16 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from service.commands import PANELS, reference_of
+from service.commands import FROM_SETTINGS, PANELS, reference_of
 from service.commands.options import DEFAULT_LEDGER, JsonOption
 from service.errors import STOPPED, quiet_standard_output, report
 from service.installed import installed_version
+from service.languages import terminal_language, texts, told
+
+HELP = ["-h", "--help"]
+
+
+CONFIGURED = "service.configuration:ConfiguredCommand"
 
 
 class LazyGroup(TyperGroup):
@@ -21,9 +27,14 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         self.commands = {
             name: TyperCommand(name, help=text, rich_help_panel=panel)
-            for panel, texts in PANELS.items()
-            for name, text in texts.items()
+            for panel, named in PANELS.items()
+            for name, text in named.items()
         }
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Return what a run starts with; the help is then in the reader's language."""
+        in_readers_language(self)
+        return super().make_context(*arguments, **more)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that the first argument names, imported, and the arguments behind it."""
@@ -32,17 +43,43 @@ class LazyGroup(TyperGroup):
 
 
 def command_of(name: str) -> TyperCommand | TyperGroup:
-    """Return the command or the group of a name, imported."""
+    """Return the command or the group of a name, imported, with its help in the reader's language."""
     found = resolve_name(reference_of(name))
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
-        group.name, group.help = name, next(texts[name] for texts in PANELS.values() if name in texts)
+        group.name, group.help = name, next(named[name] for named in PANELS.values() if name in named)
+        in_readers_language(group)
         return group
     single = typer.Typer(add_completion=False)
-    single.command(name)(found)
+    single.command(name, cls=resolve_name(CONFIGURED) if name in FROM_SETTINGS else None)(found)
     made = typer.main.get_command(single)
     assert isinstance(made, TyperCommand)
+    in_readers_language(made)
     return made
+
+
+def in_readers_language(command: Any) -> None:
+    """Put the help of a command, its options and its commands into the terminal's language; English stays."""
+    language = terminal_language()
+    if not texts(language):
+        return
+    command.help = _paragraphs(command.help or "", language)
+    command.epilog = told(command.epilog or "", language) or None
+    own = command.get_help_option(typer.Context(command, help_option_names=HELP))
+    for parameter in (*command.params, *([] if own is None else [own])):
+        argument = parameter.param_type_name == "argument"
+        panel = getattr(parameter, "rich_help_panel", None) or ("Arguments" if argument else "Options")
+        parameter.rich_help_panel = told(panel, language)
+        if getattr(parameter, "help", None):
+            parameter.help = told(parameter.help, language)
+    for one in getattr(command, "commands", {}).values():
+        one.rich_help_panel = told(getattr(one, "rich_help_panel", None) or "Commands", language)
+        in_readers_language(one)
+    resolve_name("service.screens.help:fold_long_texts")(language)
+
+
+def _paragraphs(help_text: str, language: str) -> str:
+    return "\n\n".join(told(" ".join(one.split()), language) for one in help_text.split("\n\n"))
 
 
 app = typer.Typer(
@@ -51,7 +88,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
     epilog="Exit codes: 0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now.",
 )
 

@@ -20,10 +20,12 @@ from ledger.errors import (
     may_pass,
 )
 from projections.answers.plain import plain, visible
+from service.languages import told
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
 STOPPED = 130
 _ENDLESS = re.compile(r"(\S{120})\S{300,}(\S{40})")
+_ENDS = r"\1…\2"
 # What the inbox and the decoders raise about stored bytes; by name, so that an error at the start imports neither.
 _DAMAGE = {"sqlite3.DatabaseError", "msgspec.MsgspecError"}
 
@@ -39,9 +41,8 @@ def report(error: BaseException) -> int:
 
 
 def say(message: str) -> None:
-    """Print a line on standard error; of a word that is too long to read, such as a name of a megabyte, its ends."""
-    told = _ENDLESS.sub(r"\1…\2", plain(message))
-    print(f"points: {told}", file=sys.stderr)
+"""Print a line on standard error, in the terminal's language; of a word without an end, its two ends."""
+    print(f"points: {_ENDLESS.sub(_ENDS, plain(told(message)))}", file=sys.stderr)
 
 
 def print_plain(*lines: str) -> None:

@@ -15,6 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The names of a book are shown in the language that the reader's locale asks for: the tests ask for none.
 os.environ["LC_ALL"] = "C.UTF-8"
 os.environ.pop("POINTS_LANGUAGE", None)
+os.environ.pop("POINTS_LANG", None)
 
 # Hundreds of commands are run, each a process: where the environment has Python keep no bytecode, each of them would
 # compile the whole product anew. It is kept beside the caches of the tests.

@@ -1,0 +1,87 @@
+"""The texts of the command line and the API: each stands in the catalogue of each language, with the same figures.
+
+A text that is missing is named with the line that `service/texts/zh.toml` needs.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from service.cli import app, command_of
+from service.commands import PANELS
+from service.languages import text_in, texts, told
+from tests.support.served import ROOT
+
+ZH = texts("zh")
+FIGURE = re.compile(r"\{(\w*)\}")
+
+
+def missing(english: set[str]) -> list[str]:
+    return [f"{json.dumps(one, ensure_ascii=False)} = …" for one in sorted(english - set(ZH))]
+
+
+def help_of(command: Any) -> Iterator[str]:
+    for paragraph in (command.help or "").split("\n\n"):
+        yield " ".join(paragraph.split())
+    yield command.epilog or ""
+    yield getattr(command, "rich_help_panel", None) or ""
+    for parameter in command.params:
+        yield getattr(parameter, "help", None) or ""
+        yield getattr(parameter, "rich_help_panel", None) or ""
+    for one in getattr(command, "commands", {}).values():
+        yield from help_of(one)
+
+
+def is_prose(text: str) -> bool:
+    """Return True for what is no example of a command."""
+    return bool(text) and not text.startswith(("points ", "shop-export ", "duckdb "))
+
+
+def written(call: str) -> Iterator[str]:
+    """Yield the texts that the code of the service gives to a function as its first argument."""
+    for path in sorted((ROOT / "service").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == call:
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    yield first.value
+
+
+def test_each_text_of_the_help_is_in_chinese_too() -> None:
+    commands = [command_of(name) for named in PANELS.values() for name in named]
+    found = {text for command in [typer.main.get_command(app), *commands] for text in help_of(command)}
+    assert not missing({text for text in found | set(PANELS) if is_prose(text)})
+
+
+def test_each_text_of_a_screen_is_in_chinese_too() -> None:
+    assert not missing(set(written("text")))
+
+
+def test_each_text_has_the_figures_of_its_english_and_differs_from_it() -> None:
+    for english, chinese in ZH.items():
+        assert set(FIGURE.findall(chinese)) <= set(FIGURE.findall(english)), english
+        assert chinese.strip() and chinese != english, english
+
+
+def test_a_message_is_told_with_its_figures_and_an_unknown_one_as_it_is() -> None:
+    assert (
+        told("Missing argument 'FILE…'. (see points ingest --help)", "zh")
+        == "缺少参数“FILE…”。（见 points ingest --help）"
+    )
+    assert told("nobody wrote this", "zh") == "nobody wrote this"
+    assert told("Missing argument 'FILE…'.", "en") == "Missing argument 'FILE…'."
+    assert text_in("zh", "Options") == "选项" and text_in("fr", "Options") == "Options"
+
+
+def test_the_terminal_is_asked_in_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert told("Options") == "选项"
+    monkeypatch.setenv("POINTS_LANGUAGE", "en")
+    assert told("Options") == "Options"
+    monkeypatch.setenv("POINTS_LANG", "zh")
+    assert told("Options") == "选项"
