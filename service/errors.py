@@ -41,7 +41,7 @@ def report(error: BaseException) -> int:
 
 
 def say(message: str) -> None:
-"""Print a line on standard error, in the terminal's language; of a word without an end, its two ends."""
+    """Print a line on standard error, in the terminal's language; of a word without an end, its two ends."""
     print(f"points: {_ENDLESS.sub(_ENDS, plain(told(message)))}", file=sys.stderr)
 
 
