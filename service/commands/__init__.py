@@ -19,6 +19,7 @@ PANELS = {
     },
     "One member": {
         "show": "What a member has: points in lots, scores by part, memberships; now, then, or in time to come.",
+        "find": "Whose an order, redemption, card, claim or campaign is; and members by how their tokens begin.",
         "entries": "Every decision about a member, in order: each fact, what became of it and what it changed.",
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
@@ -60,6 +61,8 @@ PANELS = {
         "store": "What a ledger is kept in: make it, bring it to a newer format.",
     },
 }
+# Whose options environment variables and the file of settings may say, too.
+FROM_SETTINGS = ("serve", "consume")
 # What is not a function in a module of its own name: functions of other modules, and groups of commands.
 _ELSEWHERE = {
     "check": "facts:check",

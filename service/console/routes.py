@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get
 from litestar.params import PathParameter
 from litestar.response import Redirect
 
-from service.console import audits, books, dead_letters, home, members, programmes, signing
+from service.console import audits, books, dead_letters, finding, home, members, programmes, signing
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
@@ -69,6 +69,7 @@ CONSOLE = Router(
         *home.HANDLERS,
         *books.HANDLERS,
         *members.HANDLERS,
+        *finding.HANDLERS,
         *programmes.HANDLERS,
         *audits.HANDLERS,
         *dead_letters.HANDLERS,

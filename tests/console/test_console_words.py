@@ -30,6 +30,7 @@ MADE = (
     "audits.",
     "audit.",
     "age.",
+    "find.kind.",
 )
 
 
