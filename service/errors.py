@@ -23,6 +23,7 @@ from service.languages import told
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
 STOPPED = 130
+DRIVER = "'psycopg[binary]>=3.2,<4' 'psycopg-pool>=3.2,<4'"  # the extra `postgres`
 # What the inbox and the decoders raise about stored bytes; by name, so that an error at the start imports neither.
 _DAMAGE = {"sqlite3.DatabaseError", "msgspec.MsgspecError"}
 
@@ -71,7 +72,7 @@ def _judge(error: BaseException) -> tuple[int, str]:
     if _DAMAGE.intersection(f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__):
         return BAD_INPUT, damage(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
-        return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
+        return CANNOT_NOW, f"a ledger in a database needs its driver: pip install {DRIVER}"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):
