@@ -789,7 +789,7 @@ def test_what_an_amendment_gives_more_ends_by_its_own_instant() -> None:
     told.completes("O", [LINE], at="2025-12-30 10:00")
     told.amends("O", [line("1", 20_000)], at="2026-01-05 10:00")
     ends = [lot["expires_at"] for lot in told.shown["points"]["beans"]["lots"]]
-    assert ends == ["2027-01-01T00:00:00+08:00", "2026-07-04T10:00:00+08:00"], "180 days from 2026 on"
+    assert ends == ["2026-07-04T10:00:00+08:00", "2027-01-01T00:00:00+08:00"], "180 days from 2026 on"
 
 
 def test_of_several_redemptions_the_last_one_comes_back_first() -> None:
