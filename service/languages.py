@@ -30,6 +30,12 @@ def accepted_language(accepted: str) -> str:
     return next(iter(accepted_languages(accepted)), "")
 
 
+def wanted_language(accepted: str) -> str:
+    """Return the first language of Accept-Language that the texts are in, by two letters; "" for English."""
+    wanted = next((one for one in accepted_languages(accepted) if one == "en" or texts(one)), "")
+    return "" if wanted == "en" else wanted
+
+
 def terminal_language() -> str:
     """Return the language that the terminal's reader asks for, by two letters; "" where none is asked for."""
     return _letters(next((os.environ[name] for name in _LOCALES if os.environ.get(name)), ""))
