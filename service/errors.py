@@ -43,7 +43,7 @@ def say(message: str) -> None:
 
 
 def print_plain(*lines: str) -> None:
-    """Print lines for people in the terminal's language, each on its own; what came from outside is no more than text."""
+    """Print lines for people in the terminal's language; what they got from outside is no more than text."""
     for line in lines:
         print(visible(told(line)))
 

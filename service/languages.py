@@ -55,7 +55,7 @@ def text_in(language: str, english: str, /, **figures: object) -> str:
 def told(message: str, language: str | None = None) -> str:
     """Return a message, such as an error's, in a language (None: the terminal's); unchanged where there is none of it.
 
-    It is the template of the most letters that fits. Its figures may be messages themselves.
+    It is the template of the most letters that fits. A figure of several words may be a message itself.
     """
     asked = terminal_language() if language is None else language
     known = texts(asked)
@@ -66,7 +66,7 @@ def told(message: str, language: str | None = None) -> str:
     for pattern, names, template in _patterns(asked):
         fits = pattern.fullmatch(message)
         if fits is not None:
-            return _filled(template, {name: told(fits[n + 1], asked) for n, name in enumerate(names)})
+            return _filled(template, {name: _inner(fits[n + 1], asked) for n, name in enumerate(names)})
     return message
 
 
@@ -92,6 +92,11 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], st
             found.append((sum(map(len, fixed)), pattern, names, other))
     found.sort(key=lambda one: -one[0])
     return tuple((pattern, names, other) for _, pattern, names, other in found)
+
+
+def _inner(figure: str, language: str) -> str:
+    """Return what stands in a message: a single word is a name that somebody gave."""
+    return told(figure, language) if " " in figure else figure
 
 
 def _filled(template: str, figures: Mapping[str, object]) -> str:

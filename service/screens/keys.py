@@ -6,6 +6,7 @@ from rich.console import Console
 
 from projections.answers.plain import plain
 from service.errors import print_plain
+from service.languages import text
 from service.screens.grid import grid
 
 
@@ -17,5 +18,7 @@ def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
     table = grid("id", "name", "scopes", "rate", "state", "last used")
     for key in keys:
         name, scopes = plain(key["name"]), plain(" ".join(key["scopes"]))
-        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], str(key["last_used"] or "never"))
+        table.add_row(
+            key["id"], name, scopes, str(key["rate"]), text(key["state"]), str(key["last_used"] or text("never"))
+        )
     console.print(table)
