@@ -11,6 +11,7 @@ from ledger.journal.open import open_ledger
 from projections.answers.sidecar import AUDITS, TREES, VIEWS
 from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
+from projections.views.builtin.finding import Finding
 from projections.views.builtin.overview import Overview
 from projections.views.files import Folder
 from projections.views.registry import all_views
@@ -21,7 +22,11 @@ from service.errors import say
 EVERY_SECONDS = 0.5
 SETTLED_SECONDS = 5.0  # between two looks at what falls due, where nothing is decided
 NICE = 10  # a request that waits comes first
-ALWAYS = (Books.name, Overview.name)  # what the server reads; other views are followed once they were built
+ALWAYS = (
+    Books.name,
+    Overview.name,
+    Finding.name,
+)  # what the server reads; other views are followed once they were built
 
 
 def follower(place: str, folder: Path) -> Beside:

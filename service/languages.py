@@ -16,6 +16,7 @@ LANGUAGE = "POINTS_LANG"
 _LOCALES = (LANGUAGE, "POINTS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 _FIGURE: Final = re.compile(r"\{(\w+)\}")
 _LONGEST: Final = 4_000  # characters of a message that is looked up
+_FEWEST: Final = 5  # characters beside its figures that tell a message from others
 
 
 def accepted_languages(accepted: str) -> Iterable[str]:
@@ -86,8 +87,8 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], st
     found = []
     for english, other in texts(language).items():
         names = tuple(_FIGURE.findall(english))
-        if names:
-            fixed = _FIGURE.split(english)[::2]
+        fixed = _FIGURE.split(english)[::2]
+        if names and sum(map(len, fixed)) >= _FEWEST:
             pattern = re.compile("(.*?)".join(re.escape(one) for one in fixed), re.DOTALL)
             found.append((sum(map(len, fixed)), pattern, names, other))
     found.sort(key=lambda one: -one[0])

@@ -102,6 +102,8 @@ class Shell:
     def __init__(self, context: typer.Context, ledger: str | None = None, as_json: bool = False) -> None:
         place, in_front = context.obj or (None, False)
         named = place if ledger is None else ledger
+        source = context.find_root().get_parameter_source("ledger")
+        self.is_told = ledger is not None or (source is not None and source.name == "COMMANDLINE")
         self.place: str = DEFAULT_LEDGER if named is None else named
         if not self.place:
             raise WrongUse("--ledger is empty: name a folder or a database, or leave it out")
@@ -109,6 +111,11 @@ class Shell:
             scheme = self.place.partition("://")[0]
             raise WrongUse(f"--ledger {scheme}://…: a database's address begins with postgresql://")
         self.json = as_json or bool(in_front)
+
+    def use_own(self, place: str) -> None:
+        """Use a ledger of the command's own, unless the command line names one: POINTS_LEDGER does not count."""
+        if not self.is_told:
+            self.place = place
 
     @property
     def ledger_name(self) -> str:

@@ -48,7 +48,8 @@ class Terminal:
             name, _, value = words[1].partition("=")
             self._environment[name] = value
             return ""
-        words = ["points", "demo", *words[2:]] if words[:2] == ["make", "demo"] else words
+        if words[:2] == ["make", "demo"]:
+            words = ["points", "demo", *(" ".join(words[2:]).removeprefix("ARGS=").split())]
         assert words[0] == "points", f"only points is run here: {command}"
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", *words[1:]],

@@ -157,6 +157,11 @@ def savings(member: str, *, as_of: str | None = None) -> Call[answers.Savings]:
     return _get(answers.Savings, _of(member, "savings"), as_of=as_of)
 
 
+def find(text: str, kind: str | None = None, *, limit: int | None = None) -> Call[answers.Found]:
+    """Return what has an id that begins with a text; `kind`: member, order, redemption, card, claim or campaign."""
+    return _get(answers.Found, "/v1/find", q=text, kind=kind, limit=limit)
+
+
 def page(member: str, after: int, limit: int) -> Call[answers.Entries]:
     """Up to `limit` entries of a member behind a number. Raises `NotFound`."""
     return _get(answers.Entries, _of(member, "entries"), after=after, limit=limit)

@@ -96,6 +96,7 @@ class _Methods:
     quote = _Method(calls.quote)
     products = _Method(calls.products)
     savings = _Method(calls.savings)
+    find = _Method(calls.find)
     entry = _Method(calls.entry)
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)

@@ -600,6 +600,29 @@ class Retried(Struct, frozen=True):
     detail: str | UnsetType = UNSET
 
 
+class Hit(Struct, frozen=True):
+    """An id that was found: whose it is, the first `entry` that names it, and how many `entries` do.
+
+    Of a member both are the last entry's number, and `recorded` is when that was.
+    """
+
+    kind: str
+    id: str
+    member: str
+    entry: int
+    entries: int
+    recorded: str | None = None
+
+
+class Found(Struct, frozen=True):
+    """What a search found, at most so many of each kind; `behind` is how many entries the index does not know yet."""
+
+    query: str
+    hits: list[Hit]
+    more: bool
+    behind: int
+
+
 class AdjustmentRequest(Struct, frozen=True):
     """Points that an operator means to give or take; `reason` is a code of your own."""
 

@@ -15,6 +15,7 @@ from projections.views.builtin.attributes import Attributes
 from projections.views.builtin.balances import Balances
 from projections.views.builtin.books import Books
 from projections.views.builtin.campaigns import Campaigns
+from projections.views.builtin.finding import Finding
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.memberships import Memberships
 from projections.views.builtin.overview import Overview
@@ -35,6 +36,7 @@ BUILT_IN: tuple[View, ...] = (
     Savings(),
     Attributes(),
     Overview(),
+    Finding(),
 )
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")

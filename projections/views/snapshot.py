@@ -13,6 +13,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.times import DAY, day_of, instant_at
 from projections.answers.members import require_member
+from projections.answers.tables import Row
 from projections.ticking import Progress, ticking
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
@@ -94,6 +95,11 @@ class ViewSnapshot(Snapshot):
         """A table as it stands in the file, what fell due since not counted; `between` as in `Batch.sums`."""
         assert self._batch is not None
         return self._batch.sums(table, between)
+
+    def select(self, query: str, *values: str | int) -> Iterator[Row]:
+        """Return the rows of a question in SQL about the file's own tables; `values` take the places of its marks."""
+        assert self._batch is not None
+        yield from self._batch.cursor.connection.execute(query, values)
 
     def has_due(self, more_than: int) -> bool:
         """Return True if more than `more_than` members are to be counted anew for the instant."""

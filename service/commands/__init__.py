@@ -6,7 +6,8 @@ The texts are the help of groups, and the first paragraphs of the commands' own:
 PANELS = {
     "Facts in": {
         "init": "Make a ledger that has no facts yet, with the rule book that it is born with.",
-        "demo": "Load a real shop's year into a ledger and look around: half a minute, and everything to try.",
+        "demo": "Load a real shop's year into a ledger of its own and look around: half a minute, and everything to"
+        " try.",
         "ingest": "Take in files of facts and decide them; makes the ledger where there is none.",
         "consume": "Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.",
         "produce": "Send files of facts to Kafka, each to its member's partition, in order and acknowledged"
@@ -18,6 +19,7 @@ PANELS = {
     },
     "One member": {
         "show": "What a member has: points in lots, scores by part, memberships; now, then, or in time to come.",
+        "find": "Whose an order, redemption, card, claim or campaign is; and members by how their tokens begin.",
         "entries": "Every decision about a member, in order: each fact, what became of it and what it changed.",
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",

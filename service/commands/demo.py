@@ -1,9 +1,11 @@
 """The demo: a real shop's year, decided here."""
 
 import os
+import shlex
 import shutil
 import sys
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
@@ -32,6 +34,9 @@ from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
 
+OWN_LEDGER = "points-demo"  # of the year; that of a programme has its name behind it
+EARLIEST, LATEST = date(2001, 1, 1), date(2200, 1, 1)  # of a year's last day
+
 
 @command
 def demo(
@@ -42,31 +47,44 @@ def demo(
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = PORT,
     folder: FolderOption = None,
+    until: Annotated[
+        str | None,
+        option(
+            "--until", "DATE", "The last day of a year that is written now. (default: today, once its sales are over)"
+        ),
+    ] = None,
     programme: Annotated[
         str | None,
         option("--programme", "NAME", "A made-up year of a shipped programme, in a ledger of its own, instead."),
     ] = None,
 ) -> Answer | None:
-    """Load a real shop's year into a ledger and look around: half a minute, and everything to try.
+    """Load a real shop's year into a ledger of its own and look around: half a minute, and everything to try.
 
-    Run again it goes on where it stopped, or says that all is in.
+    The ledger is the folder points-demo, whatever POINTS_LEDGER says, unless
+    --ledger names another. The year ends today; run again, the demo goes on
+    where it stopped, or says that all is in.
 
         points demo --serve
 
-        points --ledger suning demo --programme suning
+        points demo --programme suning
     """
     if serve and shell.json:
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
     if programme is not None:
         if serve:
             raise WrongUse("--serve is for the real shop's year; `points serve` serves the ledger of a programme")
+        if until is not None:
+            raise WrongUse("--until is for the real shop's year; that of a programme begins with its book")
+        shell.use_own(f"{OWN_LEDGER}-{programme}")
         return _made_up(shell, programme, folder)
+    day = _day(until)
+    shell.use_own(OWN_LEDGER)
     beside = shell.data_folder(folder)
     with shell.writing(create=True) as opened:
         opened.bind_stream(INBOX)
         _check_is_demo(opened, beside / YEAR)
         with shell.progress("unpacking the year", FACTS) as tick:
-            path = write_year(beside, tick)
+            path = write_year(beside, day, tick)
         with shell.progress("deciding", facts_ahead(opened, [str(path)])) as tick:
             year = decide_year(opened, path, jobs or processors(), tick)
         as_of = end_of(opened)
@@ -79,7 +97,7 @@ def demo(
         book = opened.book
     document = {**summary_to_dict(year.summary), "order_lines": year.lines, "stats": books, "members": found}
     names = Names(book, terminal_language())
-    answer = Answer(document, lambda: print_demo(shell.console, document, names, _called(shell)))
+    answer = Answer(document, lambda: print_demo(shell.console, document, names, *_called(shell)))
     if not serve:
         return answer
     shell.give(answer)
@@ -100,11 +118,12 @@ def _made_up(shell: Shell, name: str, folder: Path | None) -> Answer:
         summary = ingest(opened, [str(path)], backlog=True, jobs=1)
         books = stats(opened, end_of(opened))
     document = {**summary_to_dict(summary), "programme": version.programme.programme, "stats": books}
-    called = _called(shell)
+    name_it, called = _called(shell)
     return Answer(
         document,
         lambda: print_plain(
             f"{summary.facts:,} facts of a made-up year of {version.programme.name}, {MEMBERS} members",
+            *([name_it] if name_it else []),
             f"{called} show member-01",
             f"{called} explain member-01",
             f"{called} programme show {name} --language zh",
@@ -122,14 +141,30 @@ def _check_is_demo(ledger: Ledger, year: Path) -> None:
             return
     raise WrongUse(
         f"{ledger.name} has {ENGLISH.count(entries, 'entry', 'entries')} of its own, and the demo would pour a shop's"
-        " year into it: name another folder, as in `points demo --ledger demo`"
+        " year into it: leave --ledger out, or name another folder"
     )
 
 
-def _called(shell: Shell) -> str:
-    """Return how this program is called for its ledger: ``points`` where the shell finds it, else its path."""
+def _day(text: str | None) -> date | None:
+    """Return the day of --until. Raises `WrongUse`."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if not EARLIEST <= day <= LATEST:
+        raise WrongUse(f'--until "{text}": give a date from {EARLIEST} to {LATEST}, such as 2025-12-05')
+    return day
+
+
+def _called(shell: Shell) -> tuple[str, str]:
+    """Return what names the ledger to the commands that follow, and how this program is called.
+
+    The first is empty for the default ledger. The program is ``points`` where the shell finds it, else its path.
+    """
     called, found = Path(sys.argv[0]), shutil.which("points")
     name = os.path.relpath(called) if called.is_absolute() else str(called)
     if called.name != "points" or (found and Path(found).resolve() == called.resolve()):
         name = "points"
-    return name + ("" if shell.place == DEFAULT_LEDGER else f" --ledger {shell.place}")
+    return "" if shell.place == DEFAULT_LEDGER else f"export POINTS_LEDGER={shlex.quote(shell.place)}", name

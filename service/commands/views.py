@@ -86,7 +86,7 @@ def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -
     points views status
     """
     with shell.reading() as opened:
-        found = status_of_views(opened, _folder(opened, folder), all_views(more).values())
+        found = status_of_views(opened, views_folder(opened, folder), all_views(more).values())
     return Answer(found, "views:print_status")
 
 
@@ -112,7 +112,7 @@ def run(
     known = all_views(more)
     views = [_view(known, name) for name in names] if names else list(known.values())
     with shell.reading() as opened:
-        place = _folder(opened, folder)
+        place = views_folder(opened, folder)
         started = time.monotonic()
         with shell.progress("folding") as tick:
             done = run_views(opened, place, views, tick, jobs=jobs or processors())
@@ -151,7 +151,7 @@ def rebuild(
     """
     view = _view(all_views(more), name)
     with shell.reading() as opened:
-        place = _folder(opened, folder)
+        place = views_folder(opened, folder)
         started = time.monotonic()
         read = 0
         with shell.progress(f"building {view.name}") as tick:
@@ -181,7 +181,7 @@ def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: F
     """
     view = _view(all_views(more), name)
     with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
-        found = compare_builds(opened, _folder(opened, folder), view, tick)
+        found = compare_builds(opened, views_folder(opened, folder), view, tick)
     return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
 
 
@@ -203,7 +203,7 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     """
     view = _view(all_views(more), name)
     with shell.reading() as opened:
-        file = switch_build(opened, _folder(opened, folder), view)
+        file = switch_build(opened, views_folder(opened, folder), view)
     return Answer(
         {"view": view.name, "version": file.version, "file": str(file.path)},
         lambda: print_plain(f"{view.name}: {file.path.name} is live (version {file.version})"),
@@ -255,12 +255,12 @@ def show(
         if member is not None:
             taken = of_member(opened, view, member, at)
         else:
-            built = snapshot(opened, _folder(opened, folder), view, None if as_of is None else at)
+            built = snapshot(opened, views_folder(opened, folder), view, None if as_of is None else at)
             taken = stack.enter_context(built)
         table, about = query.rows(taken, options), {}
         if by is not None:
             name = attribute_to_group_by(opened.book.nearest(taken.as_of), by)
-            known = stack.enter_context(snapshot(opened, _folder(opened, folder), Attributes(), taken.as_of))
+            known = stack.enter_context(snapshot(opened, views_folder(opened, folder), Attributes(), taken.as_of))
             table, about = by_attribute(table, query.keys, values_of(known, name), name), {"by": name}
             _say_behind(known)
         _write(shell, query.name, taken, table, form, out, safe_csv, about)
@@ -288,7 +288,7 @@ def close(
         end = month_start(number + 1, opened.book.offset)
         at = min(end, instant(None, "", opened.book))
         open_partitions = [p for p in opened.partitions if opened.journal(p).head().recorded < end]
-        with snapshot(opened, _folder(opened, folder), Liability(), at) as taken:
+        with snapshot(opened, views_folder(opened, folder), Liability(), at) as taken:
             is_final = not open_partitions and taken.standing is not None and not taken.standing.behind
             more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
             _write(shell, "close", taken, month_close(taken, number), form, out, safe_csv, more)
@@ -300,7 +300,8 @@ def close(
     raise typer.Exit(BAD_NEWS)
 
 
-def _folder(ledger: Ledger, named: Path | None) -> Folder:
+def views_folder(ledger: Ledger, named: Path | None) -> Folder:
+    """Return where the views of a ledger are kept. Raises `WrongUse` where that is not said."""
     folder = folder_in(ledger, VIEWS, named)
     if folder is None:
         raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")

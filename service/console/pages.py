@@ -46,6 +46,7 @@ def environment() -> Environment:
     made.filters["time"] = short_time
     made.filters["instant"] = to_text
     made.filters["signed_at"] = lambda text: short_time(text) if is_instant(text) else text  # nobody checked it
+    made.filters["percent"] = percent
     made.filters["day"] = lambda text: text[:10]
     made.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     made.tests["midnight"] = lambda text: datetime.fromisoformat(text).time() == datetime.min.time()
@@ -58,6 +59,12 @@ def is_instant(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
+
+
+def percent(hundredths: int) -> str:
+    """Return hundredths of a percent as a text with one place behind the point."""
+    sign, tenths = "-" if hundredths < 0 else "", abs(hundredths) // 10
+    return f"{sign}{tenths // 10:,}.{tenths % 10}%"
 
 
 class Labels:

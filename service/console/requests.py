@@ -19,6 +19,7 @@ from service.keys import Key
 SESSION_COOKIE = "points-session"
 LANGUAGE_COOKIE = "points-language"
 HOME = "/console"
+LIVE = f"{HOME}/live"  # asked by a page that is left open: that keeps no session
 MOST_FIELDS = 16
 AnyRequest = Request[Any, Any, Any]
 
@@ -115,7 +116,7 @@ def _visitor(connection: Connection) -> Visitor:
     if authenticator.is_open_to(connection):
         token, caller = "", EVERYTHING
     else:
-        key = key_of_session(token, authenticator, sessions)
+        key = key_of_session(token, authenticator, sessions, is_use=connection.url.path != LIVE)
         if key is None:
             token = ""
         else:
@@ -128,9 +129,9 @@ def session_token(cookies: str) -> str:
     return _cookies(cookies).get(SESSION_COOKIE, "")
 
 
-def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions) -> Key | None:
-    """Return the live key of a session that holds; None where there is none."""
-    id = sessions.key_of(token)
+def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions, *, is_use: bool = True) -> Key | None:
+    """Return the live key of a session that holds; None where there is none. `is_use` as in `Sessions.key_of`."""
+    id = sessions.key_of(token, is_use=is_use)
     return authenticator.keys.live(id) if id else None
 
 

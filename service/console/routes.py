@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get
 from litestar.params import PathParameter
 from litestar.response import Redirect
 
-from service.console import audits, books, dead_letters, members, programmes, signing
+from service.console import audits, books, dead_letters, finding, home, members, programmes, signing
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
@@ -66,8 +66,10 @@ CONSOLE = Router(
     route_handlers=[
         get_asset,
         *signing.HANDLERS,
+        *home.HANDLERS,
         *books.HANDLERS,
         *members.HANDLERS,
+        *finding.HANDLERS,
         *programmes.HANDLERS,
         *audits.HANDLERS,
         *dead_letters.HANDLERS,

@@ -45,8 +45,8 @@ class Sessions:
         )
         return token
 
-    def key_of(self, token: str) -> str | None:
-        """Return the id of the key of a session that holds; it goes on from now."""
+    def key_of(self, token: str, *, is_use: bool = True) -> str | None:
+        """Return the id of the key of a session that holds; it goes on from now, unless a page asked by itself."""
         now = time.monotonic()
         found = self._db.execute("SELECT key, began, used FROM sessions WHERE token = ?", (_hash(token),)).fetchone()
         if found is None:
@@ -55,7 +55,7 @@ class Sessions:
         if now - used > IDLE_SECONDS or now - began > LONGEST_SECONDS:
             self.end(token)
             return None
-        if now - used > USED_EVERY:
+        if is_use and now - used > USED_EVERY:
             self._db.execute("UPDATE sessions SET used = ? WHERE token = ?", (now, _hash(token)))
         return str(key)
 

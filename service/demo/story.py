@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from consumers.runtime.ingest import Summary, ingest
@@ -19,6 +20,8 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from service.demo.online_retail import facts
+from service.demo.online_retail.lines import LAST
+from service.demo.online_retail.members import LONDON
 
 YEAR = "online-retail.ndjson"
 FACTS = 57_000  # about, for the bar while they are written
@@ -48,14 +51,14 @@ class Find:
     why: str
 
 
-def write_year(folder: Path, tick: Tick) -> Path:
-    """The year's facts as a file in a folder, written once and whole."""
+def write_year(folder: Path, until: date | None, tick: Tick) -> Path:
+    """The year's facts as a file in a folder, written once and whole; `until` is its last day, else `last_day`."""
     path = folder / YEAR
     if path.exists():
         return path
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        for count, fact in enumerate(facts(), 1):
+        for count, fact in enumerate(facts(until=until or last_day()), 1):
             file.write(fact + b"\n")
             if not count % 500:
                 tick(count)
@@ -63,6 +66,12 @@ def write_year(folder: Path, tick: Tick) -> Path:
         os.fsync(file.fileno())
     temporary.replace(path)
     return path
+
+
+def last_day() -> date:
+    """The day in London on which a year has to end so that all of it is over now: today, or yesterday."""
+    now = datetime.now(LONDON)
+    return now.date() if now.time() > LAST.time() else now.date() - timedelta(days=1)
 
 
 def decide_year(ledger: Ledger, path: Path, jobs: int, tick: Tick) -> Year:

@@ -165,7 +165,7 @@ def needs(scope: str) -> Guard:
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         if not caller_of(connection).has(scope):
-            raise _lacks(scope)
+            raise lacks(scope)
 
     return guard
 
@@ -178,20 +178,21 @@ async def needs_member(connection: Connection, _: BaseRouteHandler) -> None:
 async def needs_writing(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the caller must be allowed to give facts of some source; which one is seen when they are read."""
     if not caller_of(connection).may_write_any():
-        raise _lacks("facts:write")
+        raise lacks("facts:write")
 
 
 def check_readable(caller: Caller, member: str) -> None:
     """Raise `Problem` where the caller may not read a member."""
     if not caller.may_read(member):
-        raise _lacks("members:read, or member:read: with this member")
+        raise lacks("members:read, or member:read: with this member")
 
 
 def check_source(caller: Caller, source: str) -> None:
     """Raise `Problem` where the caller may not give facts of a source."""
     if not caller.may_write(source):
-        raise _lacks(f"facts:write for the source {source}")
+        raise lacks(f"facts:write for the source {source}")
 
 
-def _lacks(scope: str) -> Problem:
+def lacks(scope: str) -> Problem:
+    """Return the problem of a key without a scope."""
     return Problem("wrong-scope", f"the key lacks the scope {scope}; `points keys new --scope` makes one that has it")

@@ -15,8 +15,8 @@ from service.screens.names import Names
 PORT = 8080  # of the console
 
 
-def print_demo(console: Screen, document: dict[str, Any], names: Names, called: str) -> None:
-    """Print the demo's document; `called` is how this program is called for its ledger."""
+def print_demo(console: Screen, document: dict[str, Any], names: Names, name_it: str, called: str) -> None:
+    """Print the demo's document; `name_it` names its ledger to a shell, `called` is how this program is called."""
     new = document["entries"] + document["parked"]
     seconds = document["seconds"]
     console.print()
@@ -31,7 +31,7 @@ def print_demo(console: Screen, document: dict[str, Any], names: Names, called: 
             f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled"
         )
     console.print_markup(
-        "[dim]UCI Online Retail, 730 weeks later; reviews, cards and redemptions are made up around it[/]\n"
+        "[dim]UCI Online Retail, moved to our days; reviews, cards and redemptions are made up around it[/]\n"
     )
     console.print(render_stats(document["stats"], names))
     for find in document["members"]:
@@ -47,6 +47,8 @@ def print_demo(console: Screen, document: dict[str, Any], names: Names, called: 
         )
     at = str(date.fromisoformat(document["stats"].as_of[:10]) + timedelta(days=1))
     console.print_markup("\n[bold]Now try[/]")
+    if name_it:
+        console.print(Text.assemble("  ", (name_it, "cyan"), ("   # the ledger of this demo", "dim")), soft_wrap=True)
     members = [find.member for find in document["members"]] or ["m-17850"]
     for command, what in (
         (f"explain {members[-1]}", "why each point is there, in plain words"),

@@ -35,10 +35,8 @@ def print_products(_console: Console, found: Products, names: Names) -> None:
         price = text("no price") if card.price_fen is None else names.money(card.price_fen)
         needs = names.opened_by(card.product, terminal_language() or "en")
         whom = text(" (for members: {who})", who=needs) if needs else ""
-        may = (
-            text("may be opened")
-            if card.eligible
-            else text("not for this member: {why}", why=speech_of(terminal_language()).failing(card.why or "")) + whom
+        why = text("not for this member: {why}", why=speech_of(terminal_language()).failing(card.why or ""))
+        may = text("may be opened") if card.eligible else why + whom
         )
         print_plain(f"  {card.membership:<12} {card.product:<20} {price:>12}  {may}")
 

@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -583,7 +585,8 @@ def test_the_demo_tells_of_the_year_and_a_second_run_doubles_nothing(
     from service.demo import online_retail, story
 
     beginning = list(online_retail.facts(1_500))
-    monkeypatch.setattr(story, "facts", lambda: iter(beginning))
+    monkeypatch.setattr(story, "facts", lambda until: iter(beginning))
+    monkeypatch.setenv("POINTS_LEDGER", "somebody's")  # which is left alone
     first = points("demo", "--jobs", 1, "--json").json
     assert first["facts"] == first["entries"] == 1_500 and first["stats"]["balanced"] is True
     assert first["order_lines"] > 1_500 and 1 <= len(first["members"]) <= 3
@@ -593,7 +596,23 @@ def test_the_demo_tells_of_the_year_and_a_second_run_doubles_nothing(
     said = points("demo").out
     assert "All is in" in said and "= issued" in said and "points explain m-" in said
     assert "points demo --serve" in said and "http://127.0.0.1:8080/console" in said
+    assert "export POINTS_LEDGER=points-demo" in said and [path.name for path in shop.iterdir()] == ["points-demo"]
     assert points("demo", "--serve", "--json").code == 2
+    assert points("demo", "--until", "today").code == points("demo", "--until", "0999-01-01").code == 2
+
+
+def test_the_year_of_the_demo_ends_today(shop: Path) -> None:
+    from service.demo import online_retail, story
+
+    day = story.last_day()
+    assert date.today() - day <= timedelta(days=2)
+    last = json.loads(deque(online_retail.facts(until=day), 1)[0])
+    assert last["time"].startswith(str(day)), last
+    shipped, moved = (list(online_retail.facts(4_000, until=until)) for until in (None, date(2025, 12, 12)))
+    assert [fact.count(b'"line":') for fact in shipped] == [fact.count(b'"line":') for fact in moved]
+    assert list(online_retail.facts(50, until=date(2025, 12, 5))) == shipped[:50]
+    opened = [json.loads(fact)["data"] for fact in moved if b'"lot.opened.v1"' in fact]
+    assert {(lot["earned_at"][:10], lot["expires_at"][:10]) for lot in opened} == {("2024-06-25", "2026-01-01")}
 
 
 # -- the shell ---------------------------------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ def test_a_refused_command_leaves_nothing_behind(shop: Path, monkeypatch: pytest
 
 def test_the_demo_is_not_poured_into_somebodys_ledger(shop: Path) -> None:  # noqa: F811
     points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog")
-    ran = points("demo")
-    assert ran.code == 2 and "has 1 entry of its own" in ran.err and "points demo --ledger demo" in ran.err
+    ran = points("demo", "--ledger", "points-ledger")
+    assert ran.code == 2 and "has 1 entry of its own" in ran.err and "leave --ledger out" in ran.err
     assert points("stats", "--json").json["members"] == 1
     assert not (shop / "points-ledger" / "online-retail.ndjson").exists()
 

@@ -18,6 +18,8 @@ CONSOLE = ROOT / "service" / "console"
 # Names that a page puts together, by what they begin with.
 MADE = (
     "menu.",
+    "home.by-",
+    "range.",
     "outcome.",
     "state.",
     "fact.",
@@ -28,6 +30,7 @@ MADE = (
     "audits.",
     "audit.",
     "age.",
+    "find.kind.",
 )
 
 

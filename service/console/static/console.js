@@ -3,38 +3,103 @@
 
 const DAY = 86_400_000; // milliseconds
 const charts = [];
-const count = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
+const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// A chart draws the table that stands beside it: a row is a bar, a column with values a series.
+function made(name, className, text = "") {
+  const element = document.createElement(name);
+  element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+// What a chart draws is the table that it names: a row is a place on the axis, a column with values a series.
+function tableOf(place) {
+  const table = document.getElementById(place.dataset.table);
+  const rows = [...table.tBodies[0].rows];
+  const columns = [...rows[0].cells].flatMap((cell, i) => "value" in cell.dataset ? [i] : []);
+  return {
+    labels: rows.map(row => row.cells[0].textContent),
+    names: columns.map(i => table.tHead.rows[0].cells[i].textContent),
+    shown: rows.map(row => columns.map(i => row.cells[i].textContent)),
+    values: columns.map(i => rows.map(row => Number(row.cells[i].dataset.value))),
+  };
+}
+
+// Each series as it is drawn: stacked from the ground, or (mirror) the first above the ground and the others below it.
+function heights(values, form) {
+  if (form === "lines" || form === "area") return values;
+  const below = form === "mirror" ? values.slice(1).map((_, i) => values[0].map((_, at) => -values.slice(1, i + 2).reduce((sum, one) => sum + Math.max(one[at], 0), 0))) : [];
+  if (form === "mirror") return [values[0], ...below];
+  return values.map((_, i) => values[0].map((_, at) => values.slice(0, i + 1).reduce((sum, one) => sum + Math.max(one[at], 0), 0)));
+}
+
+// The values of the place under the pointer, beside it.
+function tips(table, first) {
+  const tip = made("div", "tip");
+  tip.hidden = true;
+  return {
+    hooks: {
+      init: chart => { chart.over.append(tip); chart.over.addEventListener("mouseleave", () => { tip.hidden = true; }); },
+      setCursor: chart => {
+        const at = chart.cursor.idx;
+        if (at === null || at === undefined || chart.cursor.left < 0) { tip.hidden = true; return; }
+        const rows = table.names.map((name, i) => {
+          const row = made("div", "");
+          row.append(made("span", `swatch s${i + first}`), made("span", "", name), made("b", "", table.shown[at][i]));
+          return row;
+        });
+        tip.replaceChildren(made("strong", "", table.labels[at]), ...rows);
+        tip.hidden = false;
+        const x = chart.valToPos(at, "x");
+        const isRight = x > chart.over.clientWidth / 2;
+        tip.style.left = isRight ? "" : `${x + 12}px`;
+        tip.style.right = isRight ? `${chart.over.clientWidth - x + 12}px` : "";
+      },
+    },
+  };
+}
+
 function draw(place) {
-  const rows = [...document.getElementById(place.dataset.table).tBodies[0].rows];
-  const values = rows.map(row => [...row.cells].filter(cell => "value" in cell.dataset).map(cell => Number(cell.dataset.value)));
-  const labels = rows.map(row => row.cells[0].textContent);
-  const isStack = place.dataset.form !== "lines";
+  const table = tableOf(place);
+  const form = place.dataset.form ?? "stack";
   const first = Number(place.dataset.first ?? 1);
-  const series = values[0].map((_, i) => values.map(row => isStack ? row.slice(0, i + 1).reduce((sum, value) => sum + Math.max(value, 0), 0) : row[i]));
-  const axis = { stroke: colour("--dim"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
-  const bar = uPlot.paths.bars({ size: [0.7, 48] });
+  const drawn = heights(table.values, form);
+  const isLine = form === "lines" || form === "area";
+  const axis = { stroke: colour("--dim"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false } };
+  const bar = uPlot.paths.bars({ size: [0.72, 40], radius: 0.12 });
+  const ink = i => colour(`--s${i + first}`);
+  const series = drawn.map((_, i) => isLine
+    ? { stroke: ink(i), width: 2, fill: form === "area" ? colour("--soft-accent") : undefined, points: { show: table.labels.length < 3 } }
+    : { fill: ink(i), width: 0, paths: bar, points: { show: false } });
+  // The whole stack is drawn first, and each shorter one over it.
+  if (!isLine) { series.reverse(); drawn.reverse(); }
   place.replaceChildren();
+  if (table.names.length > 1) {
+    const legend = made("div", "legend");
+    legend.append(...table.names.map((name, i) => { const one = made("span", "", name); one.prepend(made("span", `swatch s${i + first}`)); return one; }));
+    place.append(legend);
+  }
+  const count = table.labels.length;
   return new uPlot({
     width: place.clientWidth,
-    height: 260,
+    height: place.classList.contains("low") ? 200 : 280,
     legend: { show: false },
-    cursor: { show: false },
-    scales: { x: { time: false, range: [-0.6, rows.length - 0.4] }, y: { range: (_, __, most) => [0, Math.max(most, 1) * 1.05] } },
-    // The whole stack is drawn first, and each shorter one over it.
-    series: [{}, ...series.map((_, i) => isStack
-      ? { fill: colour(`--s${i + first}`), width: 0, paths: bar, points: { show: false } }
-      : { stroke: colour(`--s${i + first}`), width: 2 }).reverse()],
+    cursor: { y: false, points: { show: false }, drag: { setScale: false, x: false, y: false } },
+    scales: {
+      x: { time: false, range: [-0.6, count - 0.4] },
+      y: { range: (_, least, most) => [Math.min(least ?? 0, 0) * 1.05, Math.max(most ?? 0, 1) * 1.05] },
+    },
+    series: [{}, ...series],
     axes: [
-      { ...axis, grid: { show: false }, incrs: [1, 2, 3, 6, 12, 24], space: 56, values: (_, at) => at.map(i => labels[i] ?? "") },
-      { ...axis, size: 56, values: (_, at) => at.map(value => count.format(value)) },
+      { ...axis, grid: { show: false }, incrs: [1, 2, 3, 6, 7, 12, 14, 24, 28, 36, 60, 120], space: 84, values: (_, at) => at.map(i => table.labels[i] ?? "") },
+      { ...axis, size: 56, values: (_, at) => at.map(value => short.format(Math.abs(value))) },
     ],
-  }, [rows.map((_, i) => i), ...series.reverse()], place);
+    plugins: [tips(table, first)],
+  }, [table.labels.map((_, i) => i), ...drawn], place);
 }
 
 function drawAll() {
@@ -57,19 +122,27 @@ function slide() {
 
 document.addEventListener("DOMContentLoaded", () => { slide(); drawAll(); });
 document.addEventListener("htmx:afterSettle", () => {
+  for (const id of open.splice(0)) document.getElementById(id)?.setAttribute("open", "");
   if (document.querySelector(".chart:empty")) drawAll();
+});
+// What looks for news by itself waits while somebody is in it or looks elsewhere, and leaves open what was opened.
+const open = [];
+document.addEventListener("htmx:beforeRequest", event => {
+  const part = event.detail.elt;
+  if (part.dataset.quiet && (document.hidden || part.querySelector(":hover, :focus"))) event.preventDefault();
 });
 // An error is shown where the answer would stand; the member is asked for as a page, which says what is wrong.
 document.addEventListener("htmx:beforeSwap", event => {
+  for (const part of event.detail.target.querySelectorAll("details[open][id]")) open.push(part.id);
   if (event.detail.xhr.status < 400) return;
+  if (event.detail.target.dataset.quiet) return;
   if (event.detail.target.id === "member") location.assign(event.detail.pathInfo.responsePath || event.detail.pathInfo.finalRequestPath);
   else event.detail.shouldSwap = true;
 });
 document.addEventListener("htmx:sendError", event => {
-  const said = document.createElement("p");
-  said.className = "wrong";
+  if (event.detail.target.querySelector(":scope > .wrong")) return;
+  const said = made("p", "wrong", document.body.dataset.failed);
   said.setAttribute("role", "alert");
-  said.textContent = document.body.dataset.failed;
   event.detail.target.prepend(said);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

@@ -7,14 +7,15 @@ cards, redemptions and the rest are made up from a seed (see `habits`). Source a
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count, islice
 
 from service.demo.online_retail.habits import HABITS
+from service.demo.online_retail.lines import BEGIN, LAST
 from service.demo.online_retail.members import Chance, Member
 from service.demo.online_retail.plus import at_its_price
-from service.demo.online_retail.sales import Order, Return, read_sales
+from service.demo.online_retail.sales import MOVED, Order, Return, read_sales
 from service.demo.online_retail.spending import tender
 from service.demo.online_retail.wire import BRANCH, SHOP, Fact, encode, order_data, return_fact
 
@@ -23,27 +24,31 @@ __all__ = ["BRANCH", "SEED", "facts"]
 SEED = 2015  # of the shipped year: the year the data was published
 
 
-def facts(limit: int | None = None, seed: int = SEED) -> Iterator[bytes]:
+def facts(limit: int | None = None, seed: int = SEED, until: date | None = None) -> Iterator[bytes]:
     """The year's facts as lines of NDJSON without their ends, the first `limit` or all, in order of time.
+
+    `until` is the day in London of the last sale, 2025-12-05 where it is left out.
 
     Streamed: what is kept is the members, the sales that something comes back of, and what is planned.
     Only facts from `BRANCH` stand later than their time. A few facts are sent twice, byte for byte.
     """
-    return islice((encode(fact) for fact in _Year(seed).facts()), limit)
+    moved = MOVED if until is None else until - LAST.date()
+    return islice((encode(fact) for fact in _Year(seed, moved).facts()), limit)
 
 
 class _Year:
     """The year as it unfolds; what habits have planned waits in a heap by the time it arrives."""
 
-    def __init__(self, seed: int) -> None:
-        self._chance = Chance(seed)
+    def __init__(self, seed: int, moved: timedelta) -> None:
+        self._moved = moved
+        self._chance = Chance(seed, BEGIN + moved)
         self._members: dict[str, Member] = {}
         self._ahead: list[tuple[datetime, int, Fact]] = []
         self._planned = count()
 
     def facts(self) -> Iterator[Fact]:
         """Every fact up to the shop's last line; what was planned for later does not happen."""
-        for sale in read_sales():
+        for sale in read_sales(self._moved):
             while self._ahead and self._ahead[0][0] <= sale.at:
                 fact = heappop(self._ahead)[2]
                 yield at_its_price(fact, self._members[fact.customer])

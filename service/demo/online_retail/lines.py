@@ -24,6 +24,7 @@ from typing import NamedTuple
 import zstandard
 
 BEGIN = datetime(2010, 12, 1)
+LAST = datetime(2011, 12, 9, 12, 50)  # the last line of the record
 COLUMNS = ("minutes", "customer", "country", "item", "quantity", "unit_price_pence")
 
 

@@ -28,7 +28,8 @@ def shop_month(at: datetime) -> int:
 class Chance:
     """Everything that is drawn and named, so that one seed gives one year."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, began: datetime) -> None:
+        self.began = began  # the first day of the year
         self.random = Random(seed)
         self._named: Counter[str] = Counter()
 

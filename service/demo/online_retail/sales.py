@@ -1,4 +1,4 @@
-"""The shop's lines as orders and returns, fourteen years later and in fen.
+"""The shop's lines as orders and returns, years later and in fen.
 
 Lines of one customer with the same time and kind are one order or one return. The shop's returns name no
 order: they go back to the latest earlier sale of the item to the customer; where there is none, to no order.
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from service.demo.online_retail.lines import Item, Line, read_lines
 
-# Whole weeks, so that every day keeps its weekday: 2010-12-01 becomes 2024-11-27. The time of day stays.
+# Of the shipped year. Whole weeks, so that every day keeps its weekday: 2010-12-01 becomes 2024-11-27. The time of day
+# stays.
 MOVED = timedelta(weeks=730)
 FEN_PER_PENNY = 9  # a fixed rate, near that of the day: £1 is ¥9
 NO_ORDER = ""  # of a return whose sale is not in the record
@@ -89,12 +90,12 @@ class _Sold:
         return back
 
 
-def read_sales() -> Iterator[Order | Return]:
-    """The year's orders and returns in order of time, numbered as they come.
+def read_sales(moved: timedelta = MOVED) -> Iterator[Order | Return]:
+    """The year's orders and returns in order of time, numbered as they come, `moved` from the days of the record.
 
     An order's points may be set while it is out, before the next is asked for: later returns go by them.
     """
-    sales = _Sales()
+    sales = _Sales(moved)
     for _, minute in groupby(read_lines(), key=lambda line: line.at):
         for lines in _invoices(minute):
             if lines[0].quantity > 0:
@@ -120,7 +121,8 @@ def _invoices(minute: Iterable[Line]) -> Iterable[list[Line]]:
 class _Sales:
     """What is known of the year so far. Only the few sales that something comes back of are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved: timedelta) -> None:
+        self._moved = moved
         self._coming_back = _coming_back()
         self._latest: dict[tuple[str, Item], list[_Sold]] = {}
         self._orders = 0
@@ -132,7 +134,7 @@ class _Sales:
         first = lines[0]
         abroad = first.country != "United Kingdom"
         sold = [OrderLine(line.item, line.quantity, line.quantity * _unit_fen(line)) for line in lines]
-        order = Order(f"O{self._orders}", first.customer, first.at + MOVED, abroad, sold)
+        order = Order(f"O{self._orders}", first.customer, first.at + self._moved, abroad, sold)
         self._remember(order)
         return order
 
@@ -144,7 +146,7 @@ class _Sales:
             order = sold.order if sold else NO_ORDER
             if order not in returns:
                 self._returns += 1
-                returns[order] = Return(f"R{self._returns}", line.customer, line.at + MOVED, order)
+                returns[order] = Return(f"R{self._returns}", line.customer, line.at + self._moved, order)
             returns[order].lines.append(_returned(line, number, sold))
         return returns.values()
 

@@ -9,6 +9,7 @@ from service.demo.online_retail.members import Chance, Member
 from service.demo.online_retail.sales import Order, OrderLine
 from service.demo.online_retail.wire import OPERATORS, Fact, stamp, whole_order_fact
 
+BEFORE = timedelta(days=162)  # the year, beans of an older system were earned: 2024-06-18 of the shipped one
 OFFSET_STEP = 1_000  # points: an offset is a multiple of it, and at most half of the settlement
 TOP_UP = Item(99_999, "PHONE TOP-UP, MANUAL")  # made up; its category is virtual
 # For no order: use and points.
@@ -59,12 +60,14 @@ def spread(points: int, order: Order) -> None:
 def _opening_lot(chance: Chance, member: Member, at: datetime) -> Fact:
     name, points = chance.name("lot"), chance.random.randint(1, 40) * 50
     member.beans += points
+    earned = chance.began.date() - BEFORE
+    expires = max(earned.year + 2, at.year + 1)
     data = {
         "lot": name,
         "kind": "beans",
         "points": points,
-        "earned_at": "2024-06-18T00:00:00+08:00",
-        "expires_at": "2026-01-01T00:00:00+08:00",
+        "earned_at": f"{earned}T00:00:00+08:00",
+        "expires_at": f"{expires}-01-01T00:00:00+08:00",
     }
     return Fact(at, "lot.opened.v1", member.customer, name, data, OPERATORS)
 
