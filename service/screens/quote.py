@@ -25,7 +25,7 @@ def print_quote(_console: Console, found: Quote, names: Names) -> None:
         figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
         why = no_more.reason + (f" ({figures})" if figures else "")
         said = "  may redeem {most} {kind} for {use}; no more: {why}"
-        print_plain(text(said, most=use.most, kind=names.kind(use.kind), use=use.use, why=why))
+        print_plain(text(said, most=use.most, kind=use.kind, use=use.use, why=why))
 
 
 def print_products(_console: Console, found: Products, names: Names) -> None:
@@ -37,7 +37,6 @@ def print_products(_console: Console, found: Products, names: Names) -> None:
         whom = text(" (for members: {who})", who=needs) if needs else ""
         why = text("not for this member: {why}", why=speech_of(terminal_language()).failing(card.why or ""))
         may = text("may be opened") if card.eligible else why + whom
-        )
         print_plain(f"  {card.membership:<12} {card.product:<20} {price:>12}  {may}")
 
 
