@@ -156,6 +156,25 @@ def test_a_member_is_found_and_shown_with_all_that_support_needs(chromium: Brows
         expect(page.locator(".statement > li").last).to_contain_text("Order completed")
 
 
+def test_a_statement_is_filtered_and_saved_as_it_is_seen(server: Server) -> None:
+    with server.client() as http:
+        beans = http.get(f"/v1/members/{MEMBER}").json()["points"]["beans"]["spendable"]
+        asked = {"id": MEMBER, "kind": "beans", "type": "order.completed.v1"}
+        shown = http.get("/console/member", params=asked).text
+        assert shown.count('<details hx-get="/console/why') == 2 and "2 lines of these" in shown
+        saved = http.get("/console/member/statement", params={**asked, "form": "csv"})
+        assert saved.headers["content-disposition"] == 'attachment; filename="statement.csv"'
+        assert [line.split(",")[5] for line in saved.text.splitlines()[1:]] == ["O1-done", "O2-done"]
+        every = http.get("/console/member/statement", params={"id": MEMBER, "form": "json"}).json()
+        assert len({line["number"] for line in every}) == 64
+        assert [line["balance"] for line in every if line.get("unit") == "beans"][-1] == beans
+        assert any(line["outcome"] == "refused" and line["reason"] == "beans-short" for line in every)
+        odd = http.get("/console/member/statement", params={"id": ODD, "form": "parquet"})
+        assert odd.content[:4] == b"PAR1"
+        assert http.get("/console/member/statement", params={"id": "m-none"}).status_code == 404
+        assert "No entry is of these" in http.get("/console/member", params={**asked, "outcome": "refused"}).text
+
+
 def test_a_member_that_nobody_knows_is_said_so(chromium: Browser, server: Server) -> None:
     with opened(chromium, server.url, refused=(404,)) as page:
         page.goto("/console/member?id=m-none")
@@ -639,7 +658,7 @@ def test_a_key_for_one_member_opens_that_member_alone(chromium: Browser, locked:
         page.goto("/console")
         sign_in(page, keys["one"])
         page.goto(f"/console/member?id={MEMBER}")
-        expect(page.locator(".statement")).to_be_visible()
+        expect(page.locator("#statement")).to_be_visible()
         for address in ("/console/member?id=m-2", "/console/why?id=m-2&number=1", "/console/books"):
             page.goto(address)
             expect(page.get_by_role("heading", level=1)).to_have_text("The key may not do this")
