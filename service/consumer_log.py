@@ -1,16 +1,21 @@
 """A consumer's log as JSON lines on standard error: each event, and its progress every few seconds."""
 
 import json
+import logging
 import sys
 import time
 from typing import Any
 
 import structlog
 
+from consumers.kafka.settings import LogSettings
 from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released, WentBack
+from ledger.wire.entry_json import position_text
 from projections.answers.plain import escaped
 
-EVERY_SECONDS = 10.0  # between two lines of progress
+MOST_PARKED_LINES = 20  # of dead-lettered records between two lines of progress
+LONGEST_DETAIL = 300  # characters
+_NUMBERS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def _json(document: Any, **options: Any) -> str:
@@ -18,9 +23,10 @@ def _json(document: Any, **options: Any) -> str:
 
 
 class ConsumerLog:
-    """The log of a consumer."""
+    """The log of a consumer: lines of a level and those above it, with its progress every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: LogSettings = LogSettings()) -> None:  # noqa: B008  # it is frozen
+        self._every = settings.every_seconds
         self._logger = structlog.wrap_logger(
             structlog.PrintLogger(sys.stderr),
             processors=[
@@ -28,13 +34,14 @@ class ConsumerLog:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(_json),
             ],
-            wrapper_class=structlog.BoundLogger,
+            wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[settings.level]),
         )
         self._facts = self._facts_then = 0
         self._then = time.monotonic()
         self._lag: dict[int, int] = {}
         self._ahead: set[int] = set()  # partitions whose `recorded` is ahead of the clock
         self._last_error = ""
+        self._parked_lines = self._parked_more = 0  # since the last progress: named, and not named any more
 
     def info(self, event: str, **facts: Any) -> None:
         """Log a line of its own."""
@@ -46,6 +53,7 @@ class ConsumerLog:
             case Decided():
                 self._facts += event.records
                 self._compare_clocks(event)
+                self._name_parked(event)
             case Lag(by_partition):
                 self._lag.update(by_partition)
             case Acquired(partition, epoch, position):
@@ -64,8 +72,18 @@ class ConsumerLog:
             case Recovered(stage):
                 self.info("recovered", stage=stage)
         now = time.monotonic()
-        if now - self._then >= EVERY_SECONDS:
+        if now - self._then >= self._every:
             self._progress(now)
+
+    def _name_parked(self, batch: Decided) -> None:
+        """Log each record that was dead-lettered, as long as there are not too many; the progress counts the others."""
+        told = batch.parked[: max(0, MOST_PARKED_LINES - self._parked_lines)]
+        for parked in told:
+            position = position_text(batch.partition, parked.offset)
+            detail = parked.detail[:LONGEST_DETAIL]
+            self._logger.warning("dead-lettered", position=position, reason=parked.reason, detail=detail)
+        self._parked_lines += len(told)
+        self._parked_more += batch.tally.parked - len(told)
 
     def _compare_clocks(self, batch: Decided) -> None:
         """Log once that `recorded` of a partition is ahead of the clock, and once that it is not any more."""
@@ -84,6 +102,8 @@ class ConsumerLog:
             facts_per_second=round(rate),
             lag=sum(self._lag.values()),
             partitions=len(self._lag),
+            **({"dead_lettered_besides": self._parked_more} if self._parked_more else {}),
             **({"last_error": self._last_error} if self._last_error else {}),
         )
+        self._parked_lines = self._parked_more = 0
         self._then, self._facts_then = now, self._facts

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from projections.answers.plain import plain
 from service.errors import print_plain
+from service.languages import text
 from service.screens.grid import grid
 
 
@@ -14,8 +15,9 @@ def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
     if not keys:
         print_plain("there are no keys; `points keys new NAME --scope SCOPE` makes one")
         return
-    table = grid("id", "name", "scopes", "rate", "state", "last used")
+    table = grid("id", "name", "scopes", "rate", "state", "expires", "last used")
     for key in keys:
         name, scopes = plain(key["name"]), plain(" ".join(key["scopes"]))
-        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], str(key["last_used"] or "never"))
+        times = (str(key[of] or text("never")) for of in ("expires", "last_used"))
+        table.add_row(key["id"], name, scopes, str(key["rate"]), text(key["state"]), *times)
     console.print(table)
