@@ -37,6 +37,7 @@ PAGES = (
     f"/console/why?id={MEMBER}&number=2",
     "/console/liability",
     "/console/programmes",
+    "/console/programmes/draft",
     "/console/audits",
     "/console/dead-letters",
     "/console/dead-letter?position={position}",
@@ -478,6 +479,24 @@ def test_two_rule_books_are_compared_in_words(chromium: Browser) -> None:
             expect(page.locator("pre")).to_contain_text("late_days = 300")
 
 
+def test_a_draft_is_checked_told_and_compared_and_what_is_wrong_is_named(chromium: Browser, server: Server) -> None:
+    book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")
+    with opened(chromium, server.url, refused=(422,)) as page:
+        page.goto("/console/programmes")
+        page.get_by_role("link", name="Check a draft").click()
+        field, check = page.get_by_label("The rule book"), page.get_by_role("button", name="Check")
+        field.fill(
+            book.replace("per_fen = 10_000", "per_fen = 5_000").replace("from = 2017-09-14", "from = 2030-01-01", 1)
+        )
+        check.click()
+        expect(page.get_by_role("status")).to_contain_text("It can be the next version")
+        expect(page.locator("section", has=page.locator("#differs"))).to_contain_text("5,000")
+        field.fill(book.replace("per_fen = 10_000", "per_fen = -1"))
+        check.click()
+        expect(page.get_by_role("alert")).to_contain_text("per_fen")
+        expect(field).to_have_value(re.compile("per_fen = -1"))
+
+
 def test_the_demo_opens_the_console_on_its_ledger(chromium: Browser) -> None:
     with scratch() as folder:
         facts = folder / "ledger" / "online-retail.ndjson"  # a short year, taken in before
@@ -702,7 +721,9 @@ def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
     assert kept.key_of(first) is None
 
 
-@pytest.mark.parametrize("address", ["language", "sign-in", "sign-out", "dead-letter/retry", "dead-letter/drop"])
+@pytest.mark.parametrize(
+    "address", ["language", "sign-in", "sign-out", "programmes/draft", "dead-letter/retry", "dead-letter/drop"]
+)
 def test_no_form_of_another_page_or_site_is_taken(server: Server, address: str) -> None:
     fields = {"language": "zh", "position": waiting(server)[0]["position"], "confirmed": "yes"}
     before = waiting(server)
