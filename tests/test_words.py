@@ -20,7 +20,6 @@ from service.languages import text_in, texts, told
 from tests.support.served import ROOT
 
 ZH = texts("zh")
-CHINESE = ROOT / "projections" / "explaining" / "chinese.toml"
 FIGURE = re.compile(r"\{(\w*)\}")
 SAYERS = ("print_plain", "say", "Problem", "BadInput", "WrongUse", "CannotRunNow")
 PROSE = re.compile(r"[A-Za-z]{2,} |[a-z], ")
@@ -139,17 +138,3 @@ def test_errors_are_told_with_the_errors_inside_them() -> None:
     nested = "facts.ndjson: No such file or directory; give a readable NDJSON file, .gz, .zst or - for standard input"
     assert told(nested, "zh").startswith("facts.ndjson：没有这个文件或文件夹；请给出可读的 NDJSON 文件")
     assert told('there is no table "x"; there are balances, lots', "zh") == "没有表“x”；可用的有 balances, lots"
-
-
-def test_chinese_texts_have_the_words_of_the_glossary() -> None:
-    table = (ROOT / "docs/glossary.md").read_text("utf-8").split("Words that the Chinese texts do not use")[1]
-    wrong = [word for row in re.findall(r"^\| ([^|a-z-]+) \|", table, re.MULTILINE) for word in row.split("、")]
-    assert "事实" in wrong and len(wrong) >= 8
-    found = [
-        f"{file.name}:{number}: {word}"
-        for file in sorted([*ROOT.glob("service/**/zh.toml"), *ROOT.glob("projections/**/*zh.toml"), CHINESE])
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
-        for word in wrong
-        if word in line
-    ]
-    assert not found
