@@ -294,7 +294,7 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         page.get_by_role("button", name="Send the mended fact").click()
         expect(page.get_by_role("status")).to_contain_text("accepted")
         page.get_by_role("button", name="中文").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text(f"死信 {mended}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"异常事件 {mended}")
         page.goto("/console/member?id=m-2")
         expect(page.locator(".figure").first).to_contain_text("500")
     actions = (server.folder / "operators.ndjson").read_text(encoding="utf-8")
