@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from litestar.types import HTTPScope
 
 from projections.answers.plain import escaped
@@ -53,5 +54,4 @@ def log_request(scope: HTTPScope, asked: str, name: bytes, status: int, seconds:
     }
     if trace := trace_of(scope["headers"]):
         line["trace_id"] = trace
-    sys.stderr.write(escaped(to_json(line).decode()) + "\n")
-    sys.stderr.flush()
+    structlog.PrintLogger(sys.stderr).msg(escaped(to_json(line).decode()))
