@@ -34,6 +34,7 @@ MENU = (
     ("liability", "/console/liability", "books:read"),
     ("programmes", "/console/programmes", "books:read"),
     ("audits", "/console/audits", "books:read"),
+    ("adjustments", "/console/adjustments", "operate"),
     ("letters", "/console/dead-letters", "operate"),
 )
 

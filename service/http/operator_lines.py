@@ -27,6 +27,7 @@ class GivenFact(Struct, frozen=True):
     type: str
     subject: str
     source: str
+    points: int = 0  # of goodwill
 
 
 class LogLine(Struct, omit_defaults=True):
