@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+BYTECODE = ROOT / ".cache" / "bytecode"  # kept, as that of an installed program is
 SAMPLE_SECONDS = 0.05
 BLOCK = 512  # bytes, of ru_oublock
 # What ru_maxrss counts in.
@@ -53,7 +54,8 @@ def points(*arguments: str) -> list[str]:
 def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool = False) -> Run:
     """Run a command to its end, its log left out. Raises `Failed`."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = subprocess.DEVNULL if has_log else None
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment) as process:
         watch = _Watch(process.pid)

@@ -8,13 +8,16 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from service.commands import PANELS, reference_of
+from service.commands import FROM_SETTINGS, PANELS, reference_of
 from service.commands.options import DEFAULT_LEDGER, JsonOption
 from service.errors import STOPPED, quiet_standard_output, report
 from service.installed import installed_version
 from service.languages import terminal_language, texts, told
 
 HELP = ["-h", "--help"]
+
+
+CONFIGURED = "service.configuration:ConfiguredCommand"
 
 
 class LazyGroup(TyperGroup):
@@ -48,7 +51,7 @@ def command_of(name: str) -> TyperCommand | TyperGroup:
         in_readers_language(group)
         return group
     single = typer.Typer(add_completion=False)
-    single.command(name)(found)
+    single.command(name, cls=resolve_name(CONFIGURED) if name in FROM_SETTINGS else None)(found)
     made = typer.main.get_command(single)
     assert isinstance(made, TyperCommand)
     in_readers_language(made)

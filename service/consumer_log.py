@@ -1,16 +1,18 @@
 """A consumer's log as JSON lines on standard error: each event, and its progress every few seconds."""
 
 import json
+import logging
 import sys
 import time
 from typing import Any
 
 import structlog
 
+from consumers.kafka.settings import LogSettings
 from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released, WentBack
 from projections.answers.plain import escaped
 
-EVERY_SECONDS = 10.0  # between two lines of progress
+_NUMBERS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def _json(document: Any, **options: Any) -> str:
@@ -18,9 +20,10 @@ def _json(document: Any, **options: Any) -> str:
 
 
 class ConsumerLog:
-    """The log of a consumer."""
+    """The log of a consumer: lines of a level and those above it, with its progress every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: LogSettings = LogSettings()) -> None:  # noqa: B008  # it is frozen
+        self._every = settings.every_seconds
         self._logger = structlog.wrap_logger(
             structlog.PrintLogger(sys.stderr),
             processors=[
@@ -28,7 +31,7 @@ class ConsumerLog:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(_json),
             ],
-            wrapper_class=structlog.BoundLogger,
+            wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[settings.level]),
         )
         self._facts = self._facts_then = 0
         self._then = time.monotonic()
@@ -64,7 +67,7 @@ class ConsumerLog:
             case Recovered(stage):
                 self.info("recovered", stage=stage)
         now = time.monotonic()
-        if now - self._then >= EVERY_SECONDS:
+        if now - self._then >= self._every:
             self._progress(now)
 
     def _compare_clocks(self, batch: Decided) -> None:

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 import traceback
 
@@ -23,6 +24,9 @@ from service.languages import told
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
 STOPPED = 130
+_ENDLESS = re.compile(r"(\S{120})\S{300,}(\S{40})")
+_ENDS = r"\1…\2"
+DRIVER = "'psycopg[binary]>=3.2,<4' 'psycopg-pool>=3.2,<4'"  # the extra `postgres`
 # What the inbox and the decoders raise about stored bytes; by name, so that an error at the start imports neither.
 _DAMAGE = {"sqlite3.DatabaseError", "msgspec.MsgspecError"}
 
@@ -38,8 +42,8 @@ def report(error: BaseException) -> int:
 
 
 def say(message: str) -> None:
-    """Print a line on standard error, in the terminal's language."""
-    print(f"points: {plain(told(message))}", file=sys.stderr)
+    """Print a line on standard error, in the terminal's language; of a word without an end, its two ends."""
+    print(f"points: {_ENDLESS.sub(_ENDS, plain(told(message)))}", file=sys.stderr)
 
 
 def print_plain(*lines: str) -> None:
@@ -71,7 +75,7 @@ def _judge(error: BaseException) -> tuple[int, str]:
     if _DAMAGE.intersection(f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__):
         return BAD_INPUT, damage(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
-        return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
+        return CANNOT_NOW, f"a ledger in a database needs its driver: pip install {DRIVER}"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

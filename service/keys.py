@@ -7,6 +7,7 @@ nothing.
 
 import hmac
 import os
+import re
 import secrets
 import sqlite3
 import time
@@ -26,6 +27,9 @@ from ledger.wire.times import SECOND
 FILE = "keys.db"
 FORMAT = 1
 PREFIX = "points"
+BOOTSTRAP = "POINTS_BOOTSTRAP_KEY_FILE"  # names the file that has the first key
+_LONGEST = 1_000  # bytes of it that are read
+_TEXT = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{32,200}})")
 DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
 BUSY_SECONDS = 5  # that one process waits for another
@@ -107,16 +111,31 @@ class Keys:
         now = _now()
         if expires is not None and expires <= now:
             raise BadKey("it would have expired already; give an instant to come")
-        key = Key(secrets.token_hex(6), name, tuple(dict.fromkeys(scopes)), rate, now, expires, None, None)
-        secret = secrets.token_urlsafe(32)
-        row = (key.id, name, "\n".join(key.scopes), rate, now, expires, None, None, _hash(secret))
+        id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        key = self._insert(Key(id, name, tuple(dict.fromkeys(scopes)), rate, now, expires, None, None), secret)
+        return key, f"{PREFIX}_{key.id}_{secret}"
+
+    def bootstrap(self, file: Path) -> Key | None:
+        """Make the first key from the text of a file, with every scope; None where there are keys. Raises `BadKey`."""
+        if self.exist():
+            return None
+        id, secret = first_key(file)
+        key = Key(id, "bootstrap", PLAIN_SCOPES, DEFAULT_RATE, _now(), None, None, None)
+        try:
+            return self._insert(key, secret)
+        except BadKey:
+            return None  # another worker was first
+
+    def _insert(self, key: Key, secret: str) -> Key:
+        """Keep a key and its secret's hash. Raises `BadKey` where there is one of the name."""
+        row = (key.id, key.name, "\n".join(key.scopes), key.rate, key.created, key.expires, None, None, _hash(secret))
         try:
             self._db.execute(
                 f"INSERT INTO keys ({_COLUMNS}, hash, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _seal(row))
             )
         except sqlite3.IntegrityError:
-            raise BadKey(f'there is a key "{name}" already; revoke it first or give another name') from None
-        return key, f"{PREFIX}_{key.id}_{secret}"
+            raise BadKey(f'there is a key "{key.name}" already; revoke it first or give another name') from None
+        return key
 
     def all(self) -> list[Key]:
         """Return every key ever made, by age."""
@@ -174,6 +193,22 @@ class Keys:
 
 _COLUMNS = "id, name, scopes, rate, created, expires, last_used, revoked"
 _ROW = f"{_COLUMNS}, hash, seal"
+
+
+def first_key(file: Path) -> tuple[str, str]:
+    """Return the id and the secret of the key that stands in a file. Raises `BadKey`."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_LONGEST).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKey(f"{BOOTSTRAP}: {file} cannot be read: {error}; name a file with one key") from None
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise BadKey(
+            f"{BOOTSTRAP}: {file} has no key: {PREFIX}_, 12 hexadecimal digits, _ and a secret of 32 or more letters,"
+            f" digits, - and _; `echo {PREFIX}_$(openssl rand -hex 6)_$(openssl rand -hex 32)` makes one"
+        )
+    return found[1], found[2]
 
 
 def problems_of(folder: Path) -> list[str]:

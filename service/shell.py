@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import typer
 
+from consumers.kafka.settings import LedgerSettings, load_tables
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.engines import CONFIG
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
@@ -57,8 +58,8 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
     """
 
     def call(context: typer.Context, ledger: str | None, as_json: bool, **options: Any) -> int:
-        shell = Shell(context, ledger, as_json)
         with _config_known(options.get("config")):
+            shell = Shell(context, ledger, as_json)
             answer = run(shell, **options)
         return 0 if answer is None else shell.give(answer)
 
@@ -91,6 +92,12 @@ def _config_known(config: Path | None) -> Iterator[None]:
             os.environ[CONFIG] = before
 
 
+def _settings() -> LedgerSettings:
+    """Return the table `ledger` of the file that POINTS_CONFIG names. Raises `BadSettings`."""
+    named = os.environ.get(CONFIG)
+    return load_tables(Path(named)).ledger if named else LedgerSettings()
+
+
 def command_in(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Answer | None]], Any]:
     """Return a decorator like `command` that puts the command into a group, under the function's name or another."""
     return lambda run: group.command(name)(command(run))
@@ -104,6 +111,8 @@ class Shell:
         named = place if ledger is None else ledger
         source = context.find_root().get_parameter_source("ledger")
         self.is_told = ledger is not None or (source is not None and source.name == "COMMANDLINE")
+        if named is None:
+            named = _settings().place
         self.place: str = DEFAULT_LEDGER if named is None else named
         if not self.place:
             raise WrongUse("--ledger is empty: name a folder or a database, or leave it out")
@@ -143,6 +152,9 @@ class Shell:
 
         Raises `WrongUse` for a database where none is named, and `BadInput` for one that cannot be made.
         """
+        said = _settings().folder if named is None else None
+        if said is not None:
+            named = Path(said)
         if named is None:
             if is_address(self.place):
                 raise WrongUse(

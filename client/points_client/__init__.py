@@ -13,12 +13,25 @@ Any call may be retried: a fact counts once, however often it came. Every error 
     │   ├── BadFact       what was given is no fact
     │   ├── NotAllowed    the key is missing, not valid, or lacks a scope
     │   └── NotFound      nobody knows this member, entry, lot or position
-    └── Unavailable       no answer after every attempt
+    ├── Unavailable       no answer after every attempt
+    └── NotVerified       a webhook's message is not signed by the secret, or is too old
+
+`points_client.webhooks.verify` checks the messages that a ledger's webhooks send.
 """
 
 from points_client.answers import Decision, Taken
 from points_client.clients import AsyncClient, Client
-from points_client.errors import BadFact, Conflict, NotAllowed, NotFound, PointsError, Refused, Rejected, Unavailable
+from points_client.errors import (
+    BadFact,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    NotVerified,
+    PointsError,
+    Refused,
+    Rejected,
+    Unavailable,
+)
 
 __all__ = [
     "AsyncClient",
@@ -28,6 +41,7 @@ __all__ = [
     "Decision",
     "NotAllowed",
     "NotFound",
+    "NotVerified",
     "PointsError",
     "Refused",
     "Rejected",

@@ -39,6 +39,10 @@ class Unavailable(PointsError):
     """No answer, or only errors, after every attempt. What was given may have been taken: give it again."""
 
 
+class NotVerified(PointsError):
+    """A webhook's message that is not signed by the secret, or is too old."""
+
+
 def error_of(problem: Problem) -> Rejected:
     """Return the error of a problem, by its type or else its status."""
     named = {"refused": Refused, "conflict": Conflict, "bad-fact": BadFact}.get(problem.type.rpartition("/")[2])

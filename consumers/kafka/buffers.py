@@ -91,9 +91,10 @@ class Buffer:
         if offset <= self.last:
             return  # a client may begin with the batch that an offset stands in
         backlog, fault, text, whole_length, digest, pushed = 0, "", "", 0, b"", 0
+        names = {name for name, _ in headers}
         if is_stamped:
             recorded = timestamp * MILLISECOND
-            if headers:
+            if RECORDED in names:
                 recorded, backlog, fault = self._declared(headers, recorded)
             if recorded < self._recorded:
                 pushed = 0 if backlog else pushed_by(self._recorded, recorded)
@@ -109,10 +110,10 @@ class Buffer:
         made, detail, sent = value or b"", "", b""
         if len(made) > MAX_BYTES + (SCHEMA_ID if made.startswith(b"\0") else 0):
             whole_length, digest, made = len(made), sha256(made).digest(), made[:KEPT_WHOLE]
-        elif headers:
+        elif WHOLE in names:
             whole_length, digest = _whole(headers)
         if not whole_length:
-            made, wrong, detail = self._event_of(value, headers)
+            made, wrong, detail = self._event_of(value, () if names <= _OURS else headers)
             if wrong:
                 fault = wrong
             elif value and made is not value:
@@ -132,6 +133,8 @@ class Buffer:
             if not self._takes_schema_ids or len(plain) < SCHEMA_ID:
                 return plain, UNKNOWN_MODE, _FRAMED
             plain = plain[SCHEMA_ID:]
+        if not headers:
+            return plain, "" if value is not None else EMPTY, ""
         try:
             content_type, attributes = _attributes(headers)
             if is_binary(content_type, attributes):
@@ -178,6 +181,7 @@ class Buffer:
         return list(islice(records, limit))
 
 
+_OURS = frozenset({RECORDED, WHOLE})  # headers that say nothing of a CloudEvent
 _FRAMED = (
     "it begins with a zero byte, as values of a schema registry's serializers do; with kafka.takes_schema_ids they are"
     " taken (JSON Schema; Avro and Protobuf are not)"

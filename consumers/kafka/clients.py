@@ -32,7 +32,7 @@ def client_of(settings: KafkaSettings) -> Client:
             from consumers.kafka import confluent
         except ImportError:
             raise BadSettings(
-                'kafka.client: "confluent-kafka" is not installed; pip install "points-ledger[fast]", or take'
+                'kafka.client: "confluent-kafka" is not installed; pip install "confluent-kafka>=2.11,<3", or take'
                 " kafka-python"
             ) from None
         return confluent

@@ -96,8 +96,28 @@ class KafkaSettings(_Table, frozen=True):
     security: Security = Security()
 
 
-class _File(_Table, frozen=True):
+class LedgerSettings(_Table, frozen=True):
+    """Which ledger, where neither the command line nor POINTS_LEDGER says it, and the folder beside a database."""
+
+    place: _Text | None = None
+    folder: _Text | None = None
+
+
+class LogSettings(_Table, frozen=True):
+    """What a process that runs for long tells: the least level, and how often it tells how far it is."""
+
+    level: Literal["info", "warning", "error"] = "info"
+    every_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 10.0
+
+
+class Settings(_Table, frozen=True):
+    """All tables of the file. Those of `serve` and `consume` are options of the commands, which check them."""
+
     engine: Engine = "auto"  # that decides; `ledger.journal.engines` asks for it
+    ledger: LedgerSettings = LedgerSettings()
+    log: LogSettings = LogSettings()
+    serve: dict[str, Any] = {}
+    consume: dict[str, Any] = {}
     kafka: KafkaSettings = KafkaSettings()
 
 
@@ -108,10 +128,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     """
     if path is None and environment.get(CONFIG):
         path = Path(environment[CONFIG])
-    document = {} if path is None else _read(path)
     where = str(path) if path else "the environment"
     known: set[str] = set()
-    settings = _table(_File, document, "", where, environment, known).kafka
+    settings = _settings(path, where, environment, known).kafka
     known = {name for name in known if name.startswith(f"{PREFIX}_KAFKA_")}
     for name in sorted(environment):
         if name.startswith(f"{PREFIX}_KAFKA_") and environment[name] and name not in known:
@@ -120,6 +139,18 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for problem in _problems(security):
         raise BadSettings(f"{where}: kafka.security.{problem}")
     return msgspec.structs.replace(settings, security=security)
+
+
+def load_tables(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return all settings of a file, overridden by environment variables; secrets in files are not read.
+
+    Raises `BadSettings`.
+    """
+    return _settings(path, str(path) if path else "the environment", environment, set())
+
+
+def _settings(path: Path | None, where: str, environment: Mapping[str, str], known: set[str]) -> Settings:
+    return _table(Settings, {} if path is None else _read(path), "", where, environment, known)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ mod perks;
 mod plain_json;
 mod programme;
 mod python;
+mod python_book;
 mod python_replay;
 mod quiet;
 mod rankings;

@@ -1,6 +1,6 @@
 //! What Python sees of the engine.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -17,7 +17,7 @@ use crate::fact_codec::{self, Plain};
 use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::{Intake, PROGRAMME_SUBJECT};
-use crate::programme::Version;
+use crate::python_book::versions_of;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
@@ -256,6 +256,18 @@ impl Given {
 #[pyclass(name = "Engine", frozen)]
 struct PyEngine(Mutex<Engine>);
 
+impl PyEngine {
+    /// Return the engine. Raises `RuntimeError` while it decides: whoever it asks then would wait for itself.
+    fn idle(&self) -> PyResult<MutexGuard<'_, Engine>> {
+        self.0.try_lock().map_err(|error| {
+            PyRuntimeError::new_err(match error {
+                TryLockError::WouldBlock => "the engine decides a batch: it cannot be asked until that is done",
+                TryLockError::Poisoned(_) => "a call of the engine panicked: make a new one",
+            })
+        })
+    }
+}
+
 #[pymethods]
 impl PyEngine {
     #[new]
@@ -265,18 +277,19 @@ impl PyEngine {
 
     /// Take the versions of the programme by their `from`, each as `plain.plain_version` gives it.
     fn take_programme(&self, plain: Vec<PyBackedBytes>) -> PyResult<()> {
-        self.0.lock().expect("no call panics").book.versions = versions_of(&plain)?;
+        self.idle()?.book.versions = versions_of(&plain)?;
         Ok(())
     }
 
     /// Forget all members.
-    fn clear(&self) {
-        self.0.lock().expect("no call panics").clear();
+    fn clear(&self) -> PyResult<()> {
+        self.idle()?.clear();
+        Ok(())
     }
 
     /// Return whether a member is in memory.
-    fn has(&self, member: &str) -> bool {
-        self.0.lock().expect("no call panics").has(member)
+    fn has(&self, member: &str) -> PyResult<bool> {
+        Ok(self.idle()?.has(member))
     }
 
     /// Decide a batch: by place the number, outcome and state of each; pages and snapshots to be written; members
@@ -295,7 +308,7 @@ impl PyEngine {
         let done = py.detach(|| {
             let items: Vec<&Item> = facts.iter().map(Given::item).collect();
             let mut journal = PyStore { store, error: None };
-            let batch = self.0.lock().expect("no call panics").decide(&items, &repeats, &mut journal);
+            let batch = self.idle()?.decide(&items, &repeats, &mut journal);
             batch.map_err(|error| journal.error.unwrap_or_else(|| PyRuntimeError::new_err(error)))
         });
         let batch = done?;
@@ -311,12 +324,6 @@ impl PyEngine {
         let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), why.name())).collect();
         Ok((numbers, outcomes, states, pages, snapshots, handed_back))
     }
-}
-
-/// Return versions of a programme, each from what `plain.plain_version` gives.
-pub fn versions_of(plain: &[PyBackedBytes]) -> PyResult<Vec<Arc<Version>>> {
-    let versions: Result<_, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
-    versions.map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Return the links of a chain behind a link, one for each entry's bytes.

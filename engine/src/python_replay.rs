@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use crate::chain::{self, Journal};
 use crate::handed_back::HandedBack;
 use crate::programme::Programme;
-use crate::python::versions_of;
+use crate::python_book::versions_of;
 use crate::replay::{Backtest, Compared, Deriving, Difference, Found, Replay, Row};
 
 type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;

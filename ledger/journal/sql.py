@@ -249,9 +249,8 @@ class Journal(_Reader):
             raise _no_head(self.name, len(rows))
         return Head(*rows[0])
 
-    def members(self) -> Iterator[str]:
-        """Return the members with an entry, in order, streamed."""
-        after = ""
+    def members(self, after: str = "") -> Iterator[str]:
+        """Return the members with an entry, in order, streamed: those behind a member."""
         while rows := self._rows(
             f"SELECT DISTINCT originator_id FROM {self.schema}.stored_events WHERE originator_id > ?"
             " ORDER BY originator_id LIMIT ?",

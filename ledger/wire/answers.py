@@ -708,6 +708,23 @@ class Webhooks(Struct, frozen=True):
     webhooks: list[Webhook]
 
 
+class Place(Struct, frozen=True):
+    """Where the parts of a server are: addresses of this very host."""
+
+    version: str
+    console: str
+    docs: str
+    openapi: str
+    health: str
+
+
+class MemberNames(Struct, frozen=True):
+    """A page of the members with an entry, by token; `next` is the cursor of the page behind it, null at the end."""
+
+    members: list[str]
+    next: str | None
+
+
 class Health(Struct, frozen=True):
     """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided.
 

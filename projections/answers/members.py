@@ -1,6 +1,8 @@
 """Finding a member: the account at an instant, the entries, or an error that says that nobody knows the member."""
 
+import heapq
 from collections.abc import Iterator
+from itertools import islice
 
 from ledger.core.account import Account
 from ledger.errors import NotFound
@@ -26,6 +28,13 @@ def require_member(ledger: Ledger, member: str) -> None:
     """Raise `UnknownMember` unless the member has an entry."""
     if member == PROGRAMME_SUBJECT or not ledger.journal(ledger.partition_of(member)).last_number(member):
         raise UnknownMember(ledger, member)
+
+
+def members_after(ledger: Ledger, after: str, limit: int) -> list[str]:
+    """Return up to `limit` members behind a member's token, in the order of tokens, over all partitions."""
+    each = (ledger.journal(partition).members(after) for partition in ledger.partitions)
+    found = (member for member in heapq.merge(*each) if member != PROGRAMME_SUBJECT)
+    return list(islice(found, limit))
 
 
 def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> Account:

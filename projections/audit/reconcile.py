@@ -5,7 +5,7 @@ The list may be in any order: it is sorted in a temporary file, and then both ar
 
 import csv
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,6 +26,7 @@ from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import Zone, parse_instant, to_text
+from projections.answers.shops import without_shop
 from projections.side_by_side import side_by_side
 from projections.ticking import Progress, ticking
 
@@ -33,6 +34,12 @@ BALANCES: dict[str, Callable[[Purse], int]] = {
     "spendable": lambda purse: purse.spendable(),
     "net": lambda purse: purse.spendable() - purse.debt,
     "total": lambda purse: purse.spendable() + purse.pending() + purse.held(),
+}
+# The columns of `points export balances` that come to each: those that are added, and those that are taken off.
+_EXPORTED = {
+    "spendable": (("spendable",), ()),
+    "net": (("spendable",), ("debt",)),
+    "total": (("spendable", "pending", "held"), ()),
 }
 MAX_ENTRIES = 100  # that are listed for one difference
 MAX_BALANCE = 1 << 53
@@ -65,8 +72,12 @@ class Reconciliation:
 
 
 @contextmanager
-def balances_in(path: Path, ledger: Ledger) -> Iterator[Iterator[Row]]:
-    """Yield a list from outside, sorted by member and kind on disk. Raises `BadList`."""
+def balances_in(path: Path, ledger: Ledger, balance: str = "spendable") -> Iterator[Iterator[Row]]:
+    """Yield a list from outside, sorted by member and kind on disk. Raises `BadList`.
+
+    A list without a column `balance`, as `points export balances` writes it, is read by the columns that come to
+    `balance`, one of `BALANCES`.
+    """
     kinds = list(dict.fromkeys(kind for version in ledger.book.versions for kind in version.programme.kinds))
     default = kinds[0] if len(kinds) == 1 else ledger.book.versions[-1].default_kind
     with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
@@ -74,7 +85,7 @@ def balances_in(path: Path, ledger: Ledger) -> Iterator[Iterator[Row]]:
             "CREATE TABLE rows (member TEXT, kind TEXT, balance INTEGER, as_of INTEGER, PRIMARY KEY (member, kind))"
             " WITHOUT ROWID"
         )
-        for number, values in _read(path):
+        for number, values in _read(path, balance):
             row = _row(path, number, values, kinds, default, ledger.book.offset)
             try:
                 file.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
@@ -207,31 +218,59 @@ def _alone_text(missing: list[dict[str, Any]], twice: list[dict[str, Any]], is_d
 # -- the list ----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(path: Path, balance: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a list, each with its number in the file. Raises `BadList`."""
     try:
         if path.suffix == ".parquet":
             with pyarrow.parquet.ParquetFile(path) as table:
                 names = table.schema_arrow.names
-                _check_columns(path, names)
-                wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
+                parts = _columns_of(path, names, balance)
+                wanted = [name for name in ("member", "kind", "as_of", *parts) if name in names]
                 batches = table.iter_batches(ROWS, columns=wanted)
-                yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
+                rows = (values for batch in batches for values in batch.to_pylist())
+                yield from ((number, _summed(path, number, row, parts)) for number, row in enumerate(rows, 1))
             return
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            _check_columns(path, reader.fieldnames or [])
+            parts = _columns_of(path, reader.fieldnames or [], balance)
             for values in reader:
-                yield reader.line_num, values
+                yield reader.line_num, _summed(path, reader.line_num, values, parts)
     except (OSError, csv.Error, UnicodeDecodeError, pyarrow.ArrowException) as error:
         said = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise BadList(f"{path}: {said}; give a CSV or Parquet file with member, kind and balance") from None
 
 
-def _check_columns(path: Path, names: Any) -> None:
-    lacking = [name for name in ("member", "balance") if name not in names]
+def _columns_of(path: Path, names: Sequence[str], balance: str) -> dict[str, int]:
+    """Return the columns of a list that come to the balance, each with its sign. Raises `BadList`."""
+    added, taken = _EXPORTED[balance]
+    exported = dict.fromkeys(added, 1) | dict.fromkeys(taken, -1)
+    parts = exported if "balance" not in names and exported.keys() <= set(names) else {"balance": 1}
+    lacking = [name for name in ("member", *parts) if name not in names]
     if lacking:
-        raise BadList(f"{path}: has no column {' and none '.join(lacking)}; member, kind, balance and as_of are read")
+        raise BadList(
+            f"{path}: has no column {' and none '.join(lacking)}; member, kind, balance and as_of are read, or what"
+            " `points export balances` writes"
+        )
+    return parts
+
+
+def _summed(path: Path, number: int, values: dict[str, Any], parts: dict[str, int]) -> dict[str, Any]:
+    """Return a row with its balance, summed where it stands in several columns. Raises `BadList`."""
+    if "balance" in parts:
+        return values
+    found = (sign * _points(f"{path}:{number}", name, values.get(name)) for name, sign in parts.items())
+    return {**values, "balance": sum(found)}
+
+
+def _points(where: str, name: str, value: Any) -> int:
+    """Return a number of points of a list. Raises `BadList`."""
+    try:
+        points = int(value) if isinstance(value, str) else value
+        if isinstance(points, bool) or points is None or int(points) != points or abs(points) > MAX_BALANCE:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BadList(f'{where}: {name} is "{str(value)[:64]}"; an integer of points is needed') from None
+    return int(points)
 
 
 def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], default: str, offset: Zone) -> Row:
@@ -240,17 +279,12 @@ def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], defa
     kind = values.get("kind") or default
     if not isinstance(member, str) or not 0 < len(member) <= 128:
         raise BadList(f"{where}: no member; a name of 1 to 128 characters is needed")
-    if kind not in kinds:
+    if without_shop(kind) not in kinds:
         raise BadList(f'{where}: kind is "{str(kind)[:64]}"; the book has {", ".join(kinds)}')
-    try:
-        points = int(balance) if isinstance(balance, str) else balance
-        if isinstance(points, bool) or points is None or int(points) != points or abs(points) > MAX_BALANCE:
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise BadList(f'{where}: balance is "{str(balance)[:64]}"; an integer of points is needed') from None
+    points = _points(where, "balance", balance)
     try:
         text = as_of if isinstance(as_of, str) or as_of is None else as_of.isoformat()
         instant = parse_instant(text, offset) if text else None
     except (AttributeError, ValueError, OverflowError) as error:
         raise BadList(f'{where}: as_of "{str(as_of)[:64]}": {error}; give a date or RFC 3339') from None
-    return Row(member, kind, int(points), instant)
+    return Row(member, kind, points, instant)

@@ -61,6 +61,8 @@ PANELS = {
         "store": "What a ledger is kept in: make it, bring it to a newer format.",
     },
 }
+# Whose options environment variables and the file of settings may say, too.
+FROM_SETTINGS = ("serve", "consume")
 # What is not a function in a module of its own name: functions of other modules, and groups of commands.
 _ELSEWHERE = {
     "check": "facts:check",

@@ -15,7 +15,7 @@ import typer
 from consumers.kafka.client_base import no_topic
 from consumers.kafka.clients import open_admin
 from consumers.kafka.consume import Plan, check_stream, check_topic
-from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import KafkaSettings, LogSettings, load_tables
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
 from consumers.kafka.workers import once_a_broker_answers
@@ -96,7 +96,7 @@ def consume(
     started = time.monotonic()
     with ExitStack() as stack:
         is_stopped = stack.enter_context(stopping(again_ends=True))
-        observe = stack.enter_context(_observing(shell, summary, stages, address))
+        observe = stack.enter_context(_observing(shell, summary, stages, address, load_tables(config).log))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
             return None
@@ -205,7 +205,7 @@ def _record_accepted(ledger: Ledger, accepted: _Accepted) -> None:
 
 @contextmanager
 def _observing(
-    shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
+    shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None, logged: LogSettings
 ) -> Iterator[Observe]:
     """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
 
@@ -242,7 +242,7 @@ def _observing(
             watchers.append(show)
             yield observe
     else:
-        log = resolve_name("service.consumer_log:ConsumerLog")()
+        log = resolve_name("service.consumer_log:ConsumerLog")(logged)
         watchers.append(log.observe)
         log.info("started", ledger=shell.ledger_name)
         yield observe

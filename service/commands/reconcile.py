@@ -42,7 +42,8 @@ def reconcile(
     """Compare with an outside list of balances and explain each difference from the entries. Exit 1 on any.
 
     A list without as_of is compared at --as-of. A member in one of both only
-    is a difference where the balance is not 0.
+    is a difference where the balance is not 0. What `points export balances`
+    wrote is read as it is.
 
         points reconcile finance.csv --as-of 2025-12-01
 
@@ -56,7 +57,7 @@ def reconcile(
     with shell.reading() as opened, shell.progress("comparing") as tick:
         heads = opened.heads()
         writing = output_file(out) if out is not None else nullcontext()
-        with balances_in(file, opened) as listed, writing as lines:
+        with balances_in(file, opened, balance) as listed, writing as lines:
             moment = instant(as_of, "--as-of", opened.book)
             for difference in reconcile_members(opened, listed, moment, balance, found, tick):
                 if lines is not None:

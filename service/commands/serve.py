@@ -64,6 +64,9 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Of a proxy: callers without a key are those of its X-Forwarded-For."),
     ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Write a line of JSON on standard error for each request.")
+    ] = False,
     folder: FolderOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -81,7 +84,14 @@ def serve(
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
     bounds = Bounds(
-        connections, requests, key_requests, unknown_requests, header_seconds, least_rate, _proxies(trusted_proxy or [])
+        connections,
+        requests,
+        key_requests,
+        unknown_requests,
+        header_seconds,
+        least_rate,
+        _proxies(trusted_proxy or []),
+        access_log,
     )
     run = resolve_name("service.commands.serving:run_server")
     run(shell, host, port, wait, shell.data_folder(folder), workers, config, bounds, follows=not no_views)

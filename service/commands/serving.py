@@ -24,14 +24,15 @@ from service.http.server import serve as serve_here
 from service.http.shared_folder import shared_folder
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
+from service.keys import BOOTSTRAP, Keys
 from service.keys import FILE as KEYS
-from service.keys import Keys
+from service.keys import first_key as check_first_key
 from service.shell import Shell
 from service.webhooks.deliver import deliverer
 
 _WITHOUT_KEYS = (
     "--host {host}: without keys anybody who reaches it could do anything: make one first"
-    " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
+    " (`points keys new NAME --scope …`), let POINTS_BOOTSTRAP_KEY_FILE name a file with one, or listen on 127.0.0.1"
 )
 
 
@@ -49,13 +50,18 @@ def run_server(
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
     kafka = _kafka(shell, config)
-    if not is_local(host) and not (folder / KEYS).exists():
+    first_key = os.environ.get(BOOTSTRAP)
+    if first_key and not (folder / KEYS).exists():
+        check_first_key(Path(first_key))
+    elif not is_local(host) and not (folder / KEYS).exists():
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
     with (
         closing(listen(host, port)) as listening,
         shell.reading() if kafka else _fed_here(shell) as opened,
         closing(Keys(folder)) as keys,
     ):
+        if first_key and keys.bootstrap(Path(first_key)):
+            say(f"the first key, named bootstrap and with every scope, is the one in {first_key}")
         has_keys = keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))

@@ -18,6 +18,7 @@ from service.http import openapi
 from service.http.access import Authenticator
 from service.http.appender import Deciders
 from service.http.handlers import (
+    about,
     adjustments,
     audits,
     books,
@@ -48,6 +49,7 @@ HANDLERS = (
     *adjustments.HANDLERS,
     *webhooks.HANDLERS,
     *health.HANDLERS,
+    *about.HANDLERS,
 )
 
 

@@ -21,7 +21,7 @@ class Bounds:
     `connections` and `requests` are those of a process, `key_requests` those of one key, `unknown_requests` those of
     one address without a key. `header_seconds` run from a connection, or the first byte of its next request, to the
     end of the headers. `least_rate` is in bytes a second, of bodies and of answers. `proxies` are the addresses
-    whose `X-Forwarded-For` is believed.
+    whose `X-Forwarded-For` is believed. `access_log` writes a line of JSON for each request.
     """
 
     connections: int = 2_048
@@ -31,3 +31,4 @@ class Bounds:
     header_seconds: float = 15.0
     least_rate: int = 4_096
     proxies: frozenset[str] = frozenset()
+    access_log: bool = False

@@ -15,6 +15,7 @@ from service.http.bounds import BULK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Bou
 from service.http.places import CLOSE, Places, Who
 from service.http.problems import MEDIA_TYPE, Problem
 from service.http.protocol import CONNECTION, Protocol
+from service.http.request_ids import HEADER, log_request, request_id
 
 PIECE_BYTES = 64 << 10  # of an answer: a client that does not read holds no more of it, and a place
 ROOTS = ("/", "/console/")  # that people type
@@ -42,6 +43,7 @@ class Limits:
         self._who = who
         self._rate = bounds.least_rate
         self._slow = slow
+        self._logs = bounds.access_log
         self._places = Places(bounds)
         self._running = 0
 
@@ -49,9 +51,9 @@ class Limits:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        began, asked = time.perf_counter(), scope["method"]
+        began, asked, name = time.perf_counter(), scope["method"], request_id(scope["headers"])
         connection: Protocol | None = scope.pop(CONNECTION, None)  # type: ignore[misc]
-        exchange = Exchange(receive, send, connection, self._slow, self._rate)
+        exchange = Exchange(receive, send, connection, self._slow, self._rate, name)
         if asked == "HEAD":  # answered as GET is, by a server that keeps the body to itself (RFC 9110, 9.3.2)
             scope = {**scope, "method": HttpMethod.GET}
         self._running += 1
@@ -61,7 +63,10 @@ class Limits:
         finally:
             self._running -= 1
             metrics.RUNNING.set(self._running)
-            _count(asked, scope, exchange.status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            _count(asked, scope, exchange.status, seconds)
+            if self._logs:
+                log_request(scope, asked, name, exchange.status, seconds, exchange.caller)
 
     async def _answer(self, scope: HTTPScope, exchange: "Exchange") -> None:
         who = self._who(scope)
@@ -95,7 +100,9 @@ class Exchange:
     are refused, and an answer that is read more slowly is cut.
     """
 
-    def __init__(self, receive: Receive, send: Send, connection: Protocol | None, slow: float, rate: int) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, connection: Protocol | None, slow: float, rate: int, name: bytes = b""
+    ) -> None:
         self._receive = receive
         self._send = send
         self._connection = connection
@@ -109,9 +116,12 @@ class Exchange:
         self.until: asyncio.Timeout | None = None
         self.is_whole = False  # the body is here
         self.status = 0
+        self.caller = ""  # who asks: a key's id, or an address
+        self._name = name
 
     def is_from(self, who: Who) -> None:
         """Say who asks."""
+        self.caller = who.name
         if self._connection is not None:
             self._connection.answer_for(*who)
 
@@ -159,6 +169,8 @@ class Exchange:
             self._late = 0.0
             headers = list(message["headers"])
             given = {name.lower() for name, _ in headers}
+            if self._name:
+                headers.append((HEADER, self._name))
             headers.extend((name, value) for name, value in HEADERS.items() if name not in given)
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request
+from litestar import Litestar, MediaType, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
@@ -21,6 +21,10 @@ Facts are CloudEvents 1.0. A fact is durable before it is answered, and decided 
 source, id) again answers with the first decision, so a client may retry anything. Money is integer fen, points are
 integers, times are RFC 3339 with an offset. Every error is `application/problem+json` with a stable `type`.
 """
+_BODIES = {
+    "proposeAdjustment": {"member": "m-17850", "kind": "beans", "points": 500, "reason": "goodwill"},
+    "addWebhook": {"name": "crm", "url": "https://crm.example/hooks/points", "outcomes": ["accepted"]},
+}
 _REDEMPTION = {
     "specversion": "1.0",
     "id": "r-123",
@@ -63,11 +67,18 @@ def config(version: str) -> OpenAPIConfig:
         security=[{"key": []}, {}],
         tags=[
             Tag(name)
-            for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Webhooks", "Health")
+            for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Webhooks", "Health", "About")
         ],
         render_plugins=[_Document(media_type=MediaType.JSON)],
         path="/schema",
+        use_handler_docstrings=True,
     )
+
+
+def document_of(app: Litestar) -> dict[str, Any]:
+    """Return the document of an application."""
+    found: dict[str, Any] = msgspec.json.decode(_document(app.openapi_schema.to_schema()))
+    return found
 
 
 class _Document(JsonRenderPlugin):
@@ -120,6 +131,9 @@ def _document(found: dict[str, Any]) -> bytes:
                     operation["requestBody"] = _body(cart, examples)
                 case "retryDeadLetter":
                     operation["requestBody"] = {**_body(any_fact, facts), "required": False}
+                case name if name in _BODIES:
+                    content = operation["requestBody"]["content"]["application/json"]
+                    content["examples"] = {"one": {"summary": operation["summary"], "value": _BODIES[name]}}
                 case "isLive" | "isReady":
                     operation["security"] = [{}]
     return to_json(found)

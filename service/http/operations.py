@@ -3,13 +3,16 @@
 from typing import Any
 
 from litestar import Request, delete, get, post
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Guard
 
-from ledger.wire.answers import Problem
-from service.http.problems import MEDIA_TYPE, TYPES
+from ledger.wire.answers import Problem as ProblemAnswer
+from service.http.problems import MEDIA_TYPE, TYPES, Problem
 
 AnyRequest = Request[Any, Any, Any]
+_NO_PARAMETERS = frozenset({"request", "data", "prefer"})  # of a handler: what is no query
 Responses = dict[int, ResponseSpec]
 # What any address may answer.
 ANYWHERE = (
@@ -30,16 +33,30 @@ def problems(*names: str) -> Responses:
     for name in names:
         found.setdefault(TYPES[name].status, []).append(f"`{name}`: {TYPES[name].title}")
     return {
-        status: ResponseSpec(Problem, description="; ".join(lines), media_type=MEDIA_TYPE, generate_examples=False)
+        status: ResponseSpec(
+            ProblemAnswer, description="; ".join(lines), media_type=MEDIA_TYPE, generate_examples=False
+        )
         for status, lines in found.items()
     }
+
+
+async def knows_its_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: a query parameter that the address does not take is named, and not silently left out."""
+    if not connection.scope["query_string"]:
+        return
+    path = connection.path_params
+    taken = [name for name in handler.parsed_fn_signature.parameters if name not in _NO_PARAMETERS and name not in path]
+    for name in connection.query_params:
+        if name not in taken:
+            has = f"it takes {', '.join(taken)}" if taken else "it takes none"
+            raise Problem("bad-request", f"{name[:64]}: there is no such parameter at this address; {has}")
 
 
 class Subject:
     """Declares the operations of one subject, all under its tag and its guards."""
 
     def __init__(self, tag: str, *guards: Guard) -> None:
-        self._common: dict[str, Any] = {"tags": [tag], "guards": list(guards)}
+        self._common: dict[str, Any] = {"tags": [tag], "guards": [*guards, knows_its_parameters]}
 
     def get(self, path: str, name: str, summary: str, *errors: str, **more: Any) -> get:
         """Declare a GET; `errors` are the types of problems beside those that any address may answer."""

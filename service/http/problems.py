@@ -87,6 +87,12 @@ _BY_ERROR: dict[type[Exception], str] = {
 RETRY_SECONDS = "1"
 
 
+def described(name: str) -> dict[str, Any]:
+    """Return a type of problem as a document."""
+    kind = TYPES[name]
+    return {"type": BASE + name, "title": kind.title, "status": kind.status}
+
+
 class Problem(ControlFlow):
     """An answer that is an error: its type, what happened and the way out, and more members of the document."""
 

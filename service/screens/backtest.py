@@ -53,7 +53,7 @@ def print_backtest(console: Console, found: Report, names: Names) -> None:
 def _compared(pair: Pair) -> tuple[Text, Text, Text]:
     """Return the cells of a figure: as it is, under the draft, and the difference."""
     change = pair.difference
-    style = "green" if change > 0 else "red" if change < 0 else "dim"
+    style = "bold" if change else "dim"  # more points are a gain for members, and a cost: neither green nor red
     return number(pair.actual), number(pair.draft), Text(f"{change:+,}" if change else "·", style=style)
 
 

@@ -5,12 +5,15 @@ from rich.table import Table
 
 
 def grid(*left: str, right: tuple[str, ...] = (), header: bool = True) -> Table:
-    """Return an empty table with columns that lean to the left, then those of figures, under a dim header."""
+    """Return an empty table with columns that lean to the left, then those of figures, under a dim header.
+
+    Where the screen is narrow, what leans to the left is folded: a figure is never cut.
+    """
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header
     )
     for name in left:
         table.add_column(name)
     for name in right:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table

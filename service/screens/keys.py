@@ -14,8 +14,9 @@ def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
     if not keys:
         print_plain("there are no keys; `points keys new NAME --scope SCOPE` makes one")
         return
-    table = grid("id", "name", "scopes", "rate", "state", "last used")
+    table = grid("id", "name", "scopes", "rate", "state", "expires", "last used")
     for key in keys:
         name, scopes = plain(key["name"]), plain(" ".join(key["scopes"]))
-        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], str(key["last_used"] or "never"))
+        times = (str(key[of] or "never") for of in ("expires", "last_used"))
+        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], *times)
     console.print(table)

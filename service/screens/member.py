@@ -73,8 +73,8 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     table = grid("entry", "earned on", "rule", right=("lots", "earned", "left"))
     table.columns[0].justify = "right"
     table.add_column("gone from")
-    for column in table.columns:
-        column.no_wrap = True
+    for name in (0, 1, -1):  # all but the rule, which is folded where the screen is narrow
+        table.columns[name].no_wrap = True
     rows = [[lot] for lot in lots] if every else together(lots)
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:

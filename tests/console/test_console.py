@@ -209,7 +209,12 @@ def test_an_error_names_the_member_as_she_is_named(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("method", "address", "status"),
-    [("GET", "/", 404), ("GET", "/console/nothing", 404), ("GET", "/v1/nothing", 404), ("PUT", "/console/why", 405)],
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/console/x", 404),
+        ("GET", "/v1/nothing", 404),
+        ("PUT", "/console/why", 405),
+    ],
 )
 def test_a_browser_gets_a_page_where_nothing_is_and_a_program_a_problem(
     server: Server, method: str, address: str, status: int

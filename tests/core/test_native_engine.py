@@ -18,17 +18,19 @@ from consumers.kafka.settings import BadSettings, load
 from consumers.runtime.events import Decided
 from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
 from ledger.journal.native import published_by
+from ledger.journal.partition import FactRecord
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
+from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.times import SECOND, TimeZone, Zone
 from service.metrics import Metrics
 from tests.support import engine_history
 from tests.support.books import made_book, made_union
-from tests.support.engines import difference
-from tests.support.histories import amended_history, book_history, changed_history, history
+from tests.support.engines import Kept, difference
+from tests.support.histories import amended_history, book_history, changed_history, encode, history
 from tests.support.ledgers import SmallLedger, histories_of, scratch
 
 
@@ -111,6 +113,25 @@ def test_recorded_entries_are_published_as_python_does(native: Any, path: Path, 
     for row in [row for rows in engine_history.read(path)[1].values() for row in rows]:
         told = describe_published(row.sequence, decode_entry(row.state), bytes(32), zone, is_copy=False)
         assert told_by([(*row[:4], bytes(32))], True) == [msgspec.json.encode(told)]
+
+
+def test_who_asks_it_while_it_decides_is_told_and_does_not_wait_for_himself(native: Any) -> None:
+    engine = native.Engine(0, 0, 1 << 22)
+    engine.take_programme([plain_version(version) for version in jd().versions])
+    told: list[str] = []
+
+    class Asking(Kept):
+        def account(self, member: str) -> tuple[bytes | None, list[bytes]]:
+            for ask in (lambda: engine.has(member), engine.clear):
+                with pytest.raises(RuntimeError) as error:
+                    ask()
+                told.append(str(error.value))
+            return super().account(member)
+
+    fact, occurred = decode(encode(history(Random(1), 1)[0]))
+    engine.decide([FactRecord(1, occurred, False, fact, occurred, canonical(fact), bytes(32))], {}, Asking())
+    assert told == ["the engine decides a batch: it cannot be asked until that is done"] * 2
+    assert engine.has(fact.subject)
 
 
 def test_every_shipped_book_is_plain_data_that_it_takes(native: Any) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,12 +22,15 @@ from points_client import (
     Conflict,
     NotAllowed,
     NotFound,
+    NotVerified,
     PointsError,
     Refused,
     Unavailable,
     calls,
 )
 from points_client.answers import Decision, Taken
+from points_client.webhooks import verify
+from service.webhooks.sending import signed
 from tests.support.ledgers import scratch
 from tests.support.served import Server, fact, grant, new_key, redemption, served
 from tests.test_purity import imports_of
@@ -255,6 +259,35 @@ def test_the_client_decodes_into_what_the_server_answers_from() -> None:
     assert (CLIENT / "points_client" / "answers.py").samefile(CLIENT.parent / "ledger" / "wire" / "answers.py")
 
 
+def test_a_webhooks_message_is_verified() -> None:
+    secret, now = "whsec_" + b64encode(b"a secret of 32 bytes for a shop!").decode(), 1_764_000_000
+    body = b'{"type":"points.webhook.test.v1","timestamp":"","data":{"ledger":"L1","entries":[]}}'
+    headers = dict(signed(secret, "msg_1", now, body))
+    message = verify(secret, headers, body, now=now + 299)
+    assert (message.id, message.type, message.ledger, message.entries) == ("msg_1", "points.webhook.test.v1", "L1", [])
+    older = "whsec_" + b64encode(b"the one before").decode()
+    assert verify([older, secret], {name.title(): text for name, text in headers.items()}, body, now=now) == message
+    rotated = headers | {"webhook-signature": "v1a,xx v1,!! " + headers["webhook-signature"]}
+    assert verify(secret, rotated, body, now=now) == message
+    for given, sent, at, why in (
+        (headers, body + b" ", now, "by this secret"),
+        (headers | {"webhook-id": "msg_2"}, body, now, "by this secret"),
+        (headers | {"webhook-signature": "v1,"}, body, now, "by this secret"),
+        (headers, body, now + 301, "300 seconds"),
+        (headers, body, now - 301, "300 seconds"),
+        (headers | {"webhook-timestamp": "soon"}, body, now, "number of seconds"),
+        ({}, body, now, "is missing"),
+        (dict(signed(secret, "msg_1", now, b"[]")), b"[]", now, "none of a ledger's"),
+    ):
+        with pytest.raises(NotVerified, match=why):
+            verify(secret, given, sent, now=at)
+    with pytest.raises(NotVerified, match="by this secret"):
+        verify(older, headers, body, now=now)
+    for bad in ("", "whsec_", "whsec_***"):
+        with pytest.raises(ValueError, match="points webhooks add"):
+            verify(bad, headers, body, now=now)
+
+
 def test_the_wheel_of_the_client_works_beside_a_folder_named_service(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
     subprocess.run(build, cwd=CLIENT, check=True, capture_output=True)
@@ -262,7 +295,8 @@ def test_the_wheel_of_the_client_works_beside_a_folder_named_service(tmp_path: P
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     (tmp_path / "clean" / "service").mkdir(parents=True)
     (tmp_path / "clean" / "service" / "__init__.py").write_text("raise RuntimeError('not ours')")
-    program = f"import sys; sys.path[:0] = ['', {str(tmp_path / 'site')!r}]; import points_client; points_client.Client('http://x')"
+    program = f"import sys; sys.path[:0] = ['', {str(tmp_path / 'site')!r}]; import points_client.webhooks"
+    program += "; points_client.Client('http://x')"
     program += "; print(points_client.__file__, 'ledger' in sys.modules, 'service' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "clean", capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

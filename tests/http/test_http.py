@@ -232,12 +232,11 @@ def test_a_body_of_another_type_or_that_is_too_large_is_refused(http: httpx.Clie
 
 def test_addresses_and_methods_that_are_not_there(http: httpx.Client) -> None:
     for path in (
-        "/",
         "/v1",
         "/v1/nothing",
         "/v1/members/../../etc/passwd",
         "/v1/members/..%2f..%2fkeys.db",
-        "//",
+        "/v1//members",
         "/%00",
     ):
         is_problem(http.get(path), "not-found")
@@ -252,7 +251,8 @@ def test_head_is_answered_as_get_without_the_body(http: httpx.Client) -> None:
     for path in ("/health/live", "/v1/members/h-1?as_of=2030-01-01", "/v1/members/nobody", "/schema/openapi.json"):
         told, whole = http.head(path), http.get(path)
         assert (told.status_code, told.content) == (whole.status_code, b"")
-        assert dict(told.headers) | {"date": ""} == dict(whole.headers) | {"date": ""}
+        own = {"date": "", "x-request-id": ""}
+        assert dict(told.headers) | own == dict(whole.headers) | own
     assert http.head("/v1/facts").status_code == http.head("/v1/facts:bulk").status_code == 405
     text = http.get("/metrics").text
     assert 'method="HEAD",route="/health/live",status="200"' in text

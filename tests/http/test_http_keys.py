@@ -501,3 +501,31 @@ def test_a_line_that_was_whole_and_lost_its_end_is_not_taken_for_one_cut_off_by_
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(JournalError, match="line 3: it has no end"):
             OperatorLog(place / "ledger")
+
+
+def test_a_fresh_server_takes_its_first_key_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, file = f"points_{'0a' * 6}_{'S3cret-_' * 5}", tmp_path / "key"
+    file.write_text(f"{text}\n", "utf-8")
+    surroundings = {**environment(), "POINTS_BOOTSTRAP_KEY_FILE": str(file)}
+    monkeypatch.setattr("tests.support.served.environment", lambda: surroundings)
+    with running(tmp_path / "ledger") as server:
+        with server.client(text) as client:
+            assert client.get("/v1/stats").status_code == 200
+        assert httpx.get(f"{server.url}/v1/stats").status_code == 401
+        log = server.log.read_text()
+        assert "the first key, named bootstrap" in log and secret_of(text) not in log
+    file.unlink()  # it is wanted once
+    with running(tmp_path / "ledger") as server, server.client(text) as client:
+        assert client.get("/v1/stats").status_code == 200
+
+
+@pytest.mark.parametrize("text", ["", "points_12_short", f"points_{'0a' * 6}_{'x' * 31}", "é" * 50, "x" * 5_000, None])
+def test_a_file_without_a_first_key_is_named_and_nothing_is_left(
+    tmp_path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "key").write_text(text, "utf-8")
+    monkeypatch.setenv("POINTS_BOOTSTRAP_KEY_FILE", str(tmp_path / "key"))
+    assert run(["--ledger", str(tmp_path / "ledger"), "serve", "--host", "0.0.0.0", "--port", "0"]) == 3
+    assert f"POINTS_BOOTSTRAP_KEY_FILE: {tmp_path / 'key'}" in capsys.readouterr().err
+    assert not (tmp_path / "ledger").exists()

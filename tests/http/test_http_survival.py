@@ -219,7 +219,7 @@ def test_a_slow_client_is_given_up_and_disturbs_nobody() -> None:
         pass
 
     async def ask() -> None:
-        scope = {"type": "http", "path": "/v1/facts", "method": "POST"}
+        scope = {"type": "http", "path": "/v1/facts", "method": "POST", "headers": []}
         with pytest.raises(limits.Problem) as raised:
             await Limits(app, lambda _: Who("k", True), Bounds(), slow=0.01)(scope, never, send)  # type: ignore[arg-type]
         assert raised.value.name == "too-slow"

@@ -393,7 +393,7 @@ def slow_body(pieces: int, size: int, seconds: float, rate: int) -> tuple[str, i
         pass
 
     limits = Limits(app, lambda _: KEY, Bounds(least_rate=rate), slow=0.2)  # type: ignore[arg-type]
-    scope = {"type": "http", "path": "/v1/facts", "method": "POST"}
+    scope = {"type": "http", "path": "/v1/facts", "method": "POST", "headers": []}
     try:
         asyncio.run(limits(scope, piece, send))  # type: ignore[arg-type]
     except Problem as problem:

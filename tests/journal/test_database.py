@@ -442,7 +442,7 @@ def test_without_its_driver_it_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW
-    assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
+    assert "pip install 'psycopg[binary]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["ingest", "facts.ndjson"], ["demo"]], ids=lambda command: command[0])

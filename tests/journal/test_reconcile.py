@@ -151,3 +151,22 @@ def test_what_is_no_list_is_said(books: Path) -> None:
     assert refused("bytes.csv", b"member,balance\n\xff\xfe,1\n").code == 3
     assert refused("cut.parquet", b"PAR1").code == 3
     assert points("reconcile", books / "bytes.csv", "--balance", "guess").code == 2
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_what_export_balances_wrote_is_read_as_it_is(books: Path, name: str) -> None:
+    assert points("export", "balances", "-o", books / name, *AS_OF).code == 0
+    for balance in ("spendable", "net", "total"):
+        ran = points("reconcile", books / name, "--balance", balance, "--json", *AS_OF)
+        assert ran.code == 0 and ran.json["agree"] == ran.json["compared"] >= 3, ran
+    later = points("reconcile", books / name, "--json", "--as-of", "2025-11-08")
+    assert later.code == 1 and [one["difference"] for one in later.json["differences"]] == [20]
+
+
+def test_a_list_without_the_columns_of_a_balance_names_them(books: Path) -> None:
+    (books / "list.csv").write_text("member,kind,spendable\nm-1,beans,480\n", "utf-8")
+    assert points("reconcile", books / "list.csv", *AS_OF, "--json").json["differences"][0]["member"] == "m-2"
+    ran = points("reconcile", books / "list.csv", "--balance", "net")
+    assert ran.code == 3 and "has no column balance" in ran.err and "points export balances" in ran.err
+    (books / "list.csv").write_text("member,kind,spendable\nm-1,beans,x\n", "utf-8")
+    assert 'list.csv:2: spendable is "x"' in points("reconcile", books / "list.csv").err

@@ -7,13 +7,13 @@ from litestar import Response
 from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, Memberships, Scores
-from projections.answers.members import entries_of
+from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, MemberNames, Memberships, Scores
+from projections.answers.members import entries_of, members_after
 from projections.answers.show import balances_of, show_member
 from projections.explaining.explain import explain_entry, explain_lot
 from projections.explaining.history import NothingToExplain
 from projections.explaining.member import explain_member
-from service.http.access import needs_member
+from service.http.access import needs, needs_member
 from service.http.answers import answer, instant, known_instant
 from service.http.operations import AnyRequest, Subject
 from service.http.state import served_by
@@ -35,6 +35,18 @@ KnownAt = Annotated[
 Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
 Token = Annotated[str, PathParameter(description="The member's token, the `subject` of the facts.", max_length=128)]
 MEMBER = Subject("Members", needs_member)
+
+
+@Subject("Members", needs("members:read")).get("/v1/members", "getMembers", "The members")
+async def get_members(
+    request: AnyRequest,
+    after: Annotated[str, QueryParameter(description="The cursor: members behind this token.", max_length=128)] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
+) -> Response[MemberNames]:
+    """Every member with an entry, by token, a page at a time; `next` leads to the next one."""
+    found = await served_by(request).readers.read(lambda ledger: members_after(ledger, after, limit + 1))
+    following = found[limit - 1] if len(found) > limit else None
+    return answer(request, MemberNames(found[:limit], following))
 
 
 @MEMBER.get("/v1/members/{member:str}", "getMember", "A member", "unknown-member")
@@ -167,6 +179,7 @@ async def _explained(
 
 
 HANDLERS = (
+    get_members,
     get_member,
     get_balances,
     get_lots,
