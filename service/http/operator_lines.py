@@ -21,7 +21,7 @@ Action = Literal[
 ]
 
 
-class GivenFact(Struct, frozen=True):
+class GivenFact(Struct, frozen=True, omit_defaults=True):
     """An operators' fact as it was given, by which its entry is found."""
 
     type: str
