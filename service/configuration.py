@@ -12,7 +12,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
-from consumers.kafka.settings import BadSettings, load_tables
+from consumers.kafka.settings import BadSettings, Said, load_tables
 from ledger.journal.engines import CONFIG
 
 # Said anew at every start, or elsewhere in the file.
@@ -67,6 +67,18 @@ def config_file(named: object = None, environment: Mapping[str, str] = os.enviro
     """Return the file of settings: the one that is named, or that of POINTS_CONFIG."""
     text = named or environment.get(CONFIG)
     return Path(str(text)) if text else None
+
+
+def said_options(command: TyperCommand, file: Path | None) -> Iterator[Said]:
+    """Yield what a command's options would be, started now without arguments. Raises `BadSettings`."""
+    if command.name is None:
+        return
+    context = command.make_context(command.name, [] if file is None else ["--config", str(file)])
+    for option in configurable(command):
+        source = context.get_parameter_source(str(option.name))
+        places = {"ENVIRONMENT": variable_of(option), "DEFAULT_MAP": str(file)}
+        said_by = places.get(source.name if source else "", "default")
+        yield Said(f"{command.name}.{option.name}", context.params[str(option.name)], said_by)
 
 
 def table_of(command: TyperCommand, file: Path | None) -> dict[str, Any]:

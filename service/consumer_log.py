@@ -10,8 +10,11 @@ import structlog
 
 from consumers.kafka.settings import LogSettings
 from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released, WentBack
+from ledger.wire.entry_json import position_text
 from projections.answers.plain import escaped
 
+MOST_PARKED_LINES = 20  # of dead-lettered records between two lines of progress
+LONGEST_DETAIL = 300  # characters
 _NUMBERS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -38,6 +41,7 @@ class ConsumerLog:
         self._lag: dict[int, int] = {}
         self._ahead: set[int] = set()  # partitions whose `recorded` is ahead of the clock
         self._last_error = ""
+        self._parked_lines = self._parked_more = 0  # since the last progress: named, and not named any more
 
     def info(self, event: str, **facts: Any) -> None:
         """Log a line of its own."""
@@ -49,6 +53,7 @@ class ConsumerLog:
             case Decided():
                 self._facts += event.records
                 self._compare_clocks(event)
+                self._name_parked(event)
             case Lag(by_partition):
                 self._lag.update(by_partition)
             case Acquired(partition, epoch, position):
@@ -70,6 +75,16 @@ class ConsumerLog:
         if now - self._then >= self._every:
             self._progress(now)
 
+    def _name_parked(self, batch: Decided) -> None:
+        """Log each record that was dead-lettered, as long as there are not too many; the progress counts the others."""
+        told = batch.parked[: max(0, MOST_PARKED_LINES - self._parked_lines)]
+        for parked in told:
+            position = position_text(batch.partition, parked.offset)
+            detail = parked.detail[:LONGEST_DETAIL]
+            self._logger.warning("dead-lettered", position=position, reason=parked.reason, detail=detail)
+        self._parked_lines += len(told)
+        self._parked_more += batch.tally.parked - len(told)
+
     def _compare_clocks(self, batch: Decided) -> None:
         """Log once that `recorded` of a partition is ahead of the clock, and once that it is not any more."""
         if batch.ahead and batch.partition not in self._ahead:
@@ -87,6 +102,8 @@ class ConsumerLog:
             facts_per_second=round(rate),
             lag=sum(self._lag.values()),
             partitions=len(self._lag),
+            **({"dead_lettered_besides": self._parked_more} if self._parked_more else {}),
             **({"last_error": self._last_error} if self._last_error else {}),
         )
+        self._parked_lines = self._parked_more = 0
         self._then, self._facts_then = now, self._facts

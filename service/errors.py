@@ -47,9 +47,9 @@ def say(message: str) -> None:
 
 
 def print_plain(*lines: str) -> None:
-    """Print lines for people, each on a line of its own; what they got from outside is no more than text."""
+    """Print lines for people in the terminal's language; what they got from outside is no more than text."""
     for line in lines:
-        print(visible(line))
+        print(visible(told(line)))
 
 
 def quiet_standard_output() -> None:

@@ -16,6 +16,7 @@ LANGUAGE = "POINTS_LANG"
 _LOCALES = (LANGUAGE, "POINTS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 _FIGURE: Final = re.compile(r"\{(\w+)\}")
 _LONGEST: Final = 4_000  # characters of a message that is looked up
+_FEWEST: Final = 5  # characters beside its figures that tell a message from others
 
 
 def accepted_languages(accepted: str) -> Iterable[str]:
@@ -28,6 +29,12 @@ def accepted_languages(accepted: str) -> Iterable[str]:
 def accepted_language(accepted: str) -> str:
     """Return the most wanted language of Accept-Language by two letters; "" where none is asked for."""
     return next(iter(accepted_languages(accepted)), "")
+
+
+def wanted_language(accepted: str) -> str:
+    """Return the first language of Accept-Language that the texts are in, by two letters; "" for English."""
+    wanted = next((one for one in accepted_languages(accepted) if one == "en" or texts(one)), "")
+    return "" if wanted == "en" else wanted
 
 
 def terminal_language() -> str:
@@ -49,7 +56,7 @@ def text_in(language: str, english: str, /, **figures: object) -> str:
 def told(message: str, language: str | None = None) -> str:
     """Return a message, such as an error's, in a language (None: the terminal's); unchanged where there is none of it.
 
-    It is the template of the most letters that fits. Its figures may be messages themselves.
+    It is the template of the most letters that fits. A figure of several words may be a message itself.
     """
     asked = terminal_language() if language is None else language
     known = texts(asked)
@@ -60,7 +67,7 @@ def told(message: str, language: str | None = None) -> str:
     for pattern, names, template in _patterns(asked):
         fits = pattern.fullmatch(message)
         if fits is not None:
-            return _filled(template, {name: told(fits[n + 1], asked) for n, name in enumerate(names)})
+            return _filled(template, {name: _inner(fits[n + 1], asked) for n, name in enumerate(names)})
     return message
 
 
@@ -80,12 +87,17 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], st
     found = []
     for english, other in texts(language).items():
         names = tuple(_FIGURE.findall(english))
-        if names:
-            fixed = _FIGURE.split(english)[::2]
+        fixed = _FIGURE.split(english)[::2]
+        if names and sum(map(len, fixed)) >= _FEWEST:
             pattern = re.compile("(.*?)".join(re.escape(one) for one in fixed), re.DOTALL)
             found.append((sum(map(len, fixed)), pattern, names, other))
     found.sort(key=lambda one: -one[0])
     return tuple((pattern, names, other) for _, pattern, names, other in found)
+
+
+def _inner(figure: str, language: str) -> str:
+    """Return what stands in a message: a single word is a name that somebody gave."""
+    return told(figure, language) if " " in figure else figure
 
 
 def _filled(template: str, figures: Mapping[str, object]) -> str:

@@ -24,7 +24,7 @@ class Metrics:
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         self._facts = counter("points_facts", "Records decided, by outcome.", ["outcome"])
-        self._parked = counter("points_parked", "Records that are no facts.")
+        self._parked = counter("points_parked", "Records that are no facts, by reason.", ["reason"])
         self._handed_back = counter(
             "points_engine_handed_back", "Facts that the native engine left to Python, by why.", ["why"]
         )
@@ -89,7 +89,8 @@ class Metrics:
         tally = batch.tally
         for outcome in ("accepted", "refused", "ignored"):
             self._facts.labels(outcome).inc(getattr(tally, outcome))
-        self._parked.inc(tally.parked)
+        for reason, records in tally.reasons.items():
+            self._parked.labels(reason).inc(records)
         for why, facts in tally.handed_back.items():
             self._handed_back.labels(why).inc(facts)
         self._records.observe(batch.records)

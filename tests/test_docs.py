@@ -30,6 +30,7 @@ from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
 from service.keys import NARROWED_SCOPES, PLAIN_SCOPES
+from service.languages import texts
 from tests.support import command_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -337,3 +338,22 @@ def places_of(book: str) -> set[str]:
     found = {one.table for one in sentences(version, "en")} | {f"award {rule}" for rule in version.rules}
     cards = version.programme.memberships.items()
     return found | {f"memberships.{name}.products.{product}" for name, card in cards for product in card.products}
+
+
+def test_each_text_of_the_catalogue_stands_there_once() -> None:
+    assert texts("zh")  # two of a key, as where two people added it, make the file unreadable
+
+
+def test_chinese_texts_have_the_words_of_the_glossary() -> None:
+    table = (ROOT / "docs/glossary.md").read_text("utf-8").split("Words that the Chinese texts do not use")[1]
+    wrong = [word for row in re.findall(r"^\| ([^|a-z-]+) \|", table, re.MULTILINE) for word in row.split("、")]
+    assert "事实" in wrong and len(wrong) >= 8
+    chinese = ROOT / "projections" / "explaining" / "chinese.toml"
+    found = [
+        f"{file.name}:{number}: {word}"
+        for file in sorted([*ROOT.glob("service/**/zh.toml"), *ROOT.glob("projections/**/*zh.toml"), chinese])
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
+        for word in wrong
+        if word in line
+    ]
+    assert not found, found

@@ -195,6 +195,21 @@ def proof(member: str, number: int, *, checkpoint: str | None = None) -> Call[by
 # -- all members -------------------------------------------------------------------------------------------------------
 
 
+def feed(
+    after: str = "", *, limit: int = 100, member: str | None = None, type: str | None = None, outcome: str | None = None
+) -> Call[answers.FeedPage]:
+    """Return a page of the entries of all members behind a cursor: "" the first, "now" what is decided from now on.
+
+    Keep `next`, and ask again with it: nothing is left out and nothing comes twice.
+    """
+    return _get(answers.FeedPage, "/v1/entries", after=after, limit=limit, member=member, type=type, outcome=outcome)
+
+
+def members(after: str = "", limit: int = 100) -> Call[answers.MemberNames]:
+    """Return a page of the members with an entry, by token, behind one of them."""
+    return _get(answers.MemberNames, "/v1/members", after=after, limit=limit)
+
+
 def checkpoints() -> Call[answers.Checkpoints]:
     """Return the checkpoints that are kept, the one over most entries first."""
     return _get(answers.Checkpoints, "/v1/checkpoints")

@@ -101,6 +101,8 @@ class _Methods:
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)
     proof = _Method(calls.proof)
+    feed = _Method(calls.feed)
+    members = _Method(calls.members)
     checkpoints = _Method(calls.checkpoints)
     programmes = _Method(calls.programmes)
     programme = _Method(calls.programme)

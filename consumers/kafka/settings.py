@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -139,6 +139,29 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for problem in _problems(security):
         raise BadSettings(f"{where}: kafka.security.{problem}")
     return msgspec.structs.replace(settings, security=security)
+
+
+class Said(NamedTuple):
+    """A setting, its value and where that was said: a variable, the file, or ``default``."""
+
+    name: str
+    value: Any
+    said_by: str
+
+
+def said(path: Path | None, environment: Mapping[str, str] = os.environ) -> list[Said]:
+    """Return every setting but the options of commands; secrets do not show. Raises `BadSettings`."""
+    return list(_said(load_tables(path, environment), {} if path is None else _read(path), "", str(path), environment))
+
+
+def _said(table: Struct, found: Any, at: str, where: str, environment: Mapping[str, str]) -> Iterator[Said]:
+    for name in type(table).__struct_fields__:
+        value, place = getattr(table, name), f"{at}.{name}".removeprefix(".")
+        variable = f"{PREFIX}_{place.replace('.', '_').upper()}"
+        if isinstance(value, Struct):
+            yield from _said(value, found.get(name, {}), place, where, environment)
+        elif not isinstance(value, dict):
+            yield Said(place, value, variable if environment.get(variable) else where if name in found else "default")
 
 
 def load_tables(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ledger.journal.partition import Tally
 
+MOST_PARKED = 5  # told of one batch
 STAGES = ("fetch", "decode", "decide", "store")  # of a batch
 
 
@@ -38,10 +39,19 @@ class WentBack(NamedTuple):
     known: int
 
 
+class Parked(NamedTuple):
+    """A record that was dead-lettered, and why."""
+
+    offset: int
+    reason: str
+    detail: str
+
+
 class Decided(NamedTuple):
     """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage.
 
-    `ahead` is by how many seconds its last `recorded` is later than the clock, 0 where that is less than a minute.
+    `parked` are the first of those dead-lettered, at most `MOST_PARKED`; the tally counts all. `ahead` is by how many
+    seconds its last `recorded` is later than the clock, 0 where that is less than a minute.
     """
 
     partition: int
@@ -55,6 +65,7 @@ class Decided(NamedTuple):
     decide: float
     store: float
     ahead: int = 0
+    parked: tuple[Parked, ...] = ()
 
 
 class Published(NamedTuple):

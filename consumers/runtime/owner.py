@@ -9,7 +9,7 @@ from time import perf_counter
 from consumers import clock
 from consumers.local.port import Inbox
 from consumers.runtime.continuity import LastTaken, check_id, check_taken, last_taken
-from consumers.runtime.events import Decided
+from consumers.runtime.events import MOST_PARKED, Decided, Parked
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
@@ -47,6 +47,7 @@ class PartitionOwner:
         self.ahead_until = 0  # the last `recorded` where it is later than the clock by much, else 0
         self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
         self.known = -1  # the last offset that this process knows to have been committed
+        self._parked: tuple[Parked, ...] = ()  # the first of the last batch
         self._inbox_id = ""  # of the inbox that was seen to be the journal's
         self._ledger = ledger
         self._batch = batch
@@ -135,6 +136,7 @@ class PartitionOwner:
             decide=deciding,
             store=committing - deciding,
             ahead=ahead,
+            parked=self._parked,
         )
 
     def _check_inbox(self, writer: PartitionWriter, inbox: Inbox) -> None:
@@ -175,6 +177,8 @@ class PartitionOwner:
                 parked.sort(key=lambda letter: letter.offset)
             else:
                 self._keep_wanted_dead_letters(parked, last.offset)
+                told = parked[:MOST_PARKED]
+                self._parked = tuple(Parked(letter.offset, letter.reason, letter.detail) for letter in told)
                 return tally
 
     def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:

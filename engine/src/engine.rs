@@ -20,6 +20,7 @@ use crate::quiet::caught;
 
 const SNAPSHOT_EVERY: i64 = 64;
 const SNAPSHOT_ON_EVICTION: i64 = 8;
+const MEMBERS_AT_ONCE: usize = 256; // that are read before the first of them is decided on
 
 /// A member's snapshot, if there is one, and the entries behind it.
 pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
@@ -32,8 +33,8 @@ type ReadAhead = FxHashMap<String, Option<Vec<u8>>>;
 
 /// What is read of a journal while a batch is decided.
 pub trait Store {
-    /// Return a member's snapshot, if there is one, and the entries behind it.
-    fn account(&mut self, member: &str) -> Result<Stored, String>;
+    /// Return of each of some members the snapshot, if there is one, and the entries behind it.
+    fn accounts(&mut self, members: Vec<&str>) -> Result<Vec<Stored>, String>;
     /// Return those that there are of some pages (key and member), in their order.
     fn pages(&mut self, asked: Vec<(&str, &str)>) -> Result<Vec<StoredPage>, String>;
     /// Return the bytes of a member's page.
@@ -135,6 +136,9 @@ impl Engine {
             by_member.entry(&item.member).or_default().push(place);
         }
         let mut ahead = self.read_ahead(&by_member, items, store)?;
+        let lacking: Vec<&Text> = by_member.keys().filter(|name| !self.has(name)).copied().collect();
+        let mut lacking = lacking.chunks(MEMBERS_AT_ONCE);
+        let mut loaded: FxHashMap<&Text, Stored> = FxHashMap::default();
         for (name, places) in by_member {
             if let Some(why) = places.iter().find_map(|&place| items[place].fact.as_ref().err().copied()) {
                 self.forget(name);
@@ -146,7 +150,17 @@ impl Engine {
                     self.bytes -= member.weight;
                     member
                 }
-                None => load(name, store)?,
+                None => {
+                    while !loaded.contains_key(name) {
+                        let some = lacking.next().expect("all that are not in memory are named");
+                        let found = store.accounts(some.iter().map(|name| &***name).collect())?;
+                        if found.len() != some.len() {
+                            return Err("the store has not answered for each member".to_owned());
+                        }
+                        loaded.extend(some.iter().copied().zip(found));
+                    }
+                    folded(loaded.remove(name).unwrap_or_default())?
+                }
             };
             for (key, page) in ahead.remove(name).unwrap_or_default() {
                 member.pages.keep(&key, page.as_deref());
@@ -289,8 +303,8 @@ pub fn links<S: AsRef<[u8]>>(link: [u8; 32], states: &[S]) -> Vec<[u8; 32]> {
     links
 }
 
-fn load(name: &str, store: &mut dyn Store) -> Result<Member, String> {
-    let (snapshot, entries) = store.account(name)?;
+/// Return a member by what is stored.
+fn folded((snapshot, entries): Stored) -> Result<Member, String> {
     let mut account = match snapshot {
         Some(bytes) => unpack(&bytes)?,
         None => Account::default(),

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::account::Account;
 
 // What is held for a thing beside its texts, in bytes, as measured with the crate's allocator.
-const ACCOUNT: usize = 1_600;
+const ACCOUNT: usize = 2_600;
 const LOT: usize = 200;
 const MAP: usize = 240;
 const PAGE: usize = 112;

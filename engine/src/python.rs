@@ -296,7 +296,7 @@ impl PyEngine {
     /// handed back, and why.
     ///
     /// `facts` are `Record`, or Python's own with the same attributes. `repeats` are places of facts that came before,
-    /// each with what it repeats. `store` has `account`, `pages`, `page` and `entry`.
+    /// each with what it repeats. `store` has `accounts`, `pages`, `page` and `entry`.
     fn decide<'py>(
         &self,
         py: Python<'py>,
@@ -382,8 +382,8 @@ impl PyStore {
 }
 
 impl Store for PyStore {
-    fn account(&mut self, member: &str) -> Result<Stored, String> {
-        self.ask(|py, store| store.call_method1(py, "account", (member,))?.extract(py))
+    fn accounts(&mut self, members: Vec<&str>) -> Result<Vec<Stored>, String> {
+        self.ask(|py, store| store.call_method1(py, "accounts", (members,))?.extract(py))
     }
 
     fn pages(&mut self, asked: Vec<(&str, &str)>) -> Result<Vec<StoredPage>, String> {

@@ -322,6 +322,19 @@ def _locked(folder: Path) -> Iterator[Lock]:
         yield Lock(file.fileno(), itself)
 
 
+def writer_of(folder: Path) -> str:
+    """Return who holds a folder's lock, "" where nobody does; nothing is held or written."""
+    try:
+        with (folder / LOCK).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return _holder(file.read(4096))
+    except OSError:
+        pass  # it was never written
+    return ""
+
+
 @contextmanager
 def _closing(descriptor: int) -> Iterator[None]:
     try:

@@ -115,14 +115,9 @@ class _Reading:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self.accounts = batch.accounts
         self.page = batch.page_state
         self.pages = batch.page_states
-
-    def account(self, member: str) -> tuple[bytes | None, list[bytes]]:
-        """Return a member's snapshot, and the entries behind it."""
-        snapshot = self._batch.snapshot(member)
-        entries = self._batch.entries_of(member, snapshot.number if snapshot else 0)
-        return (snapshot.state if snapshot else None), [row.state for row in entries]
 
     def entry(self, member: str, number: int) -> bytes | None:
         """Return a member's entry by its number."""

@@ -85,6 +85,7 @@ class Tally:
     refused: int = 0
     ignored: int = 0
     parked: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of those that were dead-lettered
     handed_back: Counter[str] = field(default_factory=Counter)  # facts that the native engine left to Python, by why
 
     def count(self, outcomes: Sequence[int]) -> None:
@@ -99,6 +100,7 @@ class Tally:
         self.refused += other.refused
         self.ignored += other.ignored
         self.parked += other.parked
+        self.reasons.update(other.reasons)
         self.handed_back.update(other.handed_back)
 
 
@@ -252,7 +254,7 @@ class PartitionWriter:
 
     def _commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         began = perf_counter()
-        tally = Tally(parked=len(parked))
+        tally = Tally(parked=len(parked), reasons=Counter(letter.reason for letter in parked))
         try:
             failpoint("before-fence")
             with self.journal.transaction(len(facts), self.token) as batch:

@@ -590,6 +590,15 @@ class Batch(_Reader):
     def prefetch_pages(self, pages: Iterable[tuple[str, str]]) -> None:
         """Fetch more pages (key, member) that will be asked for."""
 
+    def accounts(self, members: Sequence[str]) -> list[tuple[bytes | None, list[bytes]]]:
+        """Return of each of some members the last snapshot's bytes, if there is one, and the entries' behind it."""
+        found: list[tuple[bytes | None, list[bytes]]] = []
+        for member in members:
+            snapshot = self.snapshot(member)
+            rows = self.entries_of(member, snapshot.number if snapshot else 0)
+            found.append((snapshot.state if snapshot else None, [row.state for row in rows]))
+        return found
+
     @abstractmethod
     def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
         """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""

@@ -61,6 +61,13 @@ STEPS: Steps = (
 )
 
 
+_MEMBERS_AT_ONCE = 256
+_SNAPSHOTS = f"""SELECT member, number, state FROM (VALUES {", ".join(["(?)"] * _MEMBERS_AT_ONCE)}) AS asked
+    CROSS JOIN accounts ON member = asked.column1"""
+_ENTRIES_BEHIND = f"""SELECT originator_id, state
+    FROM (VALUES {", ".join(["(?, ?)"] * _MEMBERS_AT_ONCE)}) AS asked
+    CROSS JOIN stored_events ON originator_id = asked.column1 AND originator_version > asked.column2
+    ORDER BY originator_id, originator_version"""
 _PAGES_AT_ONCE = 256
 _PAGES = f"""SELECT key, member, state FROM (VALUES {", ".join(["(?, ?)"] * _PAGES_AT_ONCE)}) AS asked
     CROSS JOIN pages ON key = asked.column1 AND member = asked.column2"""  # in this order of the tables
@@ -97,6 +104,21 @@ class SQLiteBatch(Batch):
             for receipt in receipts
         }
         return {sequence: first for sequence, first in firsts.items() if first != sequence}
+
+    def accounts(self, members: Sequence[str]) -> list[tuple[bytes | None, list[bytes]]]:
+        """Return of each of some members the last snapshot's bytes, if there is one, and the entries' behind it."""
+        found: dict[str, tuple[bytes | None, list[bytes]]] = {member: (None, []) for member in members}
+        for start in range(0, len(members), _MEMBERS_AT_ONCE):
+            some = members[start : start + _MEMBERS_AT_ONCE]
+            rest = [None] * (_MEMBERS_AT_ONCE - len(some))  # one statement, whatever their number
+            numbers = dict.fromkeys(some, 0)
+            for member, number, state in self._rows(_SNAPSHOTS, [*some, *rest]):
+                numbers[member] = number
+                found[member] = (state, [])
+            behind = list(chain.from_iterable(numbers.items()))
+            for member, state in self._rows(_ENTRIES_BEHIND, [*behind, *rest, *rest]):
+                found[member][1].append(state)
+        return [found[member] for member in members]
 
     def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
         """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""

@@ -17,7 +17,7 @@ from ledger.wire.times import day_of, day_text, month_text, to_text
 from projections.views.builtin import overview as view
 from projections.views.builtin.liability import breakage, outstanding_of
 from projections.views.snapshot import ViewSnapshot
-from projections.views.view import Amounts, Key, summed
+from projections.views.view import Amounts, Key, SumTable, summed
 
 MOST_DAYS = 92  # of a range that is shown by day; a longer one is shown by month
 SOON = 30  # days in which what expires is listed
@@ -25,8 +25,9 @@ MOST_RULES = 12
 MOST_CAMPAIGNS = 10
 MOST_CAMPAIGN_ROWS = 20_000  # of the range's months; where there are more none are listed
 MOST_MOVES = 8
-MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are left to the view
-READ = tuple(table for table in view.TABLES if table is not view.CAMPAIGNS)
+MOST_DUE = 200  # members for whom something fell due since the view looked: more are left to the view
+BY_MONTH = (view.GIVEN, view.SPENDING, view.MOVES)  # read for the range's months alone
+READ = tuple(table for table in view.TABLES if table.key[0].name != "month")
 Tables = Mapping[str, Mapping[Key, Amounts]]
 
 
@@ -144,9 +145,7 @@ def overview_of(taken: ViewSnapshot, range_name: str, first: str, last: str, kin
     """
     assert taken.standing is not None
     is_settling = taken.has_due(MOST_DUE)
-    found: Tables = (
-        {table.name: dict(taken.stored(table)) for table in READ} if is_settling else taken.counted(tables=READ)
-    )
+    found = _read(taken, READ, None, is_settling=is_settling)
     version, zone = taken.book.nearest(taken.as_of), taken.book.offset
     kinds = list(dict.fromkeys([*version.programme.kinds, *(str(key[0]) for key in found[view.MOVEMENTS.name])]))
     kind = kind if kind in kinds else next(iter(kinds), "")
@@ -156,6 +155,7 @@ def overview_of(taken: ViewSnapshot, range_name: str, first: str, last: str, kin
     shown = range_of(range_name, first, last, today, [day for day in active if len(day) > 7], days)
     text, end = day_text(shown.first), day_text(shown.last)
     months = _months_between(text[:7], end[:7])
+    found = {**found, **_read(taken, BY_MONTH, (months[0], months[-1]), is_settling=is_settling)}
     periods = _periods(shown, days, active, months)
     length = shown.last - shown.first + 1
     moved = _moved(days, text, end)
@@ -201,6 +201,14 @@ def overview_of(taken: ViewSnapshot, range_name: str, first: str, last: str, kin
         months=months,
         spending=_spending(found[view.SPENDING.name], months),
     )
+
+
+def _read(
+    taken: ViewSnapshot, tables: Sequence[SumTable], between: tuple[str, str] | None, *, is_settling: bool
+) -> Tables:
+    if is_settling:
+        return {table.name: dict(taken.stored(table, between)) for table in tables}
+    return taken.counted(tables=tables, between=between)
 
 
 def range_of(

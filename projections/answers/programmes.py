@@ -9,9 +9,11 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
+from ledger.rulebook.checks import check_parts
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, Rule
 from ledger.rulebook.languages import text_in
 from ledger.rulebook.schema import Award, ProgrammeTables
+from ledger.rulebook.union import Part
 from ledger.wire.answers import BookDescription, VersionDescription
 from ledger.wire.entry_codec import decode_entry, decode_head
 from ledger.wire.entry_json import fact_head, position_text
@@ -115,6 +117,17 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 
 
 # -- gaps and overlaps -------------------------------------------------------------------------------------------------
+
+
+def next_version(ledger: Ledger, parts: tuple[Part, ...], where: str) -> ProgrammeVersion:
+    """Return the version that books would make as a ledger's next, beside those of other owners that it has.
+
+    Nothing is published. Raises `BadProgramme`, which names the file as `where`.
+    """
+    book = Programme([known.toml for known in ledger.book.by_name.values()], engine=STORED)
+    parts = book.beside(parts)
+    check_parts(parts)
+    return book.take(ProgrammeVersion.of(parts), where)
 
 
 def warnings(version: ProgrammeVersion, book: Programme | None = None) -> list[str]:

@@ -80,15 +80,22 @@ class ViewSnapshot(Snapshot):
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
     def counted(
-        self, tick: Progress = lambda _: None, tables: Sequence[SumTable] | None = None
+        self,
+        tick: Progress = lambda _: None,
+        tables: Sequence[SumTable] | None = None,
+        between: tuple[str, str] | None = None,
     ) -> dict[str, dict[Key, Amounts]]:
-        """As `Snapshot.counted` says, of some tables only where they are named."""
+        """As `Snapshot.counted` says, of some tables only where they are named; `between` as in `Batch.sums`.
+
+        What fell due since the view looked may add rows that are not between.
+        """
         batch, rows = self._batch, RowDeltas(self.view.tables)
         assert batch is not None
         for _, subject in ticking(batch.due_members(self.as_of), tick, every=TICK_EVERY):
             count(self.view, self.book_of(subject.member), subject, self.as_of, rows)
         return {
-            table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in tables or self.view.tables
+            table.name: merged(dict(batch.sums(table, between)), rows.of[table.name])
+            for table in tables or self.view.tables
         }
 
     def stored(self, table: SumTable, between: tuple[str, str] | None = None) -> Iterator[tuple[Key, Amounts]]:

@@ -50,6 +50,8 @@ PANELS = {
         "restore": "Make a ledger from a backup; the same files ingested again then bring it up to date.",
         "serve": "Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the"
         " ledger if need be.",
+        "doctor": "What is set and from where, what runs here, and what is wrong, with the way out. Exit 1 if"
+        " anything is.",
         "version": "Print the version of points, the number of the engine, and which program decides.",
         "archive": "The journal as Parquet files for keeping and querying, and back.",
         "signing-key": "The key that signs checkpoints.",

@@ -58,6 +58,10 @@ def consume(
     metrics: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Answer /health/live and /health/ready there, such as 0.0.0.0:9465."),
+    ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
     ] = 4_000,
@@ -90,13 +94,14 @@ def consume(
     """
     accepted = _accepted(accept_gap or [], accept_topic, reason, by)
     settings = load_settings(config)
-    address = None if metrics is None else _address(metrics)
+    address = None if metrics is None else _address(metrics, "--metrics")
+    asked_at = None if health is None else _address(health, "--health")
     summary = Summary()
     stages = dict.fromkeys(STAGES, 0.0)
     started = time.monotonic()
     with ExitStack() as stack:
         is_stopped = stack.enter_context(stopping(again_ends=True))
-        observe = stack.enter_context(_observing(shell, summary, stages, address, load_tables(config).log))
+        observe = stack.enter_context(_observing(shell, summary, stages, address, asked_at, load_tables(config).log))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
             return None
@@ -205,7 +210,12 @@ def _record_accepted(ledger: Ledger, accepted: _Accepted) -> None:
 
 @contextmanager
 def _observing(
-    shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None, logged: LogSettings
+    shell: Shell,
+    summary: Summary,
+    stages: dict[str, float],
+    metrics: tuple[str, int] | None,
+    health: tuple[str, int] | None,
+    logged: LogSettings,
 ) -> Iterator[Observe]:
     """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
 
@@ -221,6 +231,10 @@ def _observing(
         served = resolve_name("service.metrics:Metrics")()
         served.serve(*metrics)
         watchers.append(served.observe)
+    if health is not None:
+        asked = resolve_name("service.health:ConsumerHealth")()
+        asked.serve(*health)
+        watchers.append(asked.observe)
 
     def observe(event: Event) -> None:
         for watch in watchers:
@@ -249,8 +263,8 @@ def _observing(
         log.info("stopped", facts=summary.facts)
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, option: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise WrongUse(f'--metrics "{text}": give HOST:PORT, such as 127.0.0.1:9464')
+        raise WrongUse(f'{option} "{text}": give HOST:PORT, such as 127.0.0.1:9464')
     return host.strip("[]"), int(port)

@@ -13,14 +13,14 @@ from consumers.publishing import is_published
 from consumers.publishing import publish as publish_it
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.checks import check_parts, parts_of
+from ledger.rulebook.checks import parts_of
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
 from ledger.rulebook.union import Part, in_order
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
-from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
+from projections.answers.programmes import VersionInUse, describe_version, differences, next_version, versions, warnings
 from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.speech import ENGLISH
 from service.commands.options import ConfigOption, option
@@ -179,10 +179,7 @@ def _checked(ledger: Ledger | None, files: Sequence[Path]) -> tuple[ProgrammeVer
     if ledger is None:
         version = checked_version(parts)
         return version, warnings(version)
-    book = Programme([known.toml for known in ledger.book.by_name.values()], engine=STORED)
-    parts = book.beside(parts)
-    check_parts(parts)
-    version = book.take(ProgrammeVersion.of(parts), _named(files))
+    version = next_version(ledger, parts, _named(files))
     return version, warnings(version, ledger.book)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from consumers.runtime.ingest import Summary
 from ledger.journal.ledger import Ledger
 from service.errors import print_plain, say
+from service.languages import text
 
 NAMED_ON_SCREEN = 5  # dead letters
 NAMED_IN_JSON = 1_000
@@ -45,10 +46,10 @@ def print_summary(console: Any, found: dict[str, Any]) -> None:
         print_plain(f"all {found['skipped']:,} facts are in already")
         return
     seconds = found["seconds"]
-    rate = f"  ({new / seconds:,.0f} facts/s)" if seconds > 0 else ""
+    rate = f"  ({text('{rate} facts/s', rate=f'{new / seconds:,.0f}')})" if seconds > 0 else ""
     console.print_markup(f"[bold]{found['facts']:,}[/] facts in {seconds:,.1f} s{rate}")
     console.print_markup(
-        f"  [green]{found['accepted']:,} accepted[/]  [red]{found['refused']:,} refused[/]"
-        f"  [yellow]{found['ignored']:,} ignored[/]  {found['parked']:,} dead letters"
-        + (f"  {found['skipped']:,} skipped (in already)" if found["skipped"] else "")
+        f"  [green]{found['accepted']:,} {text('accepted')}[/]  [red]{found['refused']:,} {text('refused')}[/]"
+        f"  [yellow]{found['ignored']:,} {text('ignored')}[/]  {text('{count} dead letters', count=found['parked'])}"
+        + (f"  {text('{count} skipped (in already)', count=found['skipped'])}" if found["skipped"] else "")
     )

@@ -1,9 +1,11 @@
 """A member on one page, as of any day: points, scores, cards, the statement, and why."""
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any, NamedTuple
+from pkgutil import resolve_name
+from typing import Annotated, Any, Literal, NamedTuple
 
 from litestar import Response, get
 from litestar.params import QueryParameter
@@ -12,19 +14,19 @@ from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.answers import Lot
-from ledger.wire.entries import OUTCOMES, Expired
+from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import fact_head
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant, to_text
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant
+from projections.answers.export import write_table
 from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
 from projections.answers.show import describe_account, score_months
+from projections.answers.statement import Wanted, by_month, folded, lines_of, table_of
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.explain import explain_entry
-from projections.explaining.movements import effect_of
-from service.console.pages import Labels, page
+from service.console.pages import HEADERS, Labels, page
 from service.console.requests import AnyRequest, caller_of, needs, visitor_of
 from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
@@ -33,6 +35,8 @@ from service.http.state import Served, served_by
 from service.screens.member import together
 
 ENTRIES = 50  # of the statement, a page
+MOST_READ = 5_000  # entries, the newest, that a statement is made of
+MOST_EXPORTED = 100_000  # entries
 MOST_LOTS = 200  # rows
 MOST_AHEAD = 800  # days to come on the slider; the date may lie further ahead
 MOST_CHANGES = 100  # of an entry that is explained
@@ -43,18 +47,22 @@ Day = Annotated[
     str, QueryParameter(description="The day at whose end the member is shown; now where empty.", max_length=32)
 ]
 
+Unit = Annotated[str, QueryParameter(description="A kind of points or a score that lines moved.", max_length=128)]
+FactTypeName = Annotated[str, QueryParameter(description="A type of fact.", max_length=64)]
+OutcomeName = Annotated[str, QueryParameter(description="accepted, refused or ignored.", max_length=16)]
+Form = Literal["csv", "json", "parquet"]
+FORMS: dict[str, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
 
-class Line(NamedTuple):
-    """A line of the statement: `effect` by kind of points or score; `expired` by kind."""
 
-    number: int
-    time: str
-    type: str
-    id: str
-    outcome: str
-    reason: str
-    effect: dict[str, int]
-    expired: dict[str, int]
+class Asked(NamedTuple):
+    """What of the statement is asked for: lines before a number (0: the newest), and which."""
+
+    before: int
+    wanted: Wanted
 
 
 @get("/member", guards=[needs("members:read")])
@@ -63,6 +71,9 @@ async def get_member(
     id: Id = "",
     as_of: Day = "",
     before: Annotated[int, QueryParameter(ge=0, le=1 << 53, description="Entries before this number.")] = 0,
+    kind: Unit = "",
+    type: FactTypeName = "",
+    outcome: OutcomeName = "",
 ) -> Response[bytes]:
     """Search, and the member that was found."""
     member = id.strip()
@@ -73,7 +84,8 @@ async def get_member(
         served = served_by(request)
         readers = served.histories if as_of.strip() else served.readers
         language = visitor_of(request).language
-        found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before, language))
+        asked = Asked(before, Wanted(kind.strip(), type.strip(), outcome.strip()))
+        found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), asked, language))
     except UnknownMember:
         return page(request, "member.html", status=404, member=member, found=None)
     return page(request, "member.html", member=member, found=found, **found)
@@ -106,7 +118,7 @@ def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bo
     return True
 
 
-def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) -> dict[str, Any]:
+def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str) -> dict[str, Any]:
     """Return all that the page shows of a member."""
     now = time.time_ns() // 1000
     offset = ledger.book.offset
@@ -123,7 +135,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) 
         "shown": shown,
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
         "months": _score_months(version, account, instant),
-        "statement": _statement(ledger, member, account.number, before),
+        "statement": _statement(ledger, member, account.number, asked),
         "days": {
             "first": first_day,
             "last": max(day_of(instant, offset), min(_last_expiry(account, offset), today + MOST_AHEAD), today),
@@ -166,32 +178,67 @@ def _score_months(version: ProgrammeVersion, account: Account, instant: int) -> 
     return {name: score_months(account, version, name, instant) for name in names}
 
 
-def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str, Any]:
-    """Return a page of the statement, the newest first."""
-    top = min(before - 1, last) if before else last
-    bottom = max(top - ENTRIES, 0)
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, bottom, max(top - bottom, 0))
-    lines = [_line(row.state, ledger.book.offset) for row in rows]
-    return {"lines": lines[::-1], "older": bottom + 1 if bottom else None, "newer": top < last, "last": last}
+def _statement(ledger: Ledger, member: str, last: int, asked: Asked) -> dict[str, Any]:
+    """Return a page of the statement, the newest first, and what it may be filtered by."""
+    read = lines_of(ledger, member, last, MOST_READ)
+    lines = folded(filter(asked.wanted.has, read.lines))
+    behind = [line for line in lines if not asked.before or line.number < asked.before]
+    shown = behind[-ENTRIES:]
+    return {
+        "zone": ledger.book.offset,
+        "months": by_month(read.lines, shown[::-1]),
+        "older": shown[0].number if len(behind) > len(shown) else None,
+        "newer": len(behind) < len(lines),
+        "last": last,
+        "found": len(lines),
+        "earlier": read.earlier,
+        "wanted": asked.wanted,
+        "types": sorted({line.type for line in read.lines}),
+        "outcomes": [outcome for outcome in OUTCOMES if any(line.outcome == outcome for line in read.lines)],
+        "units": list(dict.fromkeys(unit for line in read.lines for unit in line.effect)),
+    }
 
 
-def _line(state: bytes, offset: Zone) -> Line:
-    entry = decode_entry(state)
-    head = fact_head(entry)
-    expired: dict[str, int] = {}
-    for change in entry.changes:
-        if isinstance(change, Expired):
-            expired[change.kind] = expired.get(change.kind, 0) + change.points
-    return Line(
-        entry.number,
-        to_text(entry.occurred, offset),
-        head.type,
-        head.id,
-        OUTCOMES[entry.outcome],
-        entry.reason,
-        {name: points for name, points in effect_of(entry.changes).items() if points},
-        expired,
-    )
+@get("/member/statement", guards=[needs("members:read")])
+async def get_statement(
+    request: AnyRequest,
+    id: Id,
+    form: Form = "csv",
+    as_of: Day = "",
+    kind: Unit = "",
+    type: FactTypeName = "",
+    outcome: OutcomeName = "",
+) -> Response[bytes]:
+    """The lines of a statement as a file, by the page's filters; CSV is safe, for a spreadsheet opens it."""
+    member = id.strip()
+    check_readable(caller_of(request), member)
+    wanted = Wanted(kind, type, outcome)
+
+    def written(ledger: Ledger) -> bytes:
+        require_member(ledger, member)
+        offset = ledger.book.offset
+        account = ledger.account(member, _end_of_day(as_of, offset) if as_of else time.time_ns() // 1000) or Account()
+        if account.number > MOST_EXPORTED:
+            raise Problem(
+                "too-large",
+                f"the member has {account.number:,} entries; a file of the console has {MOST_EXPORTED:,} at most:"
+                " `points export entries` writes them all",
+            )
+        read = lines_of(ledger, member, account.number, MOST_EXPORTED)
+        table, out = table_of(member, filter(wanted.has, read.lines), kind, offset), io.BytesIO()
+        if form != "parquet":
+            write_table(table, form, out, is_safe_csv=True)
+        else:
+            try:
+                resolve_name("projections.answers.parquet:write_parquet")(table, out)
+            except ImportError:
+                raise Problem("bad-request", "this server writes no Parquet: it lacks the extra `parquet`") from None
+        return out.getvalue()
+
+    content = await served_by(request).histories.read(written)
+    # A member's token may hold what a header may not, so the file is not named by it.
+    named = {**HEADERS, "Content-Disposition": f'attachment; filename="statement.{form}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=FORMS[form], headers=named)
 
 
 def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,4 +261,4 @@ def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-HANDLERS = (get_member, get_why)
+HANDLERS = (get_member, get_statement, get_why)

@@ -16,6 +16,7 @@ from projections.answers.codes import reason_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, address_of, visitor_of
 from service.http.state import served_by
+from service.languages import told
 from service.reports import templates_in
 from service.screens.names import Names, short_time
 
@@ -114,6 +115,7 @@ def render(visitor: Visitor, template: str, /, **values: Any) -> str:
             t=t,
             said=said,
             reason=lambda code: reason_text(code, visitor.language),
+            say=lambda message: told(message, visitor.language),
             visitor=visitor,
             language=HTML_LANGUAGE[visitor.language],
             other_language=next(one for one in LANGUAGES if one != visitor.language),

@@ -16,6 +16,7 @@ from service.http.places import CLOSE, Places, Who
 from service.http.problems import MEDIA_TYPE, Problem
 from service.http.protocol import CONNECTION, Protocol
 from service.http.request_ids import HEADER, log_request, request_id
+from service.http.tracing import Tracer
 
 PIECE_BYTES = 64 << 10  # of an answer: a client that does not read holds no more of it, and a place
 ROOTS = ("/", "/console/")  # that people type
@@ -37,13 +38,19 @@ class Limits:
     """The application as the server sees it; `who` finds out who asks."""
 
     def __init__(
-        self, app: ASGIApp, who: Callable[[HTTPScope], Who], bounds: Bounds, slow: float = SLOW_SECONDS
+        self,
+        app: ASGIApp,
+        who: Callable[[HTTPScope], Who],
+        bounds: Bounds,
+        slow: float = SLOW_SECONDS,
+        tracer: Tracer | None = None,
     ) -> None:
         self._app = app
         self._who = who
         self._rate = bounds.least_rate
         self._slow = slow
         self._logs = bounds.access_log
+        self._tracer = tracer
         self._places = Places(bounds)
         self._running = 0
 
@@ -56,6 +63,7 @@ class Limits:
         exchange = Exchange(receive, send, connection, self._slow, self._rate, name)
         if asked == "HEAD":  # answered as GET is, by a server that keeps the body to itself (RFC 9110, 9.3.2)
             scope = {**scope, "method": HttpMethod.GET}
+        span = self._tracer.begin(scope, asked) if self._tracer is not None else None
         self._running += 1
         metrics.RUNNING.set(self._running)
         try:
@@ -65,6 +73,8 @@ class Limits:
             metrics.RUNNING.set(self._running)
             seconds = time.perf_counter() - began
             _count(asked, scope, exchange.status, seconds)
+            if self._tracer is not None and span is not None:
+                self._tracer.end(span, scope, asked, exchange.status)
             if self._logs:
                 log_request(scope, asked, name, exchange.status, seconds, exchange.caller)
 

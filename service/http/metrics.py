@@ -42,7 +42,7 @@ APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
 GONE = Counter("points_facts_gone", "Facts that were acknowledged, and are gone: an earlier state stands there.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
-PARKED = Counter("points_parked", "Records that are no facts.")
+PARKED = Counter("points_parked", "Records that are no facts, by reason.", ["reason"])
 HANDED_BACK = Counter("points_engine_handed_back", "Facts that the native engine left to Python, by why.", ["why"])
 
 
@@ -52,7 +52,8 @@ def count(tally: Tally) -> None:
         decided = getattr(tally, outcome)
         if decided:
             FACTS.labels(outcome).inc(decided)
-    PARKED.inc(tally.parked)
+    for reason, records in tally.reasons.items():
+        PARKED.labels(reason).inc(records)
     for why, facts in tally.handed_back.items():
         HANDED_BACK.labels(why).inc(facts)
 

@@ -21,6 +21,7 @@ from projections.audit.proof.store import Full, NoCheckpoint
 from projections.explaining.history import NothingToExplain
 from service.errors import say
 from service.http.pending import Busy
+from service.languages import told, wanted_language
 
 MEDIA_TYPE = "application/problem+json"
 BASE = "/problems/"  # what a type begins with; docs/http.md has a row for each
@@ -108,12 +109,11 @@ class Problem(ControlFlow):
         if self.status == 503:
             self.headers.setdefault("Retry-After", RETRY_SECONDS)
 
-    def body(self) -> bytes:
-        """Return the document."""
+    def body(self, language: str = "") -> bytes:
+        """Return the document, its title and detail in a language by two letters, else in English."""
         kind = TYPES[self.name]
-        return to_json(
-            {"type": BASE + self.name, "title": kind.title, "status": kind.status, "detail": self.detail, **self.more}
-        )
+        title, detail = told(kind.title, language), told(self.detail, language)
+        return to_json({"type": BASE + self.name, "title": title, "status": kind.status, "detail": detail, **self.more})
 
 
 def problem_of(error: Exception) -> Problem:
@@ -158,4 +158,6 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         partition = request.app.state.served.ledger.partition_of(str(request.path_params["member"]))
         detail = f"partition {partition} cannot be read now; the server's log says why. Other members are answered"
         problem = Problem("busy", detail, partition=partition)
-    return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+    language = wanted_language(request.headers.get("accept-language", ""))
+    headers = {**problem.headers, "Content-Language": language or "en", "Vary": "Accept-Language"}
+    return Response(problem.body(language), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)

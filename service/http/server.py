@@ -18,6 +18,7 @@ from service.http.callers import caller_finder
 from service.http.dispatcher import Receiver
 from service.http.limits import Limits
 from service.http.protocol import Protocol, Room
+from service.http.tracing import tracer_by
 
 BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
@@ -61,7 +62,7 @@ def _run(server: "_Server", listening: list[socket.socket]) -> None:
 def _config(app: Litestar, bounds: Bounds) -> uvicorn.Config:
     room = Room(_connections(bounds.connections))
     return uvicorn.Config(
-        Limits(app, caller_finder(app, bounds.proxies), bounds),
+        Limits(app, caller_finder(app, bounds.proxies), bounds, tracer=tracer_by()),
         loop="uvloop",
         http=partial(Protocol, room=room, bounds=bounds),  # type: ignore[arg-type]  # it is called as the class is
         ws="none",

@@ -5,6 +5,7 @@ from rich.text import Text
 
 from projections.answers.plain import plain
 from projections.what_if.reports import ChangedAnswer, Moves, Pair, Report, Rule, Tiers
+from service.languages import text
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 
@@ -16,26 +17,33 @@ _FIGURES = (
     ("outstanding", "outstanding"),
     ("debt", "owed as debt"),
 )
+_TIERS = "{score}: {up} members rise, {down} fall; rows: the tier that is"
 RULES = 12  # listed on a screen
 OUTCOMES = 10
 
 
 def print_backtest(console: Console, found: Report, names: Names) -> None:
     """Print the document of a backtest."""
-    decides = f"from {short_time(found.decides_from)} on" if found.decides_from else "from the first fact on"
+    decides = (
+        text("from {at} on", at=short_time(found.decides_from))
+        if found.decides_from
+        else text("from the first fact on")
+    )
     console.print(
         Text.assemble(
             (plain(found.draft.file), "bold"),
-            f" decides {decides}: ",
+            text(" decides {decides}: ", decides=decides),
             (f"{found.entries:,}", "bold"),
-            " entries of ",
+            text(" entries of "),
             (f"{found.members:,}", "bold"),
-            " members decided again",
-            (f"   as of {short_time(found.as_of)}, {found.seconds:,.1f} s", "dim"),
+            text(" members decided again"),
+            (f"   {text('as of')} {short_time(found.as_of)}, {found.seconds:,.1f} {text('s')}", "dim"),
         )
     )
     if found.unreadable:
-        console.print(Text(f"{found.unreadable:,} entries cannot be read: run `points verify`", style="red"))
+        console.print(
+            Text(text("{count} entries cannot be read: run `points verify`", count=found.unreadable), style="red")
+        )
     for kind, figures in found.points.items():
         console.print()
         console.print(_points(kind, figures, names))
@@ -60,17 +68,17 @@ def _compared(pair: Pair) -> tuple[Text, Text, Text]:
 def _points(kind: str, figures: dict[str, Pair], names: Names) -> RenderableType:
     fen = names.fen(kind)
     table = grid(str(names.kind(kind)), right=("as it is", "under the draft", "difference", "worth"))
-    for name, text in _FIGURES:
+    for name, figure in _FIGURES:
         pair = figures[name]
         worth = Text(names.money(pair.difference * fen) if pair.difference else "", style="dim")
-        table.add_row(text, *_compared(pair), worth)
+        table.add_row(text(figure), *_compared(pair), worth)
     return table
 
 
 def _rules(rules: list[Rule], names: Names) -> RenderableType:
     moved = sorted((rule for rule in rules if rule.difference), key=lambda rule: -abs(rule.difference))
     if not moved:
-        return Text("no rule gives another sum", style="dim")
+        return Text(text("no rule gives another sum"), style="dim")
     table = grid("issued by rule", right=("as it is", "under the draft", "difference"))
     for rule in moved[:RULES]:
         table.add_row(names.rule(rule.rule), *_compared(rule))
@@ -80,10 +88,10 @@ def _rules(rules: list[Rule], names: Names) -> RenderableType:
 def _print_moves(console: Console, moves: Moves) -> None:
     console.print(
         Text.assemble(
-            (f"{moves.gain:,} members gain", "green" if moves.gain else "dim"),
-            f" {moves.gained:,} points, ",
-            (f"{moves.lose:,} lose", "red" if moves.lose else "dim"),
-            f" {moves.lost:,}, {moves.same:,} see no difference",
+            (text("{count} members gain", count=moves.gain), "green" if moves.gain else "dim"),
+            text(" {points} points, ", points=moves.gained),
+            (text("{count} lose", count=moves.lose), "red" if moves.lose else "dim"),
+            text(" {points}, {count} see no difference", points=moves.lost, count=moves.same),
         )
     )
     table = grid("the largest", right=("has or has spent", "under the draft", "difference"))
@@ -94,8 +102,8 @@ def _print_moves(console: Console, moves: Moves) -> None:
 
 
 def _tiers(score: str, found: Tiers, names: Names) -> RenderableType:
-    tiers = [tier or "none" for tier in found.tiers]
-    title = f"{names.score(score)}: {found.up:,} members rise, {found.down:,} fall; rows: the tier that is"
+    tiers = [tier or text("none") for tier in found.tiers]
+    title = text(_TIERS, score=names.score(score), up=found.up, down=found.down)
     table = grid(title, right=tuple(tiers))
     for row, (tier, counts) in enumerate(zip(tiers, found.matrix, strict=True)):
         cells = [
@@ -110,9 +118,9 @@ def _outcomes(found: list[ChangedAnswer]) -> RenderableType:
     table = grid("facts with another answer", right=("facts",))
     for change in found[:OUTCOMES]:
         was, would = (
-            f"{side.outcome}{': ' + side.reason if side.reason else ''}" for side in (change.actual, change.draft)
+            f"{text(side.outcome)}{': ' + side.reason if side.reason else ''}" for side in (change.actual, change.draft)
         )
         table.add_row(f"{was}  →  {would}", number(change.facts))
     if len(found) > OUTCOMES:
-        table.add_row(f"… {len(found) - OUTCOMES:,} more; --json has them all", "")
+        table.add_row(text("… {count} more; --json has them all", count=len(found) - OUTCOMES), "")
     return table

@@ -4,6 +4,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ledger.wire.answers import Books, BooksOfKind
+from service.languages import text
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 
@@ -27,18 +28,15 @@ def render_stats(stats: Books, names: Names) -> RenderableType:
     """Return the books as one block."""
     outcomes = stats.entries
     head = Text.assemble(
-        (f"{stats.members:,}", "bold"),
-        " members   ",
-        (f"{sum(outcomes.values()):,}", "bold"),
-        " entries: ",
-        (f"{outcomes['accepted']:,} accepted", "green"),
+        text("{members} members   {entries} entries: ", members=stats.members, entries=sum(outcomes.values())),
+        (f"{outcomes['accepted']:,} {text('accepted')}", "green"),
         ", ",
-        (f"{outcomes['refused']:,} refused", "red" if outcomes["refused"] else "dim"),
+        (f"{outcomes['refused']:,} {text('refused')}", "red" if outcomes["refused"] else "dim"),
         ", ",
-        (f"{outcomes['ignored']:,} ignored", "yellow" if outcomes["ignored"] else "dim"),
+        (f"{outcomes['ignored']:,} {text('ignored')}", "yellow" if outcomes["ignored"] else "dim"),
         "   ",
-        (f"{stats.parked:,} dead letters", "yellow" if stats.parked else "dim"),
-        (f"   as of {short_time(stats.as_of)}", "dim"),
+        (text("{count} dead letters", count=stats.parked), "yellow" if stats.parked else "dim"),
+        (f"   {text('as of')} {short_time(stats.as_of)}", "dim"),
     )
     blocks: list[RenderableType] = [head]
     for outcome in ("refused", "ignored"):
@@ -48,7 +46,7 @@ def render_stats(stats: Books, names: Names) -> RenderableType:
         blocks.append(_reasons("parked", stats.parked_reasons))
     for membership, states in stats.memberships.items():
         line = Text.assemble("  ", names.membership(membership), ": ")
-        line.append(", ".join(f"{count:,} {state}" for state, count in states.items() if count))
+        line.append(", ".join(f"{count:,} {text(state)}" for state, count in states.items() if count))
         blocks.append(line)
     for kind, figures in stats.points.items():
         blocks += [Text(), _kind(kind, figures, names)]
@@ -56,7 +54,10 @@ def render_stats(stats: Books, names: Names) -> RenderableType:
 
 
 def _reasons(outcome: str, reasons: dict[str, int]) -> Text:
-    return Text(f"  {outcome}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()), style="dim")
+    return Text(
+        f"  {text(outcome)}{text(': ')}" + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()),
+        style="dim",
+    )
 
 
 def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
@@ -64,18 +65,22 @@ def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
     table = grid("", right=("", ""), header=False)
     table.columns[0].min_width = 34
     table.columns[2].style = "dim"
-    table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures.issued:,}", style="bold"), "")
-    for name, text in _WHERE:
+    table.add_row(Text.assemble(names.kind(kind), f"  {text('issued')}"), Text(f"{figures.issued:,}", style="bold"), "")
+    for name, where in _WHERE:
         points = getattr(figures, name)
-        table.add_row(f"  {text}", number(points), names.money(points * fen) if name == "spendable" else "")
+        table.add_row(f"  {text(where)}", number(points), names.money(points * fen) if name == "spendable" else "")
     total = sum(getattr(figures, name) for name, _ in _WHERE)
-    verdict = Text("= issued ✓", style="green") if figures.balanced else Text("≠ issued ✗", style="bold red")
-    table.add_row(Text("  together", style="bold"), Text(f"{total:,}", style="bold"), verdict)
+    verdict = (
+        Text(text("= issued ✓"), style="green") if figures.balanced else Text(text("≠ issued ✗"), style="bold red")
+    )
+    table.add_row(Text(f"  {text('together')}", style="bold"), Text(f"{total:,}", style="bold"), verdict)
     beside = [
-        f"{getattr(figures, name):,} {text}"
-        for name, text in (("debt", "owed as debt"), ("written_off", "written off"))
+        f"{getattr(figures, name):,} {text(what)}"
+        for name, what in (("debt", "owed as debt"), ("written_off", "written off"))
         if getattr(figures, name)
     ]
     if figures.cash_shortfall_fen:
-        beside.append(f"{names.money(figures.cash_shortfall_fen)} kept from refunds")
-    return Group(table, Text("  beside that: " + ", ".join(beside), style="dim")) if beside else table
+        beside.append(text("{money} kept from refunds", money=names.money(figures.cash_shortfall_fen)))
+    return (
+        Group(table, Text(f"  {text('beside that')}{text(': ')}" + ", ".join(beside), style="dim")) if beside else table
+    )

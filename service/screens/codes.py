@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.answers.codes import Codes
+from service.languages import text
 
 _WHERE = {
     "entry": "why a fact was refused or ignored",
@@ -20,19 +21,19 @@ def print_codes(console: Console, codes: Codes) -> None:
     width = max(len(reason.code) for reason in codes.reasons)
     for where, title in _WHERE.items():
         rows = [(Text(r.code, style="cyan"), Text(r.text)) for r in codes.reasons if r.where == where]
-        _section(console, title, rows, width)
+        _section(console, text(title), rows, width)
     rules = [
         (Text(rule.rule, style="cyan"), Text.assemble((rule.name, "bold"), "  ", rule.text)) for rule in codes.rules
     ]
-    _section(console, "rules", rules, width)
+    _section(console, text("rules"), rules, width)
 
 
 def _section(console: Console, title: str, rows: list[tuple[Text, Text]], width: int) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(min_width=width)
     table.add_column()
-    for code, text in rows:
-        table.add_row(code, text)
+    for code, said in rows:
+        table.add_row(code, said)
     console.print(Text(title, style="bold"))
     console.print(table)
     console.print()

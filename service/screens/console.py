@@ -7,6 +7,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from projections.answers.plain import visible
+from service.languages import told
 
 
 class Screen(Console):
@@ -19,8 +20,8 @@ class Screen(Console):
         super().__init__(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
     def print_markup(self, text: str) -> None:
-        """Print the product's own words in Rich's markup: nothing from outside stands in them."""
-        self.print(Text.from_markup(text, emoji=False))
+        """Print the product's own words in Rich's markup, in the terminal's language; none of them is from outside."""
+        self.print(Text.from_markup(told(text), emoji=False))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of what is printed, each with visible characters only."""

@@ -10,6 +10,7 @@ from rich.text import Text
 from ledger.wire.answers import DeadLetter
 from projections.answers.plain import plain
 from service.errors import print_plain
+from service.languages import text, told
 from service.screens.grid import grid
 
 PREVIEW = 60  # characters of the bytes
@@ -25,9 +26,9 @@ def print_dead_letters(console: Console, letters: list[DeadLetter]) -> None:
     for letter in letters:
         kept = b64decode(letter.bytes)
         beginning = kept[:PREVIEW].decode("utf-8", "replace") + ("…" if letter.length > PREVIEW and kept else "")
-        state = next((f" ({state})" for state in ("retried", "dropped") if getattr(letter, state)), "")
-        texts = (letter.position, letter.reason + state, letter.detail, beginning)
-        table.add_row(*(Text(plain(text)) for text in texts))
+        state = next((f" ({text(state)})" for state in ("retried", "dropped") if getattr(letter, state)), "")
+        texts = (letter.position, letter.reason + state, told(letter.detail), beginning)
+        table.add_row(*(Text(plain(one)) for one in texts))
     console.print(table)
 
 
@@ -36,7 +37,7 @@ def print_dead_letter(_console: Console, letter: DeadLetter) -> None:
     kept = b64decode(letter.bytes)
     for name, value in to_builtins(letter).items():
         if name != "bytes":
-            print_plain(f"{name:>9}  {plain(str(value))}")
+            print_plain(f"{name:>9}  {plain(told(value) if name == 'detail' else str(value))}")
     is_whole = len(kept) == letter.length and sha256(kept).hexdigest() == letter.sha256
     more = f"  (the first {len(kept):,} bytes)" if kept and not is_whole else ""
     print_plain(f"{'bytes':>9}  {plain(kept.decode('utf-8', 'replace'))}{more}")

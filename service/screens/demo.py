@@ -6,6 +6,7 @@ from typing import Any
 from rich.panel import Panel
 from rich.text import Text
 
+from service.languages import text
 from service.screens.books import render_stats
 from service.screens.console import Screen
 from service.screens.member import render_member
@@ -38,7 +39,7 @@ def print_demo(console: Screen, document: dict[str, Any], names: Names, name_it:
         console.print(
             Panel(
                 render_member(find, names),
-                title=Text(find.why, style="bold"),
+                title=Text(text(find.why), style="bold"),
                 title_align="left",
                 border_style="dim",
                 padding=(0, 1),
@@ -59,4 +60,6 @@ def print_demo(console: Screen, document: dict[str, Any], names: Names, name_it:
         ("export balances -o balances.parquet", "all members as a table"),
         ("demo --serve", f"the console: all this in a browser, at http://127.0.0.1:{PORT}/console"),
     ):
-        console.print(Text.assemble("  ", (f"{called} {command}", "cyan"), ("   # " + what, "dim")), soft_wrap=True)
+        console.print(
+            Text.assemble("  ", (f"{called} {command}", "cyan"), ("   # " + text(what), "dim")), soft_wrap=True
+        )

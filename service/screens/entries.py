@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ledger.wire.answers import Entry
 from projections.answers.plain import plain
+from service.languages import text
 from service.screens.grid import grid
 from service.screens.names import Names, short_time
 
@@ -21,7 +22,7 @@ def print_entries(console: Console, entries: list[Entry], names: Names) -> None:
     table = grid("#", "occurred", "fact", "outcome")
     table.columns[0].justify = "right"
     table.columns[1].no_wrap = table.columns[2].no_wrap = True
-    table.add_column("what changed", overflow="fold")
+    table.add_column(text("what changed"), overflow="fold")
     for entry in entries:
         table.add_row(
             str(entry.number),
@@ -34,10 +35,10 @@ def print_entries(console: Console, entries: list[Entry], names: Names) -> None:
 
 
 def _outcome(entry: Entry) -> Text:
-    text = Text(entry.outcome, style=_OUTCOME_STYLES[entry.outcome])
+    said = Text(text(entry.outcome), style=_OUTCOME_STYLES[entry.outcome])
     if entry.reason:
-        text.append(f" {plain(entry.reason)}", style="dim")
-    return text
+        said.append(f" {plain(entry.reason)}", style="dim")
+    return said
 
 
 def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
@@ -58,7 +59,9 @@ def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
     for (name, of, rule), points in sums.items():
         by = (" ", names.rule(rule)) if rule and name in ("earned", "scored", "scored-once") else ()
         texts.append(Text.assemble(_sum(name, of, points), *by))
-    texts += [Text(f"{name} ×{count}" if count > 1 else name, style="dim") for name, count in others.items()]
+    texts += [
+        Text(f"{text(name)} ×{count}" if count > 1 else text(name), style="dim") for name, count in others.items()
+    ]
     return Text(", ").join(texts)
 
 
@@ -66,4 +69,4 @@ def _sum(name: str, of: str, points: int) -> Text:
     if name in ("scored", "scored-once"):
         return Text(f"{points:+,} {plain(of)}", style="magenta")
     sign, style = ("+", "green") if name in _GIVES else ("-", "red") if name in _TAKES else ("", "yellow")
-    return Text.assemble((f"{sign}{points:,} {plain(of)}", style), f" {name}")
+    return Text.assemble((f"{sign}{points:,} {plain(of)}", style), f" {text(name)}")

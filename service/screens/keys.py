@@ -6,6 +6,7 @@ from rich.console import Console
 
 from projections.answers.plain import plain
 from service.errors import print_plain
+from service.languages import text
 from service.screens.grid import grid
 
 
@@ -17,6 +18,6 @@ def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
     table = grid("id", "name", "scopes", "rate", "state", "expires", "last used")
     for key in keys:
         name, scopes = plain(key["name"]), plain(" ".join(key["scopes"]))
-        times = (str(key[of] or "never") for of in ("expires", "last_used"))
-        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], *times)
+        times = (str(key[of] or text("never")) for of in ("expires", "last_used"))
+        table.add_row(key["id"], name, scopes, str(key["rate"]), text(key["state"]), *times)
     console.print(table)

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msgspec import UnsetType
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score
 from projections.answers.plain import plain
+from projections.explaining.speech import speech_of
+from service.languages import terminal_language, text
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 
@@ -47,41 +50,41 @@ def _head(member: Member) -> Text:
     entries = member.entries
     head = Text.assemble(
         (plain(member.member), "bold cyan"),
-        ("   as of ", "dim"),
+        (f"   {text('as of')} ", "dim"),
         short_time(member.as_of),
         ("   ", ""),
-        (f"{entries:,} {'entry' if entries == 1 else 'entries'}", "dim"),
+        (text("{count} entry" if entries == 1 else "{count} entries", count=entries), "dim"),
     )
     if member.frozen:
-        head.append("   frozen 冻结", style="bold red")
+        head.append(f"   {text('frozen')}", style="bold red")
     if member.closed:
-        head.append("   closed 已关闭", style="bold red")
+        head.append(f"   {text('closed')}", style="bold red")
     return head
 
 
 def _purse(kind: str, purse: Purse, names: Names) -> Text:
     worth = purse.spendable * names.fen(kind)
-    line = Text.assemble(names.kind(kind), "   ", (f"{purse.spendable:,}", "bold green"), " spendable")
+    line = Text.assemble(names.kind(kind), "   ", (f"{purse.spendable:,}", "bold green"), f" {text('spendable')}")
     line.append(f" ({names.money(worth)})", style="dim")
     for name in ("pending", "held", "debt"):
         if points := getattr(purse, name):
-            line.append(f"   {points:,} {name}", style="red" if name == "debt" else "yellow")
+            line.append(f"   {points:,} {text(name)}", style="red" if name == "debt" else "yellow")
     return line
 
 
 def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     table = grid("entry", "earned on", "rule", right=("lots", "earned", "left"))
     table.columns[0].justify = "right"
-    table.add_column("gone from")
+    table.add_column(text("gone from"))
     for name in (0, 1, -1):  # all but the rule, which is folded where the screen is narrow
         table.columns[name].no_wrap = True
     rows = [[lot] for lot in lots] if every else together(lots)
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:
         lot = row[0]
-        gone = Text(short_time(lot.expires_at)[:10] if lot.expires_at else "never")
+        gone = Text(short_time(lot.expires_at)[:10] if lot.expires_at else text("never"))
         if lot.pending_until:
-            gone = Text.assemble(("pending until ", "yellow"), short_time(lot.pending_until)[:10])
+            gone = Text.assemble((f"{text('pending until')} ", "yellow"), short_time(lot.pending_until)[:10])
         table.add_row(
             f"#{lot.entry}",
             short_time(lot.earned_at)[:10],
@@ -96,9 +99,13 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     rest = Counter[str]()
     for lot in (lot for row in rows[len(shown) :] for lot in row):
         rest[short_time(lot.expires_at)[:7] if lot.expires_at else "never"] += lot.left
-    months = [f"{left:,} gone {'' if month == 'never' else 'in '}{month}" for month, left in sorted(rest.items())]
-    more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
-    return Group(table, Text(f"… and later lots: {more} (--lots shows each)", style="dim"))
+    months = [_gone(left, month) for month, left in sorted(rest.items())]
+    more = ", ".join(months[:MONTHS_SHOWN]) + (text(" and later") if len(months) > MONTHS_SHOWN else "")
+    return Group(table, Text(text("… and later lots: {more} (--lots shows each)", more=more), style="dim"))
+
+
+def _gone(left: int, month: str) -> str:
+    return text("{left} gone never", left=left) if month == "never" else text("{left} gone in {m}", left=left, m=month)
 
 
 def together(lots: Sequence[Lot]) -> list[list[Lot]]:
@@ -111,11 +118,11 @@ def together(lots: Sequence[Lot]) -> list[list[Lot]]:
 
 def _score(name: str, score: Score, names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score.value:,}", "bold green"))
-    head.append(f"   tier {plain(score.tier)}" if score.tier else "   below every tier", style="magenta")
+    head.append(f"   {_tier(score.tier)}", style="magenta")
     if score.held_until:
-        head.append(f"   held until {short_time(score.held_until)}", style="yellow")
+        head.append(f"   {text('held until {at}', at=short_time(score.held_until))}", style="yellow")
     if score.granted_until:
-        head.append(f"   granted until {short_time(score.granted_until)}", style="yellow")
+        head.append(f"   {text('granted until {at}', at=short_time(score.granted_until))}", style="yellow")
     head.append(f"   {score.month}", style="dim")
     parts = _figures("", [(names.part(name, part), points) for part, points in score.parts.items()])
     standing = "; ".join(_standing(score))
@@ -128,14 +135,18 @@ _BECAUSE = {"held": "held though the value has fallen below it", "granted": "gra
 def _standing(score: Score) -> Iterator[str]:
     """Yield why the member has the tier, how it moves by time alone, and what the tier above needs."""
     if because := _BECAUSE.get(score.because or ""):
-        yield because
+        yield text(because)
     if score.until:
-        to = f"tier {plain(score.then)}" if score.then else "below every tier"
-        yield f"{to} from {short_time(score.until)} on if nothing comes"
+        yield text("{tier} from {at} on if nothing comes", tier=_tier(score.then), at=short_time(score.until))
     if above := score.next:
-        more = [f"{above.missing:,} more"] if above.missing else []
-        more += ["an invitation"] if above.invited else []
-        yield f"tier {plain(above.tier)} needs {' and '.join(more)} (from {above.at_least:,})"
+        more = [text("{points} more", points=above.missing)] if above.missing else []
+        more += [text("an invitation")] if above.invited else []
+        need = text(" and ").join(more)
+        yield text("{tier} needs {need} (from {least})", tier=_tier(above.tier), need=need, least=above.at_least)
+
+
+def _tier(tier: str | UnsetType | None) -> str:
+    return text("tier {tier}", tier=plain(tier)) if tier else text("below every tier")
 
 
 def _membership(name: str, term: Membership, names: Names) -> RenderableType:
@@ -143,14 +154,14 @@ def _membership(name: str, term: Membership, names: Names) -> RenderableType:
     head = Text.assemble(
         names.membership(name),
         "   ",
-        (term.state, style),
+        (text(term.state), style),
         f"   {plain(term.product)}",
         (f"   {short_time(term.from_)} → {short_time(term.until)}", "dim"),
     )
     blocks: list[RenderableType] = [head]
     if term.quotas:
         lefts = [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]
-        blocks.append(_figures("left: ", lefts))
+        blocks.append(_figures(text("left: "), lefts))
     told = [(benefit, of) for benefit, of in term.benefits.items() if not of.entitled or not of.is_open or of.again_at]
     blocks += [Padding(_benefit(benefit, of, names), (0, 0, 0, 2)) for benefit, of in told]
     return Group(*blocks)
@@ -159,17 +170,20 @@ def _membership(name: str, term: Membership, names: Names) -> RenderableType:
 def _benefit(name: str, benefit: Benefit, names: Names) -> RenderableType:
     line = Text.assemble(names.benefit(name), "   ")
     if not benefit.entitled:
-        needs = plain(names.needs(name))
-        found = plain(benefit.why or "")
-        return line.append(f"not for this member: {found}{f' (for members: {needs})' if needs else ''}", style="dim")
-    line.append("without a limit" if benefit.left is None else f"{benefit.left:,} left", style="bold")
+        needs = plain(names.needs(name, terminal_language() or "en"))
+        found = plain(speech_of(terminal_language()).failing(benefit.why or ""))
+        said = text("not for this member: {why}", why=found)
+        return line.append(said + (text(" (for members: {who})", who=needs) if needs else ""), style="dim")
+    line.append(
+        text("without a limit") if benefit.left is None else text("{count} left", count=benefit.left), style="bold"
+    )
     if benefit.again_at:
-        line.append(f"   again from {short_time(benefit.again_at)}", style="yellow")
+        line.append(f"   {text('again from {at}', at=short_time(benefit.again_at))}", style="yellow")
     if benefit.closes_at:
-        line.append(f"   open until {short_time(benefit.closes_at)}", style="dim")
+        line.append(f"   {text('open until {at}', at=short_time(benefit.closes_at))}", style="dim")
     if not benefit.is_open:
-        when = f", opens {short_time(benefit.opens_at)}" if benefit.opens_at else ""
-        line.append(f"   not open now{when}", style="yellow")
+        when = text(", opens {at}", at=short_time(benefit.opens_at)) if benefit.opens_at else ""
+        line.append(f"   {text('not open now')}{when}", style="yellow")
     return line
 
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from service.languages import text
+
 
 class _Rate(ProgressColumn):
     """The rate per second over the whole run."""
@@ -30,7 +32,7 @@ def bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total)
+        task = progress.add_task(text(label), total=total)
         last = 0.0
 
         def tick(done: int, of: int | None = None) -> None:

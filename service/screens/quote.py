@@ -3,34 +3,43 @@
 from rich.console import Console
 
 from ledger.wire.answers import Products, Quote
+from projections.explaining.speech import speech_of
 from service.errors import print_plain
+from service.languages import terminal_language, text
 from service.screens.names import Names
 
 
 def print_quote(_console: Console, found: Quote, names: Names) -> None:
     """Print what each line would earn by which rule, and the most that may be redeemed."""
-    print_plain(f"{found.member}{'' if found.known else ' (new here)'} at {found.at}")
+    _print_head(found.member, found.known, found.at)
     if found.reason:
-        print_plain(f"  would be {found.outcome}: {found.reason}")
+        print_plain(text("  would be {outcome}: {reason}", outcome=text(found.outcome), reason=found.reason))
     for line in found.earn.lines:
-        where = f"line {line.line}" if line.line else "the order"
+        where = text("line {line}", line=line.line) if line.line else text("the order")
         for award in line.awards:
-            what = f"{award['points']:+,}" if "points" in award else f"nothing ({award['why']})"
+            what = f"{award['points']:+,}" if "points" in award else text("nothing ({why})", why=award["why"])
             unit = award.get("kind") or award.get("score") or ""
             print_plain(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}")
     for use in found.redeem:
         no_more = use.no_more
         figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
         why = no_more.reason + (f" ({figures})" if figures else "")
-        print_plain(f"  may redeem {use.most:,} {use.kind} for {use.use}; no more: {why}")
+        said = "  may redeem {most} {kind} for {use}; no more: {why}"
+        print_plain(text(said, most=use.most, kind=use.kind, use=use.use, why=why))
 
 
 def print_products(_console: Console, found: Products, names: Names) -> None:
     """Print what each card costs the member, and why the member may not open it."""
-    print_plain(f"{found.member}{'' if found.known else ' (new here)'} at {found.at}")
+    _print_head(found.member, found.known, found.at)
     for card in found.products:
-        price = "no price" if card.price_fen is None else names.money(card.price_fen)
-        needs = names.opened_by(card.product)
-        whom = f" (for members: {needs})" if needs else ""
-        may = "may be opened" if card.eligible else f"not for this member: {card.why}{whom}"
+        price = text("no price") if card.price_fen is None else names.money(card.price_fen)
+        needs = names.opened_by(card.product, terminal_language() or "en")
+        whom = text(" (for members: {who})", who=needs) if needs else ""
+        why = text("not for this member: {why}", why=speech_of(terminal_language()).failing(card.why or ""))
+        may = text("may be opened") if card.eligible else why + whom
         print_plain(f"  {card.membership:<12} {card.product:<20} {price:>12}  {may}")
+
+
+def _print_head(member: str, known: bool, at: str) -> None:
+    said = "{member} at {at}" if known else "{member} (new here) at {at}"
+    print_plain(text(said, member=member, at=at))

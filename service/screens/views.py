@@ -11,6 +11,7 @@ from ledger.wire.answers import ViewBuild
 from ledger.wire.times import Zone, to_text
 from projections.answers.plain import plain
 from projections.answers.tables import Table
+from service.languages import text
 from service.screens.grid import grid
 from service.screens.names import short_time
 
@@ -31,7 +32,7 @@ def print_status(console: Console, builds: list[ViewBuild]) -> None:
     """Print each build of each view."""
     rows = grid("view", "version", "", right=("entries", "behind"))
     rows.columns[1].justify = "right"
-    rows.add_column("file")
+    rows.add_column(text("file"))
     for build in builds:
         state = "live" if build.is_live else build.problem or build.state
         figures = ["" if figure is UNSET else f"{figure:,}" for figure in (build.entries, build.behind)]
@@ -43,8 +44,8 @@ def print_status(console: Console, builds: list[ViewBuild]) -> None:
 
 def print_table(console: Console, table: Table, about: dict[str, Any], most: int) -> None:
     """Print the first rows of a table and how many more there are; a wide row is laid out as a record."""
-    final = ("   final" if about["final"] else "   may still change") if "final" in about else ""
-    console.print(Text(f"{about['reading']}   as of {short_time(about['as_of'])}{final}", style="bold"))
+    final = f"   {text('final' if about['final'] else 'may still change')}" if "final" in about else ""
+    console.print(Text(f"{about['reading']}   {text('as of')} {short_time(about['as_of'])}{final}", style="bold"))
     if len(table.columns) > WIDE:
         _print_records(console, table)
         return
@@ -70,7 +71,7 @@ def _print_records(console: Console, table: Table) -> None:
 
 def _print_rest(console: Console, table: Table) -> None:
     if rest := sum(1 for _ in table.rows):
-        console.print(Text(f"… and {rest:,} more rows: --format csv", style="dim"))
+        console.print(Text(text("… and {count} more rows: --format csv", count=rest), style="dim"))
 
 
 def _cell(value: Any, form: str, offset: Zone) -> Text:
@@ -81,5 +82,5 @@ def _cell(value: Any, form: str, offset: Zone) -> Text:
     if form == "integer":
         return Text(f"{value:,}", style="" if value else "dim")
     if form == "flag":
-        return Text("yes" if value else "")
+        return Text(text("yes") if value else "")
     return Text(plain(str(value)))

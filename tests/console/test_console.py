@@ -37,6 +37,7 @@ PAGES = (
     f"/console/why?id={MEMBER}&number=2",
     "/console/liability",
     "/console/programmes",
+    "/console/programmes/draft",
     "/console/audits",
     "/console/dead-letters",
     "/console/dead-letter?position={position}",
@@ -154,6 +155,25 @@ def test_a_member_is_found_and_shown_with_all_that_support_needs(chromium: Brows
         page.get_by_role("link", name="Older entries").click()
         expect(page.locator(".statement > li")).to_have_count(14)
         expect(page.locator(".statement > li").last).to_contain_text("Order completed")
+
+
+def test_a_statement_is_filtered_and_saved_as_it_is_seen(server: Server) -> None:
+    with server.client() as http:
+        beans = http.get(f"/v1/members/{MEMBER}").json()["points"]["beans"]["spendable"]
+        asked = {"id": MEMBER, "kind": "beans", "type": "order.completed.v1"}
+        shown = http.get("/console/member", params=asked).text
+        assert shown.count('<details hx-get="/console/why') == 2 and "2 lines of these" in shown
+        saved = http.get("/console/member/statement", params={**asked, "form": "csv"})
+        assert saved.headers["content-disposition"] == 'attachment; filename="statement.csv"'
+        assert [line.split(",")[5] for line in saved.text.splitlines()[1:]] == ["O1-done", "O2-done"]
+        every = http.get("/console/member/statement", params={"id": MEMBER, "form": "json"}).json()
+        assert len({line["number"] for line in every}) == 64
+        assert [line["balance"] for line in every if line.get("unit") == "beans"][-1] == beans
+        assert any(line["outcome"] == "refused" and line["reason"] == "beans-short" for line in every)
+        odd = http.get("/console/member/statement", params={"id": ODD, "form": "parquet"})
+        assert odd.content[:4] == b"PAR1"
+        assert http.get("/console/member/statement", params={"id": "m-none"}).status_code == 404
+        assert "No entry is of these" in http.get("/console/member", params={**asked, "outcome": "refused"}).text
 
 
 def test_a_member_that_nobody_knows_is_said_so(chromium: Browser, server: Server) -> None:
@@ -274,7 +294,7 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         page.get_by_role("button", name="Send the mended fact").click()
         expect(page.get_by_role("status")).to_contain_text("accepted")
         page.get_by_role("button", name="中文").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text(f"死信 {mended}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"异常事件 {mended}")
         page.goto("/console/member?id=m-2")
         expect(page.locator(".figure").first).to_contain_text("500")
     actions = (server.folder / "operators.ndjson").read_text(encoding="utf-8")
@@ -459,6 +479,24 @@ def test_two_rule_books_are_compared_in_words(chromium: Browser) -> None:
             expect(page.locator("pre")).to_contain_text("late_days = 300")
 
 
+def test_a_draft_is_checked_told_and_compared_and_what_is_wrong_is_named(chromium: Browser, server: Server) -> None:
+    book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")
+    with opened(chromium, server.url, refused=(422,)) as page:
+        page.goto("/console/programmes")
+        page.get_by_role("link", name="Check a draft").click()
+        field, check = page.get_by_label("The rule book"), page.get_by_role("button", name="Check")
+        field.fill(
+            book.replace("per_fen = 10_000", "per_fen = 5_000").replace("from = 2017-09-14", "from = 2030-01-01", 1)
+        )
+        check.click()
+        expect(page.get_by_role("status")).to_contain_text("It can be the next version")
+        expect(page.locator("section", has=page.locator("#differs"))).to_contain_text("5,000")
+        field.fill(book.replace("per_fen = 10_000", "per_fen = -1"))
+        check.click()
+        expect(page.get_by_role("alert")).to_contain_text("per_fen")
+        expect(field).to_have_value(re.compile("per_fen = -1"))
+
+
 def test_the_demo_opens_the_console_on_its_ledger(chromium: Browser) -> None:
     with scratch() as folder:
         facts = folder / "ledger" / "online-retail.ndjson"  # a short year, taken in before
@@ -639,7 +677,7 @@ def test_a_key_for_one_member_opens_that_member_alone(chromium: Browser, locked:
         page.goto("/console")
         sign_in(page, keys["one"])
         page.goto(f"/console/member?id={MEMBER}")
-        expect(page.locator(".statement")).to_be_visible()
+        expect(page.locator("#statement")).to_be_visible()
         for address in ("/console/member?id=m-2", "/console/why?id=m-2&number=1", "/console/books"):
             page.goto(address)
             expect(page.get_by_role("heading", level=1)).to_have_text("The key may not do this")
@@ -683,7 +721,9 @@ def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
     assert kept.key_of(first) is None
 
 
-@pytest.mark.parametrize("address", ["language", "sign-in", "sign-out", "dead-letter/retry", "dead-letter/drop"])
+@pytest.mark.parametrize(
+    "address", ["language", "sign-in", "sign-out", "programmes/draft", "dead-letter/retry", "dead-letter/drop"]
+)
 def test_no_form_of_another_page_or_site_is_taken(server: Server, address: str) -> None:
     fields = {"language": "zh", "position": waiting(server)[0]["position"], "confirmed": "yes"}
     before = waiting(server)

@@ -26,6 +26,10 @@ def strings_in(node: ast.expr, module: ast.Module) -> set[str]:
         case ast.Subscript(value=ast.Name(id=name)):
             tables = (n.value for n in module.body if isinstance(n, ast.Assign) and n.targets[0].id == name)  # type: ignore[attr-defined]
             return {c.value for table in tables for c in ast.walk(table) if isinstance(c, ast.Constant)}
+        case ast.Attribute(attr="fault"):  # what a stream says of a record that it cannot take
+            stream = ast.parse((ROOT / "consumers" / "stream.py").read_text(encoding="utf-8"))
+            tuples = (n.value for n in stream.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Tuple))
+            return {c.value for one in tuples for c in one.elts if isinstance(c, ast.Constant)}  # type: ignore[misc]
         case ast.Name(id=name):
             assigned = (
                 n.value for n in ast.walk(module) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -121,12 +121,12 @@ def test_who_asks_it_while_it_decides_is_told_and_does_not_wait_for_himself(nati
     told: list[str] = []
 
     class Asking(Kept):
-        def account(self, member: str) -> tuple[bytes | None, list[bytes]]:
-            for ask in (lambda: engine.has(member), engine.clear):
+        def accounts(self, members: Sequence[str]) -> list[tuple[bytes | None, list[bytes]]]:
+            for ask in (lambda: engine.has(members[0]), engine.clear):
                 with pytest.raises(RuntimeError) as error:
                     ask()
                 told.append(str(error.value))
-            return super().account(member)
+            return super().accounts(members)
 
     fact, occurred = decode(encode(history(Random(1), 1)[0]))
     engine.decide([FactRecord(1, occurred, False, fact, occurred, canonical(fact), bytes(32))], {}, Asking())

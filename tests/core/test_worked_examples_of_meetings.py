@@ -166,15 +166,6 @@ def test_a_line_that_an_amendment_adds_goes_by_the_card_of_its_own_instant() -> 
     assert told.beans == 20 + 100
 
 
-def test_before_completion_the_newest_lines_count_and_nothing_is_given() -> None:
-    told = shop()
-    told.pays("O", [line("1", 10_000)])
-    assert told.amends("O", [line("1", 30_000)]) == "accepted"
-    assert told.beans == 0
-    told.completes("O", [line("1", 20_000)])
-    assert told.beans == 20
-
-
 def test_an_amendment_of_an_unknown_or_ended_order_is_ignored() -> None:
     told = shop()
     assert told.amends("O", [line("1", 10_000)]) == "ignored: unknown-order"
@@ -732,3 +723,142 @@ def test_lines_whose_points_do_not_add_up_are_said() -> None:
     told.redeems(600, order="O", settlement_fen=20_000)
     assert told.completes("O", [line("1", 10_000, points=500)]) == "accepted: points-differ"
     assert told.last.figures == {"tendered": 500, "redeemed": 600}
+
+
+# -- further meetings --------------------------------------------------------------------------------------------------
+
+
+def test_an_amendment_may_say_that_more_lines_are_to_come() -> None:
+    told = shop(1_000)
+    told.redeems(1_000, order="O", settlement_fen=20_000)
+    told.completes("O", [LINE])
+    told.amends("O", [line("1", 10_000)], more=True)
+    told.returns("O", [("1", 1, 10_000)])
+    assert told.beans == 0
+    told.completes("O", [line("2", 10_000)])
+    told.returns("O", [("2", 1, 10_000)])
+    assert told.beans == 1_000
+
+
+def test_all_the_money_without_the_pieces_is_no_whole_return() -> None:
+    told = shop(1_000)
+    told.redeems(1_000, order="O", settlement_fen=40_000)
+    told.completes("O", [line("1", 20_000, 2)])
+    told.returns("O", [("1", 0, 20_000)])
+    assert told.beans == 0, "the line keeps nothing, and the order keeps its points"
+    told.returns("O", [("1", 2, 0)])
+    assert told.beans == 1_000
+
+
+def test_a_review_goes_by_what_the_line_was_when_it_came() -> None:
+    told = shop()
+    told.completes("O", [LINE, ("books", 1, 10_000)])
+    told.reviews("O", "1")
+    told.amends("O", [line("1", 5_000)])
+    assert told.beans == 5 + 20, "review beans stay"
+    told.reviews("O", "2")
+    assert told.beans == 25, "the line came back whole"
+    told.completes("P", [LINE])
+    told.amends("P", [line("1", 5_000)])
+    told.reviews("P")
+    assert told.beans == 25 + 5 + 10
+
+
+def test_a_line_that_did_not_fit_the_card_is_asked_anew_and_goes_back() -> None:
+    told = shop()
+    told.buys("plus.month")
+    told.completes("O", [line("1", 500_000)])
+    assert told.beans == 500, "5,000 do not fit in 4,000"
+    told.amends("O", [line("1", 300_000)])
+    assert told.beans == 3_000
+    told.amends("O", [line("1", 300_000, category="virtual")])
+    assert (told.beans, told.debt) == (0, 0)
+
+
+def test_fewer_pieces_than_came_back_are_a_whole_line() -> None:
+    told = shop()
+    told.completes("O", [line("1", 30_000, 3)])
+    told.returns("O", [("1", 2, 20_000)])
+    assert told.beans == 10
+    told.amends("O", [line("1", 20_000, 2)])
+    assert (told.beans, told.debt) == (0, 0)
+
+
+def test_what_an_amendment_gives_more_ends_by_its_own_instant() -> None:
+    told = shop()
+    told.completes("O", [LINE], at="2025-12-30 10:00")
+    told.amends("O", [line("1", 20_000)], at="2026-01-05 10:00")
+    ends = [lot["expires_at"] for lot in told.shown["points"]["beans"]["lots"]]
+    assert ends == ["2026-07-04T10:00:00+08:00", "2027-01-01T00:00:00+08:00"], "180 days from 2026 on"
+
+
+def test_of_several_redemptions_the_last_one_comes_back_first() -> None:
+    told = Shop(now="2025-03-01 10:00")
+    told.is_granted(100, expires="2025-06-01", grant="a")
+    told.is_granted(100, expires="2025-07-01", grant="b")
+    told.redeems(60, order="O", settlement_fen=9_999)
+    told.redeems(80, order="O", settlement_fen=9_999)
+    told.completes("O", [line("1", 100, 2)])
+    told.returns("O", [("1", 1, 50, 90)])
+    assert told.lots == [50, 100], "40 of b and 40 of a, then 10 of the first redemption"
+
+
+def test_restored_points_repay_debt_before_a_claim_meets_them() -> None:
+    told = shop(1_000)
+    told.redeems(1_000, order="O", settlement_fen=200_000)
+    told.completes("O", [line("1", 10_000, 2)])
+    told.redeems(10)
+    told.refuses_at_the_door("X")
+    told.refuses_at_the_door("Y")
+    assert told.debt == 500
+    told.returns("O", [("1", 1, 5_000, 600)])
+    assert (told.beans, told.debt) == (95, 0), "600 - 500, of which 5 were earned by what came back"
+
+
+def test_a_rejection_gives_back_before_it_costs() -> None:
+    told = shop(600)
+    told.refuses_at_the_door("A")
+    told.redeems(600, order="B", settlement_fen=20_000)
+    told.refuses_at_the_door("B")
+    assert (told.beans, told.debt) == (100, 0)
+
+
+def test_plus_forgives_five_rejections_of_a_month() -> None:
+    told = shop(3_000)
+    told.buys("plus.month")
+    for number in range(7):
+        told.refuses_at_the_door(f"X{number}")
+    assert told.beans == 2_000
+
+
+def test_frozen_points_of_a_closed_account_are_released_by_no_card() -> None:
+    told = shop()
+    told.tries_plus()
+    told.completes("O", [LINE])
+    told.is_closed()
+    assert (told.pending, told.purse.forfeited) == (0, 100)
+    told.is_reopened()
+    told.buys("plus.month")
+    told.returns("O", [("1", 1, 10_000)])
+    assert (told.beans, told.debt) == (0, 0), "what was forfeited is not asked for"
+
+
+@pytest.mark.parametrize(("end", "left"), [("order.cancelled", 5), ("order.rejected", 5), ("rest", 4)])
+def test_a_claim_for_an_order_nobody_saw_comes_back_with_its_end(end: str, left: int) -> None:
+    told = shop()
+    told.buys("plus.month")
+    told.claims(order="O")
+    if end == "rest":
+        told.completes("O", [LINE], more=True)
+    told.tells("order.cancelled" if end == "rest" else end, order="O")
+    assert told.plus["quotas"]["shipping"] == left
+
+
+def test_an_adjustment_of_an_award_that_grew_takes_the_newest_lot_first() -> None:
+    told = shop()
+    told.completes("O", [line("1", 20_000)])
+    told.amends("O", [line("1", 30_000)], at="2025-03-02")
+    told.is_adjusted_of(-12, order="O", line="1")
+    assert told.lots == [18]
+    assert told.is_adjusted_of(-30, lot="2.1") == "accepted: adjustment-capped", "either lot names the award"
+    assert (told.beans, told.debt) == (0, 0)

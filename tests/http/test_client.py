@@ -316,3 +316,16 @@ def test_names_are_in_the_language_that_is_accepted(server: Server) -> None:
             (version,) = answered.json()["versions"]
             assert version["name"] == version["books"][0]["name"] == name
             assert answered.headers["vary"] == "Accept-Language"
+
+
+def test_the_feed_and_the_members_are_read_page_by_page(server: Server) -> None:
+    with Client(server.url) as client:
+        begin = client.feed("now").next
+        for n in range(5):
+            client.post(grant(f"feed-{n}", f"feed-{n}", 5))
+        found, cursor = [], begin
+        while (page := client.feed(cursor, limit=2, outcome="accepted")).entries or page.more:
+            found += [entry.member for entry in page.entries]
+            cursor = page.next
+        assert sorted(found) == [f"feed-{n}" for n in range(5)]
+        assert client.members("feed-1", 2).members == ["feed-2", "feed-3"]

@@ -53,6 +53,18 @@ def is_problem(response: httpx.Response, name: str) -> dict[str, Any]:
     return problem
 
 
+def test_a_problem_is_said_in_the_language_that_is_asked_for(http: httpx.Client) -> None:
+    asked = {"zh-CN,zh;q=0.9,en;q=0.8": "zh", "en,zh;q=0.5": "en", "fr": "en", "": "en"}
+    for accepted, language in asked.items():
+        answer = http.get("/v1/members/h-nobody", headers={"Accept-Language": accepted})
+        problem = answer.json()
+        assert (answer.status_code, problem["type"]) == (404, "/problems/unknown-member")
+        assert answer.headers["content-language"] == language and "Accept-Language" in answer.headers["vary"]
+        chinese = ("没有这位会员", "账本里没有这位会员的记账结果")
+        english = ("Nobody knows this member", "the ledger has no entry of this member")
+        assert (problem["title"], problem["detail"]) == (chinese if language == "zh" else english)
+
+
 def fits(response: httpx.Response, shape: type[Any]) -> Any:
     """The answer, which must be exactly of its shape."""
     assert response.status_code == 200, response.text

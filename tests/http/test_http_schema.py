@@ -10,6 +10,9 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from projections.views.builtin.finding import Finding
+from projections.views.files import Folder
+from projections.views.runner import run
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import Server, grant, served
 
@@ -20,7 +23,9 @@ EXCLUDED = [positive_data_acceptance]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch() as folder:
-        ingested(folder, [grant("m-17850", f"g-{n}", 5) for n in range(3)]).close()
+        ledger = ingested(folder, [grant("m-17850", f"g-{n}", 5) for n in range(3)])
+        run(ledger, Folder(folder / "ledger" / "views"), [Finding()])  # which a server builds beside itself
+        ledger.close()
         with served(folder / "ledger", "--wait", "1") as found:
             yield found
 

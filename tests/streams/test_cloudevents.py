@@ -75,6 +75,9 @@ def test_binary_and_structured_are_the_same_fact() -> None:
     structured = fact_of(sent(kafka.to_structured(event(GRANT), JSONFormat())))
     assert fact_of(sent(kafka.to_binary(event(GRANT), JSONFormat()))) == structured
     assert json.loads(structured)["source"] == "/shop/营销"
+    plain = event({"grant": "G1", "campaign": "c", "points": 70}, id="g-1", source="/shop/x")  # as most are
+    binary, whole = (fact_of(sent(mode(plain, JSONFormat()))) for mode in (kafka.to_binary, kafka.to_structured))
+    assert binary == whole
 
 
 def test_a_binary_event_without_data_is_a_fact_that_needs_none() -> None:

@@ -239,7 +239,10 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
     assert run.returncode == 0, log
     assert json.loads(said)["facts"] == 400
     lines = [json.loads(line) for line in log.splitlines() if not line.startswith(("points: dead letter", "points: …"))]
-    assert [line["event"] for line in lines] == ["started", *["owned"] * PARTITIONS, "stopped"]
+    named = [line for line in lines if line["event"] == "dead-lettered"]
+    assert {line["reason"] for line in named} == {"not-json", "not-utf8", "bad-fact"}
+    others = [line["event"] for line in lines if line["event"] != "dead-lettered"]
+    assert others == ["started", *["owned"] * PARTITIONS, "stopped"]
     outcomes_are_whole(topics, tmp_path / "ledger")
     is_whole(tmp_path / "ledger")
 
@@ -247,8 +250,9 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
 def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Path) -> None:
     from tests.support.brokers import _free_port
 
-    port = _free_port()
-    options = ["consume", "--jobs", "2", "--metrics", f"127.0.0.1:{port}", "--no-publish"]
+    port, other = _free_port(), _free_port()
+    asked = ["--metrics", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{other}"]
+    options = ["consume", "--jobs", "2", *asked, "--no-publish"]
     run = start(tmp_path / "ledger", *options, environment=topics.environment)
     until(lambda: decided(tmp_path / "ledger") == len(facts), run)
 
@@ -257,6 +261,8 @@ def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Pat
             return answer.read().decode()
 
     until(lambda: 'points_lag_records{partition="2"} 0.0' in text(), run)
+    with urllib.request.urlopen(f"http://127.0.0.1:{other}/health/ready", timeout=30) as answer:
+        assert json.load(answer)["partitions"] == list(range(PARTITIONS))
     figures = dict(line.rsplit(" ", 1) for line in text().splitlines() if not line.startswith("#"))
     run.send_signal(signal.SIGINT)
     _, log = run.communicate(timeout=60)
@@ -264,7 +270,10 @@ def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Pat
     entries = sum(
         float(figures[f'points_facts_total{{outcome="{name}"}}']) for name in ("accepted", "refused", "ignored")
     )
-    parked = float(figures["points_parked_total"])
+    reasons = {name: float(value) for name, value in figures.items() if name.startswith("points_parked_total{")}
+    parked = sum(reasons.values())
+    assert 'points_parked_total{reason="not-json"}' in reasons
+    assert '"event": "dead-lettered"' in log and '"reason": "not-utf8"' in log
     assert entries + parked == len(facts) and parked == sum(isinstance(fact, bytes) for fact in facts)
     assert float(figures['points_epoch{partition="0"}']) == 1
     for stage in ("fetch", "decode", "decide", "store"):

@@ -41,8 +41,8 @@ class Kept:
         self.states: list[bytes] = []
         self.written: dict[str, bytes] = {}
 
-    def account(self, _member: str) -> tuple[bytes | None, list[bytes]]:
-        return None, list(self.states)
+    def accounts(self, members: Sequence[str]) -> list[tuple[bytes | None, list[bytes]]]:
+        return [(None, list(self.states)) for _ in members]
 
     def pages(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
         return [(key, member, self.written[key]) for key, member in asked if key in self.written]

@@ -1,4 +1,8 @@
-"""PLUS: trials, terms and their renewals, cards from a partner's code, refunds, claims of free shipping."""
+"""PLUS: trials, terms and their renewals, cards from a partner's code, refunds, claims of free shipping.
+
+Some buy the annual card before their score is 201. The shop has their money, so the card opens, with the note
+`not-eligible`: about fifty entries of the demo show what that looks like.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
