@@ -36,6 +36,8 @@ BUSY_SECONDS = 5  # that one process waits for another
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
 PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
 NARROWED_SCOPES = ("facts:write:", "member:read:")
+GOODWILL = "goodwill:"  # and how many points in 24 hours
+MOST_GOODWILL = 1_000_000_000
 
 
 class BadKey(Unusable):
@@ -255,9 +257,14 @@ def _check_name(name: str) -> None:
 
 
 def _check_scope(scope: str) -> None:
+    if scope.startswith(GOODWILL):
+        limit = scope.removeprefix(GOODWILL)
+        if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:12]) <= MOST_GOODWILL and limit[0] != "0"):
+            raise BadKey(f'"{scope[:40]}" is no limit: goodwill:POINTS, 1 to {MOST_GOODWILL}')
+        return
     narrowed = any(scope.startswith(s) and len(scope) > len(s) and scope.isprintable() for s in NARROWED_SCOPES)
     if scope not in PLAIN_SCOPES and not narrowed:
         raise BadKey(
             f'there is no scope "{scope}"; there are facts:write, facts:write:SOURCE-PREFIX, members:read,'
-            " member:read:MEMBER, books:read, operate"
+            " member:read:MEMBER, books:read, operate, goodwill:POINTS"
         )

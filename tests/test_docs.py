@@ -29,7 +29,7 @@ from projections.explaining.book import sentences
 from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
-from service.keys import NARROWED_SCOPES, PLAIN_SCOPES
+from service.keys import GOODWILL, NARROWED_SCOPES, PLAIN_SCOPES
 from service.languages import texts
 from tests.support import command_page
 
@@ -238,8 +238,9 @@ def test_every_account_of_a_posting_is_in_its_page() -> None:
 
 def test_every_scope_is_in_the_page_of_the_api() -> None:
     scopes = first_column(section(page("http.md"), "## Keys"))
-    assert {scope for scope in scopes if ":PREFIX" not in scope and ":MEMBER" not in scope} == set(PLAIN_SCOPES)
+    assert {scope for scope in scopes if not scope.endswith((":PREFIX", ":MEMBER", ":POINTS"))} == set(PLAIN_SCOPES)
     assert {scope.replace("PREFIX", "").replace("MEMBER", "") for scope in scopes} >= set(NARROWED_SCOPES)
+    assert f"{GOODWILL}POINTS" in scopes
 
 
 def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:

@@ -68,6 +68,7 @@ def normal(text: str) -> list[str]:
     """Lines without what differs from run to run."""
     text = re.sub(r"[\d,]+(?= (?:facts|lines)/s\b|/s\b)", "N", text)
     text = re.sub(r"\b\d[\d,.]* s\b", "N s", text)
+    text = re.sub(r"每秒 [\d,]+|用时 [\d,.]+ 秒", "N", text)
     return [line.rstrip() for line in text.rstrip().splitlines()]
 
 
@@ -89,6 +90,20 @@ def test_every_command_of_a_page_prints_what_it_shows(tmp_path: Path, page: Path
         for command, shown in commands(block):
             printed = terminal.run(command)
             assert agrees(normal(shown), normal(printed)), f"$ {command}\n{printed}\nis not what {page.name} shows"
+
+
+def test_the_chinese_readme_has_the_sections_and_commands_of_the_english_one() -> None:
+    english, chinese = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    asked = [[c for block in BLOCK.findall(text) for c, _ in commands(block)] for text in (english, chinese)]
+    in_both = [
+        command for command in asked[0] if not command.startswith("make demo")
+    ]  # once is enough of half a minute
+    assert [command for command in asked[1] if command != "export POINTS_LANG=zh"] == in_both
+    for mark in (r"^## ", r"^    make ", r"^\| "):
+        found = [re.findall(mark, text, re.MULTILINE) for text in (english, chinese)]
+        assert len(found[0]) == len(found[1]), mark
+    linked = [set(re.findall(r"\]\((docs/[^)#]*)", text)) for text in (english, chinese)]
+    assert linked[0] == linked[1]
 
 
 def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:

@@ -623,13 +623,23 @@ class Found(Struct, frozen=True):
     behind: int
 
 
-class AdjustmentRequest(Struct, frozen=True):
+class Award(Struct, frozen=True, omit_defaults=True):
+    """The award that an adjustment is aimed at: that of an order's line, of a grant, or of a lot ("12.1")."""
+
+    order: str = ""
+    line: str = ""
+    grant: str = ""
+    lot: str = ""
+
+
+class AdjustmentRequest(Struct, frozen=True, omit_defaults=True):
     """Points that an operator means to give or take; `reason` is a code of your own."""
 
     member: str
     points: int
     reason: str
     kind: str = "beans"
+    of: Award | None = None
 
 
 class Adjustment(Struct, frozen=True):
@@ -647,6 +657,7 @@ class Adjustment(Struct, frozen=True):
     decided: str = ""
     position: str = ""
     outcome: str = ""
+    of: Award | None = None
 
 
 class Adjustments(Struct, frozen=True):

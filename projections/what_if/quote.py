@@ -79,15 +79,19 @@ class Quoter:
 
     def tries(self, kind: str, data: Any) -> Decision:
         """Return what would be decided about a fact of this type with this data. Raises `BadFact`."""
-        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
+        return self.tried(kind, data)[0]
+
+    def tried(self, kind: str, data: Any, source: str = NO_NAME) -> tuple[Decision, Account]:
+        """Return what would be decided about a fact, and the account after it. Raises `BadFact`."""
+        head = {"specversion": "1.0", "id": NO_NAME, "source": source, "type": f"{kind}.v1"}
         text = msgspec.json.encode({**head, "subject": self.member, "time": to_text(self.at, 0), "data": data})
         fact, occurred = decode(text)
         account = decode_account(self._state)
         pages = _Overlay(self._journal, self.member)
         try:
-            return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
+            return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits()), account
         except OutOfRange:  # as the ledger would
-            return Decision(IGNORED, "out-of-range", {}, [], self.at, self.version.name)
+            return Decision(IGNORED, "out-of-range", {}, [], self.at, self.version.name), decode_account(self._state)
 
     def draft(self) -> Draft:
         """Return a decision at the instant that has not begun."""

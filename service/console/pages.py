@@ -35,6 +35,7 @@ MENU = (
     ("liability", "/console/liability", "books:read"),
     ("programmes", "/console/programmes", "books:read"),
     ("audits", "/console/audits", "books:read"),
+    ("adjustments", "/console/adjustments", "operate"),
     ("letters", "/console/dead-letters", "operate"),
 )
 

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard, Scope
 
 from service.http.problems import Problem
-from service.keys import Key, Keys
+from service.keys import GOODWILL, Key, Keys
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WRITE, WRITE_OF = "facts:write", "facts:write:"
@@ -40,6 +40,12 @@ class Caller:
     def may_write_any(self) -> bool:
         """Return True if facts of some source may be given."""
         return any(scope.startswith(WRITE) for scope in self.scopes)
+
+    @property
+    def goodwill(self) -> int:
+        """How many points of goodwill may be given in 24 hours; the most of several limits."""
+        limits = [scope.removeprefix(GOODWILL) for scope in self.scopes if scope.startswith(GOODWILL)]
+        return max((int(limit) for limit in limits), default=0)
 
     def may_read(self, member: str) -> bool:
         """Return True if a member may be read."""

@@ -21,12 +21,13 @@ Action = Literal[
 ]
 
 
-class GivenFact(Struct, frozen=True):
+class GivenFact(Struct, frozen=True, omit_defaults=True):
     """An operators' fact as it was given, by which its entry is found."""
 
     type: str
     subject: str
     source: str
+    points: int = 0  # of goodwill
 
 
 class LogLine(Struct, omit_defaults=True):

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,8 @@ from service.http.operator_lines import FILE, HEAD, WAY_OUT, Action, GivenFact, 
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
 
+GOODWILL_TIME = timedelta(hours=24)  # for which a limit of goodwill holds
+
 
 class OperatorLog:
     """The file of a ledger's operators."""
@@ -35,6 +37,7 @@ class OperatorLog:
         self._chain = Chain()
         self._lock = threading.Lock()
         self._adjustments: dict[str, Adjustment] = {}
+        self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by who gave it and fact, when and how many points
         self._known = 0  # bytes
         self._damage = ""  # why the file cannot be read
         try:
@@ -49,20 +52,46 @@ class OperatorLog:
         with self._held():
             self._append(LogLine(_now(), by, action, about, mended=mended, why=why))
 
-    def record_given(self, by: str, facts: Sequence[Fact]) -> None:
+    def record_given(self, by: str, facts: Sequence[Fact], why: str = "") -> None:
         """Record that somebody is about to give operators' facts."""
         with self._held():
-            self._append(
-                *(
-                    LogLine(_now(), by, "give", fact.id, given=GivenFact(fact_type(fact), fact.subject, fact.source))
-                    for fact in facts
-                )
-            )
+            self._append(*(LogLine(_now(), by, "give", fact.id, given=_given(fact), why=why) for fact in facts))
 
-    def propose(self, by: str, request: AdjustmentRequest) -> Adjustment:
-        """Record an adjustment that waits for approval."""
+    def record_goodwill(self, by: str, fact: Fact, points: int, why: str, limit: int) -> None:
+        """Record that somebody is about to give goodwill, once. Raises `Problem` beyond the limit of 24 hours."""
         with self._held():
-            line = LogLine(_now(), by, "propose", f"a-{secrets.token_hex(8)}", request)
+            if fact.id in self._goodwill.get(by, {}):
+                return
+            if points > limit - self._goodwill_since(by):
+                raise Problem("approval-needed", f"{by} may give {limit:,} points in 24 hours; propose an adjustment")
+            given = msgspec.structs.replace(_given(fact), points=points)
+            self._append(LogLine(_now(), by, "give", fact.id, given=given, why=why))
+
+    def goodwill_left(self, by: str, limit: int) -> int:
+        """Return how many points of goodwill somebody with a limit may still give, by the last 24 hours."""
+        with self._held():
+            return max(0, limit - self._goodwill_since(by))
+
+    def _goodwill_since(self, by: str) -> int:
+        since = (datetime.now(UTC) - GOODWILL_TIME).isoformat(timespec="microseconds")
+        given = self._goodwill.get(by, {})
+        for name in [name for name, (at, _) in given.items() if at <= since]:
+            del given[name]
+        return sum(points for _, points in given.values())
+
+    def propose(self, by: str, request: AdjustmentRequest, name: str = "") -> Adjustment:
+        """Record an adjustment that waits for approval; the same again under a name is the one there is.
+
+        Raises `Problem` where another one has the name.
+        """
+        with self._held():
+            found = self._adjustments.get(name)
+            if found is not None:
+                asked = AdjustmentRequest(found.member, found.points, found.reason, found.kind, found.of)
+                if (found.by, asked) != (by, request):
+                    raise Problem("already-done", "another adjustment was proposed with this form")
+                return found
+            line = LogLine(_now(), by, "propose", name or f"a-{secrets.token_hex(8)}", request)
             self._append(line)
             return self._adjustments[line.about]
 
@@ -162,16 +191,22 @@ class OperatorLog:
             self._fold(line)
 
     def _fold(self, line: LogLine) -> None:
+        if line.given is not None and line.given.points:
+            self._goodwill.setdefault(line.by, {})[line.about] = line.at, line.given.points
         if line.proposed is not None:
             asked = line.proposed
             self._adjustments[line.about] = Adjustment(
-                line.about, asked.member, asked.kind, asked.points, asked.reason, line.by, line.at
+                line.about, asked.member, asked.kind, asked.points, asked.reason, line.by, line.at, of=asked.of
             )
         elif line.action in ("approve", "reject"):
             state: Literal["approved", "rejected"] = "approved" if line.action == "approve" else "rejected"
             self._adjustments[line.about] = msgspec.structs.replace(
                 self._adjustments[line.about], state=state, decided_by=line.by, decided=line.at
             )
+
+
+def _given(fact: Fact) -> GivenFact:
+    return GivenFact(fact_type(fact), fact.subject, fact.source)
 
 
 def _now() -> str:

@@ -58,7 +58,7 @@ def test_the_command_line_stands_above_a_variable_above_the_file(
     ("text", "told"),
     [
         ("[serve]\nprot = 1", "serve.prot: there is no such setting; did you mean port?"),
-        ("[serve]\nzzz = 1", "serve.zzz: there is no such setting; there are connections, "),
+        ("[serve]\nzzz = 1", "serve.zzz: there is no such setting; there are access_log, "),
         ("[serve]\nport = 70000", "serve.port: 70000 is not in the range"),
         ("[serve]\nport = [1]", "serve.port: one value is wanted"),
         ("[serve]\ntrusted_proxy = 'x'", "serve.trusted_proxy: a list is wanted"),

@@ -233,3 +233,16 @@ def test_no_date_is_shown_where_there_is_none(shop: Path) -> None:  # noqa: F811
         assert "1970" not in points(*line.split()).out, line
     points("keys", "new", "shop", "--scope", "facts:write")
     assert "1970" not in points("keys", "list").out
+
+
+def test_a_narrow_terminal_cuts_no_figure_and_keys_say_when_they_end(
+    shop: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points("ingest", write(shop / "facts.ndjson", order("O1", 599_900_00)), "--backlog")
+    points("keys", "new", "till", "--scope", "books:read", "--expires", "2099-01-02")
+    assert "2099-01-02" in points("keys", "list").out
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = points("show", MEMBER, "--as-of", "2025-12-01").out
+    row = next(line for line in shown.splitlines() if "#1" in line)
+    assert "2025-11-11" in row and "1,000   1,000   2027-01-01" in row and "…" not in row, shown

@@ -31,6 +31,9 @@ MADE = (
     "audit.",
     "age.",
     "find.kind.",
+    "acts.kind.",
+    "acts.aim.",
+    "adjustments.",
 )
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ledger.wire.answers import Adjustment, AdjustmentRequest, Adjustments
 from ledger.wire.fact_codec import decode
-from service.http.access import caller_of, needs
+from service.http.access import Caller, caller_of, needs
 from service.http.answers import answer, plain_answer
 from service.http.handlers.facts import decided
 from service.http.operations import AnyRequest, Subject
@@ -43,8 +43,7 @@ async def get_adjustments(request: AnyRequest) -> Response[Adjustments]:
 async def propose(request: AnyRequest, data: AdjustmentRequest) -> Response[Adjustment]:
     """Propose to give or take points. Nothing moves until another key approves it."""
     served, caller = served_by(request), caller_of(request)
-    _fact(served, Adjustment("a", data.member, data.kind, data.points, data.reason, caller.name, EXAMPLE_TIME))
-    found = await asyncio.to_thread(served.operator_log.propose, caller.name, data)
+    found = await proposed(served, caller, data)
     return plain_answer(found, 201, {"Location": f"/v1/adjustments/{found.adjustment}"})
 
 
@@ -60,9 +59,7 @@ async def get_adjustment(request: AnyRequest, name: Name) -> Response[Adjustment
 async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Approve what another key proposed: its fact is taken, with both names. Again by the same key sends it again."""
     served, caller = served_by(request), caller_of(request)
-    approved = await asyncio.to_thread(served.operator_log.decide, caller.name, name, "approve")
-    position, fate = await decided(served, _fact(served, approved), served.wait)
-    return plain_answer(replace(approved, position=position, outcome=fate.outcome if fate else ""))
+    return plain_answer(await approved(served, caller, name))
 
 
 @OPERATORS.post(
@@ -70,8 +67,28 @@ async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
 )
 async def reject(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Reject an adjustment, or withdraw one's own."""
-    served, caller = served_by(request), caller_of(request)
-    return plain_answer(await asyncio.to_thread(served.operator_log.decide, caller.name, name, "reject"))
+    return plain_answer(await rejected(served_by(request), caller_of(request), name))
+
+
+async def proposed(served: Served, caller: Caller, asked: AdjustmentRequest, name: str = "") -> Adjustment:
+    """Record a proposal, under a name where one is given. Raises `BadFact` and `Problem`."""
+    example = Adjustment(
+        "a", asked.member, asked.kind, asked.points, asked.reason, caller.name, EXAMPLE_TIME, of=asked.of
+    )
+    _fact(served, example)
+    return await asyncio.to_thread(served.operator_log.propose, caller.name, asked, name)
+
+
+async def approved(served: Served, caller: Caller, name: str) -> Adjustment:
+    """Approve what another proposed, and have its fact decided. Raises `Problem`."""
+    found = await asyncio.to_thread(served.operator_log.decide, caller.name, name, "approve")
+    position, fate = await decided(served, _fact(served, found), served.wait)
+    return replace(found, position=position, outcome=fate.outcome if fate else "")
+
+
+async def rejected(served: Served, caller: Caller, name: str) -> Adjustment:
+    """Reject an adjustment, or withdraw one's own. Raises `Problem`."""
+    return await asyncio.to_thread(served.operator_log.decide, caller.name, name, "reject")
 
 
 def _fact(served: Served, adjustment: Adjustment) -> bytes:
@@ -94,6 +111,7 @@ def _fact(served: Served, adjustment: Adjustment) -> bytes:
                 "reason": adjustment.reason,
                 "by": adjustment.by,
                 "approved_by": adjustment.decided_by,
+                **({"of": adjustment.of} if adjustment.of else {}),
             },
         }
     )
