@@ -135,7 +135,8 @@ pub fn end_free(draft: &mut Draft, membership: &Text, card: &Text) -> Done {
     draft.emit(TermMoved { membership: membership_, card: card_, from_at, until_at, why, pending_until: 0 })?;
     if taken_out.is_some() {
         let paid_fen = Paid(0);
-        let page = CardPage { membership: membership.clone(), refunded: true, paid_fen, taken_out, ..Default::default() };
+        let page =
+            CardPage { membership: membership.clone(), refunded: true, paid_fen, taken_out, ..Default::default() };
         draft.put(format!("free-card/{card}"), page);
     }
     end_if_over(draft, membership, card)?;
