@@ -32,7 +32,7 @@ def tracer_by(environment: Mapping[str, str] = os.environ) -> Tracer | None:
         found: Tracer = resolve_name("service.http.traces:exporting")(environment)
     except ImportError:
         raise CannotRunNow(
-            f"{ENDPOINT} is set, and OpenTelemetry is not installed: install the extra `traces`"
-            " (pip install 'points-ledger[traces]'), or unset it"
+            f"{ENDPOINT} is set, and OpenTelemetry is not installed: unset it, or"
+            ' pip install "opentelemetry-sdk>=1.30,<2" "opentelemetry-exporter-otlp-proto-http>=1.30,<2"'
         ) from None
     return found

@@ -13,6 +13,7 @@ from ledger.rulebook.union import joined
 from ledger.wire.times import to_instant
 from projections.answers import tables
 from projections.answers.show import show_member
+from projections.answers.statement import Wanted
 from projections.audit.replay import replay
 from projections.explaining.explain import explain_entry
 from projections.explaining.member import explain_member
@@ -23,7 +24,7 @@ from projections.views.snapshot import snapshot
 from projections.views.view import Options
 from projections.what_if.backtest import backtest
 from projections.what_if.quote import products
-from service.console.members import _found
+from service.console.members import Asked, _found
 from tests.support.ledgers import SmallLedger, scratch
 
 MALL = Path(__file__).resolve().parents[2] / "examples" / "mall"
@@ -119,7 +120,7 @@ def test_every_reader_says_the_tier_of_the_members_own_partition(
         assert shown.scores["growth"].tier == tier
         assert explain_member(ledger, member, as_of=AS_OF)["scores"]["growth"]["tier"] == tier
         assert explain_entry(ledger, member, 1)["derives"]
-        assert _found(ledger, member, "2025-06-15", 0, "en")["shown"].scores["growth"].tier == tier
+        assert _found(ledger, member, "2025-06-15", Asked(0, Wanted()), "en")["shown"].scores["growth"].tier == tier
         price = products(ledger, member, AS_OF).products[0].price_fen
         assert price == {"gold": 9_900, "jade": 8_800}[tier]
     assert replay(ledger)["differences"] == []
