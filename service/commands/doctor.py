@@ -117,7 +117,10 @@ def _machine() -> Iterator[Check]:
         yield Check("time zones", "good", text("there are time zones"))
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if encoding != "utf8":
-        says = text("the terminal's encoding is {encoding}, which lacks many characters, such as Chinese ones", encoding=encoding or "?")
+        says = text(
+            "the terminal's encoding is {encoding}, which lacks many characters, such as Chinese ones",
+            encoding=encoding or "?",
+        )
         yield Check("encoding", "look", says, text("set LANG to one that ends in UTF-8, or PYTHONUTF8=1"))
 
 
