@@ -162,7 +162,7 @@ def _fold_batch(
 ) -> tuple[list[Build], int]:
     """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
     decode = decoder_for([build.view for build in builds])
-    entries, upto, link = _read(ledger, decode, partition, after, upto)
+    entries, upto, link, is_published = _read(ledger, decode, partition, after, upto)
     book = ledger.books().in_partition(partition)
     touched = sorted({entry.member for entry in entries})
     folded = []
@@ -179,6 +179,8 @@ def _fold_batch(
                     count(build.view, book, member, now, rows)
                 batch.counted_at(max([now, *(member.clock for member in members.values())]))
             batch.write(batch.member_rows(partition, members), table_rows(build.view, rows))
+            if build.view.counts and is_published:
+                batch.let_all_fall_due(partition)
             batch.move(partition, upto, link)
         folded.append(build)
     return folded, upto
@@ -186,15 +188,20 @@ def _fold_batch(
 
 def _read(
     ledger: Ledger, decode: Callable[[bytes], Entry], partition: int, after: int, upto: int
-) -> tuple[list[Entry], int, bytes]:
-    """Entries of members up to a place, or as many as fit in memory; the place and link of the last that was read."""
+) -> tuple[list[Entry], int, bytes, bool]:
+    """Entries of members up to a place, or as many as fit in memory; the place and link of the last that was read.
+
+    And whether a version of the rule book is published among them: each member may count for something else then.
+    """
     entries: list[Entry] = []
-    room, last, link = BATCH_BYTES, after, b""
+    room, last, link, is_published = BATCH_BYTES, after, b"", False
     for row in ledger.journal(partition).scan(after, upto):
         last, link = row.sequence, row.link
-        if row.member != PROGRAMME_SUBJECT:
+        if row.member == PROGRAMME_SUBJECT:
+            is_published = True
+        else:
             entries.append(decoded(decode, row))
         room -= len(row.state)
         if room <= 0:
             break
-    return entries, last, link
+    return entries, last, link, is_published

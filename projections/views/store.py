@@ -173,6 +173,10 @@ class Batch:
         """Members of a view that counts who count for something else by an instant, with their partitions."""
         return self.members("WHERE due <= ? LIMIT ?", instant, limit)
 
+    def let_all_fall_due(self, partition: int) -> None:
+        """Let every member of a partition be counted anew: by another rule book each may count for something else."""
+        self.cursor.execute("UPDATE members SET due = 0 WHERE partition = ?", (partition,))
+
     def counted_at(self, instant: int) -> None:
         """Remember the latest instant at which a member was counted."""
         self.cursor.execute("UPDATE counted SET latest = max(latest, ?)", (instant,))

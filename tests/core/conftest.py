@@ -8,6 +8,7 @@ from ledger.journal.engines import native_module
 from tests.support.engines import difference
 from tests.support.shop import Shop
 
+PROGRAMME_PUBLISHED = "programme.published.v1"  # is Python's to decide
 LONG = 300  # facts of a story: what is longer is about the core alone
 
 
@@ -18,5 +19,6 @@ def both_engines_tell_it_alike() -> Iterator[None]:
     yield
     native = native_module() if Shop.opened else None
     for shop in Shop.opened if native is not None else ():
-        if shop.is_plain and len(shop.heard) <= LONG and shop.versions == len(shop.book.versions):
+        hands_back = any(fact["type"] == PROGRAMME_PUBLISHED for fact in shop.heard)
+        if shop.is_plain and not hands_back and len(shop.heard) <= LONG and shop.versions == len(shop.book.versions):
             assert difference(native, shop.book, shop.heard, 1, 1) == ""

@@ -1,5 +1,6 @@
 """The view behind the console's first page: each of its figures is what the entries, and the other views, say."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -13,11 +14,13 @@ from ledger.wire.entries import Earned, TierMoved
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, OrderCompleted
-from ledger.wire.times import month_of, month_text
+from ledger.wire.times import DAY, day_of, day_text, month_of, month_text
 from projections.answers import stats
 from projections.answers.overview import overview_of
 from projections.answers.shops import without_shop
+from projections.views import runner
 from projections.views.builtin import liability
+from projections.views.compare import compare
 from projections.views.snapshot import snapshot
 from projections.views.view import summed
 from tests.support.ledgers import SmallLedger
@@ -46,6 +49,23 @@ def test_each_figure_is_what_the_entries_and_the_other_views_say(seed: int, monk
         for table in ("given", "spending", "moves", "tiers"):
             told = {key: of[0] if len(of) == 1 else tuple(of) for key, of in found[table].items()}
             assert told == of_entries[table], table
+
+
+def test_members_are_counted_anew_by_a_book_that_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kept(4, monkeypatch, 6, 150) as small:
+        ledger, files = small.ledger, views_of(small.ledger)
+        with snapshot(ledger, files, VIEWS["overview"], None) as taken:
+            begins = day_text(day_of(taken.as_of + DAY, ledger.book.offset))  # before anything else falls due
+        toml = re.sub(r"^from = \S+", f"from = {begins}", ledger.book.versions[0].toml, count=1, flags=re.MULTILINE)
+        told = {"id": "b-2", "source": "/operators", "type": "programme.published.v1", "data": {"toml": toml}}
+        small.publishes(told | {"specversion": "1.0", "subject": "programme", "time": "2026-01-01T00:00:00+08:00"})
+        small.decides()
+        views = [VIEWS["overview"], VIEWS["books"]]
+        runner.run(ledger, files, views)
+        assert len(ledger.book.versions) == 2
+        for view in views:
+            runner.rebuild(ledger, files, view)
+            assert compare(ledger, files, view)["differences"] == []
 
 
 def liability_by_day(rows: dict[tuple[str, ...], list[int]]) -> dict[tuple[str, str], tuple[int, ...]]:
