@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from service.http import channels
 from tests.simulator.__main__ import seeds_for
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug, a_receipt_skipped
 from tests.simulator.run import run
@@ -31,6 +33,22 @@ def test_two_runs_of_a_seed_are_the_same_to_the_last_step() -> None:
         check=True,
     )
     assert again.stdout.strip() == one.trace
+
+
+def test_a_thread_that_another_test_left_behind_moves_no_world() -> None:
+    ended = threading.Event()
+
+    def left_behind() -> None:
+        while not ended.is_set():
+            channels.time.sleep(0.001)  # as those of a server's processes do, whose other end has gone
+
+    thread = threading.Thread(target=left_behind, daemon=True)
+    thread.start()
+    try:
+        assert run(11) == run(11)
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("seed", range(1, 5))

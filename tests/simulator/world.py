@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from random import Random
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,7 +134,10 @@ class World:
 
     @contextmanager
     def clocks(self) -> Iterator[None]:
-        """Let every clock that the product reads, and every pause it makes, be the world's."""
+        """Let every clock that the product reads, and every pause it makes, be the world's: in this thread.
+
+        A thread that another test left behind keeps the real ones, and cannot move this world.
+        """
         ours: dict[str, Callable[..., Any]] = {
             "monotonic": lambda: self.monotonic,
             "perf_counter": lambda: self.monotonic,
@@ -141,6 +145,7 @@ class World:
             "time_ns": lambda: self.now * 1000,
             "sleep": self.passes,
         }
+        ours = {name: _in_this_thread(clock, getattr(time, name)) for name, clock in ours.items()}
         module = SimpleNamespace(**ours)
         places = _clocks_of_the_product(tuple(ours))
         for room, attribute, name, _ in places:
@@ -150,6 +155,12 @@ class World:
         finally:
             for room, attribute, _, value in places:
                 setattr(room, attribute, value)
+
+
+def _in_this_thread(ours: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what calls `ours` in the thread that is running now, and `real` in any other."""
+    mine = get_ident()
+    return lambda *given: ours(*given) if get_ident() == mine else real(*given)
 
 
 @lru_cache
