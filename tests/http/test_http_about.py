@@ -1,7 +1,9 @@
 """What the API says of itself, and what it holds every request to: parameters it knows, and a name."""
 
 import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -97,8 +99,12 @@ def test_every_answer_has_the_requests_name_and_the_log_says_what_became_of_it(
     assert named.headers["x-request-id"] and "shop" not in named.headers["x-request-id"]
     named = http.get("/v1/nothing", headers={"X-Request-Id": "shop-17", "traceparent": TRACE})
     assert named.status_code == 404 and named.headers["x-request-id"] == "shop-17"
-    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line["request_id"] == "shop-17"]
+    deadline, mine = time.monotonic() + 30, list[dict[str, Any]]()
+    while not mine and time.monotonic() < deadline:  # it is written behind the answer
+        whole = [line for line in server.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
+        mine = [line for line in lines if line["request_id"] == "shop-17"]
+    (line,) = mine
     assert (line["status"], line["path"], line["trace_id"]) == (404, "/v1/nothing", TRACE.split("-")[1])
     assert all(line["event"] == "request" and line["seconds"] >= 0 for line in lines)
 
