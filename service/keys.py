@@ -6,7 +6,6 @@ nothing.
 """
 
 import hmac
-import os
 import re
 import secrets
 import sqlite3
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.errors import Unusable
-from ledger.journal.opening import reading_of
+from ledger.journal.opening import private_database, reading_of
 from ledger.journal.port import JournalError
 from ledger.wire.times import SECOND
 
@@ -68,9 +67,7 @@ class Keys:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same rights
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db = private_database(self.path, BUSY_SECONDS)
             self._db.execute("PRAGMA synchronous=FULL")  # a key that was revoked stays revoked
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL,"

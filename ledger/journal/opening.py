@@ -25,6 +25,17 @@ class Opening(NamedTuple):
     lies: _State | None = None
 
 
+def private_database(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Return a connection to a file for its owner's eyes only, made where it is not there; threads may share it.
+
+    Raises `sqlite3.Error` and `OSError`.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same rights
+    db = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds, check_same_thread=False)
+    db.execute("PRAGMA journal_mode=WAL")
+    return db
+
+
 def opening(path: Path, *, create: bool = False) -> Opening:
     """Return how a file is to be opened now: to write where there are the rights, else to read."""
     path = path.resolve()

@@ -4,7 +4,6 @@ They stand in a file beside the ledger for its owner's eyes only, since a secret
 webhook was told moves only behind what its receiver acknowledged: the journal is the queue, and nothing else is kept.
 """
 
-import os
 import secrets
 import sqlite3
 import time
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ledger.errors import Unusable
 from ledger.journal.ledger import Ledger
+from ledger.journal.opening import private_database
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Outcome
 from ledger.wire.fact_catalogue import CATALOGUE
@@ -73,9 +73,7 @@ class Webhooks:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same rights
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db = private_database(self.path, BUSY_SECONDS)
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS webhooks (name TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL,"
                 " types TEXT NOT NULL, outcomes TEXT NOT NULL, is_private INTEGER NOT NULL, by TEXT NOT NULL,"
