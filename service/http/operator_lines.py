@@ -17,7 +17,17 @@ WAY_OUT = (
     " and adjustments that wait have to be proposed again"
 )
 Action = Literal[
-    "propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic", "webhook"
+    "propose",
+    "approve",
+    "reject",
+    "retry",
+    "drop",
+    "checkpoint",
+    "give",
+    "accept-gap",
+    "accept-topic",
+    "webhook",
+    "sign-in",
 ]
 
 
@@ -31,11 +41,11 @@ class GivenFact(Struct, frozen=True, omit_defaults=True):
 
 
 class LogLine(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key.
+    """An action: `by` is the name of the key, or of the person who signed in.
 
     `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
-    of an accepted gap, the id of an accepted topic, or the name of a webhook. `why` is the reason that was given for
-    these, and what was done with the webhook.
+    of an accepted gap, the id of an accepted topic, the name of a webhook, or the issuer and its subject who signed in.
+    `why` is the reason that was given for these, what was done with the webhook, and the roles that count.
     """
 
     at: str
