@@ -96,7 +96,7 @@ def claims_of(token: str, keys: list[KeyOfIssuer], wanted: Wanted) -> dict[str, 
     except UNREADABLE as error:
         raise BadToken(f"the ID token's claims: {error}") from None
     for problem in _problems(claims, wanted):
-        raise BadToken(f"the ID token {problem}")
+        raise BadToken(problem)
     return found
 
 
@@ -145,21 +145,21 @@ def _problems(claims: _Claims, wanted: Wanted) -> list[str]:
     audience = [claims.aud] if isinstance(claims.aud, str) else claims.aud
     found = []
     if claims.iss != wanted.issuer:
-        found.append("is another issuer's")
+        found.append("the ID token is another issuer's")
     if wanted.client_id not in audience:
-        found.append("is for another client")
+        found.append("the ID token is for another client")
     if claims.azp is not None and claims.azp != wanted.client_id:
-        found.append("was issued to another client")
+        found.append("the ID token was issued to another client")
     if len(audience) > 1 and claims.azp is None:
-        found.append("is for several clients and does not say to which it was issued")
+        found.append("the ID token is for several clients and does not say to which it was issued")
     if not wanted.nonce or not hmac.compare_digest(claims.nonce.encode(), wanted.nonce.encode()):
-        found.append("is not for this sign-in: its nonce is another")
+        found.append("the ID token is not for this sign-in: its nonce is another")
     if claims.exp <= wanted.now - SKEW_SECONDS:
-        found.append("has expired")
+        found.append("the ID token has expired")
     if claims.iat > wanted.now + SKEW_SECONDS or (claims.nbf is not None and claims.nbf > wanted.now + SKEW_SECONDS):
-        found.append("is of the future: one of the two clocks is wrong")
+        found.append("the ID token is of the future: one of the two clocks is wrong")
     if claims.iat < wanted.now - OLDEST_SECONDS:
-        found.append(f"was issued more than {OLDEST_SECONDS} seconds ago")
+        found.append(f"the ID token was issued more than {OLDEST_SECONDS} seconds ago")
     if not 0 < len(claims.sub) <= MOST_SUBJECT:
-        found.append("names nobody")
+        found.append("the ID token names nobody")
     return found
