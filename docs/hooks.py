@@ -102,7 +102,9 @@ def api() -> str:
         for method, operation in methods.items():
             tags.setdefault(operation["tags"][0], []).extend(operation_lines(f"{method.upper()} {path}", operation))
     parts = [f"\n## {tag}\n\n" + "".join(lines) for tag, lines in tags.items()]
-    head = "# The HTTP API, address by address\n\nFrom the OpenAPI document that a server has at `/schema/openapi.json`. "
+    head = (
+        "# The HTTP API, address by address\n\nFrom the OpenAPI document that a server has at `/schema/openapi.json`. "
+    )
     return head + "[The HTTP API](http.md) says how it is used.\n" + "".join(parts)
 
 
