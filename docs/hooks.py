@@ -1,4 +1,4 @@
-"""What MkDocs takes from outside docs/ and from the program itself: README, changelog, the API's and client's reference.
+"""What the site takes from outside docs/ and from the program: README, changelog, the API's and the client's reference.
 
 Links in them are moved to where the pages stand on the site; a link to a file that is no page becomes its text.
 """
