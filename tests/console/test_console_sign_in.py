@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.console.test_console import AXE
-from tests.support.brokers import _free_port
 from tests.support.browsers import STEP_MILLISECONDS
 from tests.support.issuers import RealIssuer, real_issuer
 from tests.support.ledgers import ingested, scratch
+from tests.support.ports import free_port
 from tests.support.served import Server, grant, served
 
 PORTS = 5  # tried: one that was free may be taken by the time that the server listens
@@ -28,7 +28,7 @@ def server(issuer: RealIssuer) -> Iterator[Server]:
     with scratch() as folder:
         ingested(folder, [grant("m-1", "g-1", 500)]).close()
         for left in reversed(range(PORTS)):
-            port = _free_port()
+            port = free_port()
             url = f"http://localhost:{port}"  # another site than the issuer, which is at 127.0.0.1
             id, secret = issuer.client(url)
             (folder / "points.toml").write_text(
