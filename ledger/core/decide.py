@@ -23,6 +23,7 @@ from ledger.core.decisions import (
     operators,
     orders,
     pending,
+    pools,
     redemptions,
     reviews,
 )
@@ -35,12 +36,12 @@ from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import POOL, Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
-from ledger.wire.times import SECOND
+from ledger.wire.times import SECOND, to_instant
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -104,6 +105,7 @@ class Limits:
     """Settings of a ledger that bound what it decides."""
 
     request_max_age: int = 86_400 * SECOND  # microseconds between occurred and recorded
+    partitions: int = 1  # that the ledger was born with
 
 
 def decide(
@@ -131,12 +133,19 @@ def decide(
     """
     if engine == 1:
         pages = PagesOfEngine1(pages)
+    kind = type(fact)
+    row = BY_CLASS[kind]
     clock = occurred if occurred > account.clock else account.clock
+    if row.is_follow_up:
+        clock = max(clock, _left_at(fact.data))
     newest = book.versions[-1]  # decides nearly every fact
     version = newest if newest.since <= occurred else book.at(occurred)
     rules = version or book.versions[0]
+    if row.is_follow_up:
+        version = rules
     month = rules.month(occurred)
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
+    draft.name, draft.partitions = fact.subject, limits.partitions
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
         due = len(draft.changes)
@@ -149,14 +158,16 @@ def decide(
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name, engine)
-    kind = type(fact)
-    row = BY_CLASS[kind]
     try:
         if version is None:
             draft.decline("no-programme")
-        if clock - occurred > version.late:
+        if book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
+            draft.decline("not-a-member")
+        if row.is_follow_up:
+            pass  # it is never turned away: its decider knows what to do in each state of the account
+        elif clock - occurred > version.late:
             draft.decline("too-late")
-        if row.is_request:
+        elif row.is_request:
             _check_request(draft, row.own_key(fact.data), recorded, pushed, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
@@ -181,6 +192,11 @@ def decide(
     if draft.lots:
         pages.enter(draft.number, draft.changes)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
+
+
+def _left_at(data: Any) -> int:
+    """Return the instant at which points were let go that come with a follow-up: they are here no sooner."""
+    return to_instant(data.at) if data.at is not None else 0
 
 
 def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> list[Change]:
@@ -258,6 +274,13 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: benefits.claim,
     facts.BenefitReturned: benefits.return_claim,
+    facts.PoolAsked: pools.ask,
+    facts.PoolAnswered: pools.answered,
+    facts.PoolReturned: pools.returned,
+    facts.LeaseAsked: pools.lease_asked,
+    facts.LeaseAnswered: pools.lease_answered,
+    facts.LeaseRecalled: pools.lease_recalled,
+    facts.LeaseReturned: pools.lease_returned,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
@@ -268,6 +291,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }
+_OF_POOLS = frozenset({facts.AccountFrozen, facts.AccountUnfrozen, facts.AccountClosed, facts.AccountReopened})
 _COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

@@ -500,7 +500,7 @@ def _reopened(account: Account, change: entries.Reopened) -> None:
 
 
 def _for_the_reader(
-    account: Account, change: entries.Withheld | entries.Multiplied | entries.Joined | entries.Resettled
+    account: Account, change: entries.Withheld | entries.Multiplied | entries.Joined | entries.Resettled | entries.Told
 ) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
@@ -562,5 +562,6 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Drawn: _drawn,
     entries.PutBack: _put_back,
     entries.Leased: _leased,
+    entries.Told: _for_the_reader,
 }
 assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

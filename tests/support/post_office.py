@@ -8,11 +8,11 @@ import json
 from random import Random
 from typing import Any
 
-from ledger.wire.follow_ups import fact_of
 from msgspec import Struct
 
 from ledger.core.decide import Limits
 from ledger.wire.entries import Told
+from ledger.wire.follow_ups import fact_of
 from ledger.wire.murmur import partition_of
 from tests.support.shop import Shop
 
@@ -63,7 +63,7 @@ class PostOffice:
         for told in entry.changes:
             if isinstance(told, Told):
                 raw = fact_of(entry, told, partition_of(resident.name, self.partitions))
-                self.waiting.append(Letter(resident.name, told.to, told.type.removesuffix(".v1"), json.loads(raw)))
+                self.waiting.append(Letter(resident.name, told.to, told.fact.removesuffix(".v1"), json.loads(raw)))
 
     def delivers(self, type_: str = "", to: str = "", frm: str = "") -> str:
         """Deliver the first follow-up of a type, and to or from an account; answers what became of it."""
