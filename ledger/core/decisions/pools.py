@@ -47,7 +47,10 @@ from ledger.wire.facts import (
 )
 
 MAX_WAITING: Final = 10_000  # at one lease, for one bucket
-EMPTY, CLOSED, BUSY = "pool-empty", "pool-closed", "pool-busy"  # why an answer is no
+# Why an answer is no.
+EMPTY = "pool-empty"
+CLOSED = "pool-closed"
+BUSY = "pool-busy"
 
 
 # -- the member --------------------------------------------------------------------------------------------------------
