@@ -83,7 +83,7 @@ OF_ACCOUNTS: dict[str, Fact] = {
     "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
     "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
     "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},
-    **dict.fromkeys(("lease.asked", "lease.answered", "lease.recalled", "lease.returned"), {"frm": "m-2", "n": 1}),
+    **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
 }
 
 
