@@ -15,6 +15,7 @@ from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger
 from service.console.sessions import Sessions
+from service.drafts.backtester import backtester
 from service.errors import say
 from service.follower import follower
 from service.http.app import make_app
@@ -67,7 +68,11 @@ def run_server(
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
         tell = partial(_tell, shell, listening, has_keys)
         version = installed_version()
-        with follower(shell.place, folder) if follows else nullcontext(), deliverer(shell.place, folder):
+        with (
+            follower(shell.place, folder) if follows else nullcontext(),
+            deliverer(shell.place, folder),
+            backtester(shell.place, folder),
+        ):
             if workers == 1:
                 app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
