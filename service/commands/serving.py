@@ -28,6 +28,7 @@ from service.installed import installed_version
 from service.keys import BOOTSTRAP, Keys
 from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
+from service.oidc.settings import signing_in
 from service.shell import Shell
 from service.webhooks.deliver import deliverer
 
@@ -50,11 +51,11 @@ def run_server(
     follows: bool = True,
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
-    kafka = _kafka(shell, config)
+    kafka, oidc = _kafka(shell, config), signing_in(config)
     first_key = os.environ.get(BOOTSTRAP)
     if first_key and not (folder / KEYS).exists():
         check_first_key(Path(first_key))
-    elif not is_local(host) and not (folder / KEYS).exists():
+    elif not oidc and not is_local(host) and not (folder / KEYS).exists():
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
     with (
         closing(listen(host, port)) as listening,
@@ -63,7 +64,7 @@ def run_server(
     ):
         if first_key and keys.bootstrap(Path(first_key)):
             say(f"the first key, named bootstrap and with every scope, is the one in {first_key}")
-        has_keys = keys.exist()
+        has_keys = oidc is not None or keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
         tell = partial(_tell, shell, listening, has_keys)
@@ -74,14 +75,14 @@ def run_server(
             backtester(shell.place, folder),
         ):
             if workers == 1:
-                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
+                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka, oidc=oidc)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
                 return
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with shared_folder() as shared:
                 shares = [] if kafka else shares_of(opened, shared, workers)
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, lock)
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, oidc, lock)
                 supervise(job, listening, tell)
 
 
