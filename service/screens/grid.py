@@ -7,7 +7,6 @@ from rich.table import Table
 
 from service.languages import text
 
-
 NARROW = 60  # columns of a screen on which no column keeps its least width
 WORD = 10  # columns that are enough for a column of texts
 
@@ -15,8 +14,8 @@ WORD = 10  # columns that are enough for a column of texts
 class Grid(Table):
     """A table that is printed row by row, a line for each column, where the screen is too narrow for it.
 
-    Nothing is cut: a column is as wide as its longest word, or as its longest cell where it has `no_wrap`; words of more than `WORD`
-    columns may be folded. A table without a header is always folded.
+    Nothing is cut: a column is as wide as its longest word, or as its longest cell where it has `no_wrap`; a word of
+    more than `WORD` columns may be folded. A table without a header is always folded.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

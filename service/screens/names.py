@@ -93,7 +93,7 @@ def label(name: str, code: str) -> Text:
 
 
 def short_time(text: str) -> str:
-    """Return an RFC 3339 time to the minute with its offset, such as 2025-11-11 20:00+08:00; of midnight the date alone."""
+    """Return an RFC 3339 time to the minute, such as 2025-11-11 20:00+08:00; of midnight the date alone."""
     moment = datetime.fromisoformat(text)
     if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
         return f"{moment:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""The notebook of the examples is run as a reader runs it, on a small year: its own checks compare it with the books."""
+"""The notebook of the examples is run as a reader runs it: its own checks compare it with the books."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,10 @@ NOTEBOOK = ROOT / "examples" / "analysis.ipynb"
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the notebook's cells made, by name."""
     facts, ledger = tmp_path / "year.ndjson", tmp_path / "ledger"
-    for words in (["traffic", "--facts", "1500", "--members", "40", "-o", str(facts)], ["ingest", "--backlog", str(facts)]):
+    for words in (
+        ["traffic", "--facts", "1500", "--members", "40", "-o", str(facts)],
+        ["ingest", "--backlog", str(facts)],
+    ):
         assert run(["--ledger", str(ledger), *words]) == 0
     monkeypatch.setenv("POINTS_LEDGER", str(ledger))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -25,7 +28,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for cell in cells:
         if cell["cell_type"] == "code":
-            assert not cell["outputs"] and cell["execution_count"] is None, "the notebook is kept without what it printed"
+            assert not cell["outputs"] and cell["execution_count"] is None, (
+                "the notebook is kept without what it printed"
+            )
             exec("".join(cell["source"]), made)
     return made
 
