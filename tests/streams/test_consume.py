@@ -256,7 +256,7 @@ def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Pat
     until(lambda: decided(tmp_path / "ledger") == len(facts), run)
 
     def text() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             return answer.read().decode()
 
     until(lambda: 'points_lag_records{partition="2"} 0.0' in text(), run)
