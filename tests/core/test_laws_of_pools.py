@@ -84,11 +84,12 @@ def something_happens(office: PostOffice, random: Random, day: int) -> None:
     order, claim = f"{member.name}-{random.randint(1, 4)}", f"{member.name}-T{random.randint(1, 4)}"
     match random.randrange(12):
         case 0 | 1 | 2:
-            member.completes(order, [("books", 2, random.randint(1, 20) * 200)], at=at)
+            lines = [("books", 2, random.randint(1, 20) * 200) for _ in range(random.randint(1, 2))]
+            member.completes(order, lines, at=at)
         case 3:
             member.returns(order, [("1", 1, random.randint(1, 2_000))], at=at, back=f"R{day}")
         case 4:
-            member.returns(order, [("1", 2, 4_000)], at=at, back=f"R{day}")
+            member.returns(order, [(random.choice("12"), 2, 4_000)], at=at, back=f"R{day}")
         case 5 | 6 | 7:
             member.claims("ticket", at=at, claim=claim, order=order)
         case 8:

@@ -195,6 +195,20 @@ def test_an_amended_line_asks_for_what_is_more() -> None:
     assert (member.beans, member.debt, member.purse.clawed_back) == (0, 0, 10)
 
 
+def test_what_lapsed_counts_as_nothing_where_an_amended_line_is_given_more() -> None:
+    office = budget_of()
+    office.at("A").completes("O1", TEN)
+    member = office.at("B")
+    member.completes("O2", TEN)
+    office.delivers_all()
+    assert (member.beans, member.purse.expired) == (0, 10)
+    member.amends("O2", [("books", 1, 1_300)])
+    office.delivers_all()
+    assert member.beans == 3
+    member.returns("O2", [("1", 0, 650)])  # K of the 3 that were given, and not of 13
+    assert member.beans == 1
+
+
 def test_an_answer_that_comes_twice_or_after_the_end_of_its_points_changes_nothing_more() -> None:
     office = budget_of()
     member = office.at("A")
