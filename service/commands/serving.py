@@ -14,6 +14,8 @@ from consumers.local.open import open_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger
+from service.browser import open_browser
+from service.console.requests import HOME
 from service.console.sessions import Sessions
 from service.drafts.backtester import backtester
 from service.errors import say
@@ -28,6 +30,7 @@ from service.installed import installed_version
 from service.keys import BOOTSTRAP, Keys
 from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
+from service.oidc.settings import signing_in
 from service.shell import Shell
 from service.webhooks.deliver import deliverer
 
@@ -48,13 +51,17 @@ def run_server(
     bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
     *,
     follows: bool = True,
+    opens: bool = False,
 ) -> None:
-    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
-    kafka = _kafka(shell, config)
+    """Serve a shell's ledger until it is stopped; `opens`: show the console in a browser.
+
+    Raises `WrongUse` and `CannotRunNow`.
+    """
+    kafka, oidc = _kafka(shell, config), signing_in(config)
     first_key = os.environ.get(BOOTSTRAP)
     if first_key and not (folder / KEYS).exists():
         check_first_key(Path(first_key))
-    elif not is_local(host) and not (folder / KEYS).exists():
+    elif not oidc and not is_local(host) and not (folder / KEYS).exists():
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
     with (
         closing(listen(host, port)) as listening,
@@ -63,10 +70,10 @@ def run_server(
     ):
         if first_key and keys.bootstrap(Path(first_key)):
             say(f"the first key, named bootstrap and with every scope, is the one in {first_key}")
-        has_keys = keys.exist()
+        has_keys = oidc is not None or keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
-        tell = partial(_tell, shell, listening, has_keys)
+        tell = partial(_tell, shell, listening, has_keys, opens)
         version = installed_version()
         with (
             follower(shell.place, folder) if follows else nullcontext(),
@@ -74,14 +81,14 @@ def run_server(
             backtester(shell.place, folder),
         ):
             if workers == 1:
-                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
+                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka, oidc=oidc)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
                 return
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with shared_folder() as shared:
                 shares = [] if kafka else shares_of(opened, shared, workers)
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, lock)
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, oidc, lock)
                 supervise(job, listening, tell)
 
 
@@ -106,8 +113,8 @@ def _fed_here(shell: Shell) -> Iterator[Ledger]:
         yield opened
 
 
-def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int]) -> None:
-    """Say where the server listens and who may use it."""
+def _tell(shell: Shell, listening: socket, has_keys: bool, opens: bool, processes: list[int]) -> None:
+    """Say where the server listens and who may use it, and open the console where that is asked for."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
     if shell.json:
@@ -117,3 +124,5 @@ def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int])
         say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
     if not has_keys:
         say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
+    if opens:
+        open_browser(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + HOME)

@@ -27,6 +27,7 @@ Action = Literal[
     "accept-gap",
     "accept-topic",
     "webhook",
+    "sign-in",
     "draft-keep",
     "draft-backtest",
     "draft-hand-in",
@@ -72,11 +73,11 @@ class DraftStep(Struct, frozen=True, omit_defaults=True):
 
 
 class LogLine(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key.
+    """An action: `by` is the name of the key, or of the person who signed in.
 
     `about` is a position, the name of an adjustment, checkpoint or draft, the id of a fact that was given, the
-    positions of an accepted gap, the id of an accepted topic, or the name of a webhook. `why` is the reason that was
-    given for these, and what was done with the webhook.
+    positions of an accepted gap, the id of an accepted topic, the name of a webhook, or the issuer and its subject who
+    signed in. `why` is the reason that was given for these, what was done with the webhook, and the roles that count.
     """
 
     at: str
