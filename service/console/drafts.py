@@ -1,5 +1,8 @@
 """Drafts of rule books: pasted and checked, kept, backtested, handed in, approved by somebody else, and published."""
 
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -11,6 +14,7 @@ from ledger.errors import BadInput
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import Zone, to_instant, to_text
 from projections.answers.programmes import differences
 from projections.explaining.book import sentences
 from service.console.language import Language
@@ -143,6 +147,7 @@ async def _confirmation(request: AnyRequest, name: str, day: str) -> Response[by
         address=_address(name),
         draft=found,
         check=check,
+        begins=begins,
         until=next((one for one in await versions_of(served) if one.since > check.since), None),
         decided=await drafts.decided_since(served, check.since) if check.is_past else 0,
         run=await drafts.run_of(served, name),
@@ -181,8 +186,25 @@ async def _kept_page(
         is_going=run is not None and run.state in GOING,
         report=await drafts.report_of(served, name),
         names=await labels(request),
+        local=await local_times(served),
+        begins=begins,
         **told,
     )
+
+
+async def local_times(served: Served) -> Callable[[str], str]:
+    """Return what says an instant of the operators' log in the book's zone."""
+    return partial(_local, await served.readers.read(lambda ledger: ledger.book.offset))
+
+
+def _local(zone: Zone, at: str) -> str:
+    return to_text(to_instant(datetime.fromisoformat(at)), zone)
+
+
+def begins(at: str) -> str:
+    """Return an instant of RFC 3339 as a day, the time of the day and the offset, also where that is midnight."""
+    moment = datetime.fromisoformat(at)
+    return f"{moment:%Y-%m-%d %H:%M} {at[-6:]}"
 
 
 def _told(ledger: Ledger, toml: str, file: str, language: Language) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Rule books: their versions, how two of them differ, the drafts, and how they were tried on real history."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from ledger.rulebook.languages import text_in
+from ledger.rulebook.union import Part
 from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
 from projections.what_if.reports import report, stored
-from service.console.drafts import LISTED
+from service.console.drafts import LISTED, local_times
+from service.console.language import Language
 from service.console.pages import labels, page
-from service.console.requests import AnyRequest, needs
+from service.console.requests import AnyRequest, needs, visitor_of
 from service.http import drafts
 from service.http.handlers.books import version_named, versions_of
 from service.http.problems import Problem
@@ -38,6 +42,8 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
         drafts=(await drafts.drafts_of(served_by(request)))[:LISTED],
         backtests=await served_by(request).readers.read(lambda _: stored(_folder(request))),
         names=await labels(request),
+        local=await local_times(served_by(request)),
+        name_of=partial(_name_of, visitor_of(request).language),
     )
 
 
@@ -56,6 +62,11 @@ async def get_backtest(
     if found is None:
         raise Problem("not-found", "no backtest of that name is kept")
     return page(request, "backtest.html", report=found, back="", names=await labels(request))
+
+
+def _name_of(language: Language, part: Part) -> str:
+    """Return what a book is called in a language."""
+    return text_in(part.languages, "name", language, part.tables.name)
 
 
 def _folder(request: AnyRequest) -> Path:
