@@ -11,6 +11,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 FUZZ := $(VENV)/.installed-fuzz
 WHEEL := $(VENV)/.installed-wheel
+DOCS := $(VENV)/.installed-docs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
@@ -22,6 +23,7 @@ IMAGE_LOCK := requirements-image.lock
 DEV_LOCK := requirements.lock
 FUZZ_LOCK := requirements-fuzz.lock
 WHEEL_LOCK := requirements-wheel.lock
+DOCS_LOCK := requirements-docs.lock
 
 # The tool that resolves the locks; only `make lock` needs it.
 UV := uv>=0.9,<1
@@ -35,7 +37,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types engine engine-lint wheel bench campaign simulate chaos fuzz lock clean python
+.PHONY: help demo test lint types engine engine-lint wheel bench campaign simulate chaos fuzz docs lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -94,6 +96,9 @@ chaos: $(DEV) ## play chaos on real brokers, databases, consumers and servers (A
 fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+docs: $(DOCS) ## build the site of the documentation into build/site (ARGS="--serve" shows it, and follows changes)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(filter --serve,$(ARGS)),serve,build --strict)
+
 # Resolved for every platform and every Python we support, with the hash of every file of each version. Nothing of the
 # place it was made in goes in: no index, no links, no configuration.
 COMPILE = env -u UV_INDEX_URL -u UV_INDEX -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND='make lock' \
@@ -105,9 +110,10 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	@.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet '$(UV)'
 	$(COMPILE) --group dev --output-file $(DEV_LOCK) pyproject.toml
 	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
-	$(COMPILE) --group build --extra fast --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
+	$(COMPILE) --group build --extra fast --extra oidc --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
 	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
 	$(COMPILE) --group wheel --output-file $(WHEEL_LOCK)
+	$(COMPILE) --group docs --constraints $(DEV_LOCK) --output-file $(DOCS_LOCK)
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
 	rm -rf $(VENV) .venv-lock build dist engine/target .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -145,4 +151,9 @@ $(FUZZ): $(DEV) $(FUZZ_LOCK)
 $(WHEEL): $(RUN) $(WHEEL_LOCK)
 	@echo 'installing $(WHEEL_LOCK)'
 	@$(INSTALL) --require-hashes -r $(WHEEL_LOCK)
+	@touch $@
+
+$(DOCS): $(RUN) $(DOCS_LOCK)
+	@echo 'installing $(DOCS_LOCK)'
+	@$(INSTALL) --require-hashes -r $(DOCS_LOCK)
 	@touch $@

@@ -34,7 +34,7 @@ def publish(ledger: Ledger, toml: str, by: str, feeding: Feeding, wait: float = 
     Kafka are waited for, up to `wait` seconds. Raises `BadProgramme` where it is too long for a fact, `OtherStream`,
     `CannotDecide` and `JournalError`.
     """
-    places = feeding.take(_fact(ledger, toml, by))
+    places = feeding.take(publication_of(ledger, toml, by, clock.now()))
     home = next(place for place in places if place[0] == ledger.partition_of(PROGRAMME_SUBJECT))  # where it counts
     if ledger.settings.stream != KAFKA:
         decide_all(ledger)
@@ -44,8 +44,11 @@ def publish(ledger: Ledger, toml: str, by: str, feeding: Feeding, wait: float = 
     return position_text(*home), told
 
 
-def _fact(ledger: Ledger, toml: str, by: str) -> bytes:
-    """The fact that publishes a rule book: an earlier attempt's own, where one reached some partitions."""
+def publication_of(ledger: Ledger, toml: str, by: str, at: int) -> bytes:
+    """Return the fact that publishes a rule book: an earlier attempt's own, where one reached some partitions.
+
+    `at` is when it is published, in microseconds. Raises `BadProgramme` where the fact is too long, and `JournalError`.
+    """
     operators = ledger.settings.operators
     if not operators:
         raise JournalError(f"{ledger.name} names no operators in its settings, and only they may publish")
@@ -55,7 +58,7 @@ def _fact(ledger: Ledger, toml: str, by: str) -> bytes:
         "source": operators[0],
         "type": "programme.published.v1",
         "subject": PROGRAMME_SUBJECT,
-        "time": to_text(clock.now(), 0),
+        "time": to_text(at, 0),
         "data": {"toml": toml, "by": by},
     }
     entries = (_entry_of(ledger, partition, version_of(toml)) for partition in ledger.partitions)

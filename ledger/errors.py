@@ -8,7 +8,7 @@
     ├── NotFound                   3  the ledger has no such thing
     │   └── UnknownMember, NothingToExplain, BadPosition, NoCheckpoint
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
-    │   ├── BadCopy, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
+    │   ├── BadCopy, BadDraft, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
     │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
@@ -18,7 +18,7 @@
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
     └── ControlFlow                raised to be caught within the program: one that escapes is a bug
-        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal
+        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped
 
 A message says what happened, then the way out.
 """

@@ -16,7 +16,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until it is started again
 
 
 class Beside:
-    """Keeps a process that runs ``work(pipe, *arguments)``, from when `is_wanted` first says so.
+    """Keeps a process that runs ``work(pipe, *arguments)``: begun, and again after its end, while `is_wanted` says so.
 
     `what` says for people what is not done while it fails. The work calls `end_with_the_server` first.
     """
@@ -41,10 +41,10 @@ class Beside:
 
     def _run(self) -> None:
         backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
-        while not self._is_wanted():
-            if self._stopping.wait(WANTED_SECONDS):
-                return
         while not self._stopping.wait(backoff.remaining()):
+            if not self._is_wanted():
+                self._stopping.wait(WANTED_SECONDS)
+                continue
             workers = Workers(self._work, [self._arguments])
             try:
                 while workers.are_running and not self._stopping.is_set():

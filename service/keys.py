@@ -31,6 +31,7 @@ _LONGEST = 1_000  # bytes of it that are read
 _TEXT = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{32,200}})")
 DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
+LOCAL_NAME = "local"  # of whoever asks where there are no keys
 BUSY_SECONDS = 5  # that one process waits for another
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
 PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
@@ -75,6 +76,10 @@ class Keys:
                 " last_used INTEGER, revoked INTEGER)"
             )
             self._db.execute("CREATE UNIQUE INDEX IF NOT EXISTS live ON keys (name) WHERE revoked IS NULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL,"
+                " name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL, PRIMARY KEY (issuer, subject))"
+            )
             self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.path}: {error}") from error
@@ -104,7 +109,7 @@ class Keys:
         """Make a key; returns it and its text, which is kept nowhere. Raises `BadKey`."""
         _check_name(name)
         for scope in scopes or ("",):
-            _check_scope(scope)
+            check_scope(scope)
         now = _now()
         if expires is not None and expires <= now:
             raise BadKey("it would have expired already; give an instant to come")
@@ -125,6 +130,8 @@ class Keys:
 
     def _insert(self, key: Key, secret: str) -> Key:
         """Keep a key and its secret's hash. Raises `BadKey` where there is one of the name."""
+        if self._db.execute("SELECT 1 FROM people WHERE name = ?", (key.name,)).fetchone() is not None:
+            raise BadKey(f'"{key.name}" is somebody who signed in to the console; give another name')
         row = (key.id, key.name, "\n".join(key.scopes), key.rate, key.created, key.expires, None, None, _hash(secret))
         try:
             self._db.execute(
@@ -182,6 +189,30 @@ class Keys:
         row = self._db.execute(f"SELECT {_ROW} FROM keys WHERE id = ?", (id,)).fetchone()
         key = _key(row) if row else None
         return key if key is not None and key.is_live(_now()) else None
+
+    def person(self, issuer: str, subject: str, name: str) -> str:
+        """Return the name that a subject of an issuer acts under, which is for ever that of the first sign-in.
+
+        It is `name`, with a digest of issuer and subject behind it where a key or somebody else ever had that: what is
+        recorded under a name is one person's, and nobody approves what was proposed by the same person under another.
+        """
+        query = "SELECT name FROM people WHERE issuer = ? AND subject = ?"
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            row = self._db.execute(query, (issuer, subject)).fetchone()
+            if row is None:
+                digest = sha256(msgspec.msgpack.encode([issuer, subject])).hexdigest()[:12]
+                name = name[:MAX_NAME]
+                taken = "SELECT 1 FROM people WHERE name = :name UNION ALL SELECT 1 FROM keys WHERE name = :name"
+                if name == LOCAL_NAME or self._db.execute(taken, {"name": name}).fetchone() is not None:
+                    name = f"{name[: MAX_NAME - 13]} {digest}"
+                row = (name,)
+                self._db.execute("INSERT INTO people VALUES (?, ?, ?, ?)", (issuer, subject, name, _now()))
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._db.execute("ROLLBACK")
+            raise
+        return str(row[0])
 
     def close(self) -> None:
         """Close the file."""
@@ -253,7 +284,8 @@ def _check_name(name: str) -> None:
         raise BadKey(f'"{name[:MAX_NAME]}" is no name; give 1 to {MAX_NAME} printable characters')
 
 
-def _check_scope(scope: str) -> None:
+def check_scope(scope: str) -> None:
+    """Raise `BadKey` for a scope that there is not."""
     if scope.startswith(GOODWILL):
         limit = scope.removeprefix(GOODWILL)
         if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:12]) <= MOST_GOODWILL and limit[0] != "0"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from consumers.kafka.settings import KafkaSettings, Security, Topics
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
@@ -339,6 +340,17 @@ def places_of(book: str) -> set[str]:
     found = {one.table for one in sentences(version, "en")} | {f"award {rule}" for rule in version.rules}
     cards = version.programme.memberships.items()
     return found | {f"memberships.{name}.products.{product}" for name, card in cards for product in card.products}
+
+
+def test_every_page_has_its_place_on_the_site_once() -> None:
+    """`make docs` builds it, which the tests do not: links and anchors are checked there."""
+    text = re.sub(r"!!python/name:\S+", "", (ROOT / "mkdocs.yml").read_text("utf-8")).replace("format: }", "}")
+    parts = yaml.safe_load(text)["nav"]
+    places = [each for part in parts for each in (chain(*part.values()) if isinstance(part, dict) else [part])]
+    in_docs = {path.name for path in DOCS.glob("*.md")}
+    elsewhere = {"index.md", "index.zh-CN.md", "api.md", "client.md"}  # README, its Chinese, and what is generated
+    at_the_root = {path.name for path in ROOT.glob("*.md") if not path.name.startswith("README")}
+    assert sorted(places) == sorted(in_docs | elsewhere | at_the_root)
 
 
 def test_each_text_of_the_catalogue_stands_there_once() -> None:

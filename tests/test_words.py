@@ -109,6 +109,13 @@ def test_screens_are_in_chinese_too() -> None:
     are_in_chinese(set(written("text")))
 
 
+def test_reports_are_in_chinese_too() -> None:
+    pages = (path.read_text("utf-8") for path in (ROOT / "service" / "reports").glob("*.html"))
+    found = {english for page in pages for english in re.findall(r'\bt\("([^"]+)"', page)}
+    assert len(found) > 30
+    are_in_chinese(found)
+
+
 def test_each_text_has_the_figures_of_its_english_and_differs_from_it() -> None:
     for english, chinese in ZH.items():
         assert set(FIGURE.findall(chinese)) <= set(FIGURE.findall(english)), english

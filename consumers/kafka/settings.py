@@ -5,7 +5,8 @@ Secrets are never shown: not by `repr`, not by an error.
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
@@ -103,6 +104,26 @@ class LedgerSettings(_Table, frozen=True):
     folder: _Text | None = None
 
 
+class OidcSettings(_Table, frozen=True):
+    """Sign-in to the console by an OpenID Connect issuer; none where `issuer` is left out.
+
+    `url` is where browsers reach the console. `roles` gives scopes, as keys have them, for values of the ID token's
+    claim `roles_claim`; dots lead into objects.
+    """
+
+    issuer: _Text | None = None
+    client_id: _Text | None = None
+    client_secret: Secret | None = None
+    client_secret_file: _Text | None = None
+    url: _Text | None = None
+    scopes: _Text = "openid email profile"
+    roles_claim: _Text = "roles"
+    roles: dict[str, tuple[str, ...]] = {}
+    name_claim: Literal["email", "preferred_username", "sub"] = "email"  # what acts are recorded under
+    session_minutes: Annotated[int, Meta(ge=5, le=480)] = 480
+    ca_file: _Text | None = None  # where left out: the authorities that httpx trusts
+
+
 class LogSettings(_Table, frozen=True):
     """What a process that runs for long tells: the least level, and how often it tells how far it is."""
 
@@ -119,6 +140,7 @@ class Settings(_Table, frozen=True):
     serve: dict[str, Any] = {}
     consume: dict[str, Any] = {}
     kafka: KafkaSettings = KafkaSettings()
+    oidc: OidcSettings = OidcSettings()
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> KafkaSettings:
@@ -131,14 +153,36 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     where = str(path) if path else "the environment"
     known: set[str] = set()
     settings = _settings(path, where, environment, known).kafka
-    known = {name for name in known if name.startswith(f"{PREFIX}_KAFKA_")}
-    for name in sorted(environment):
-        if name.startswith(f"{PREFIX}_KAFKA_") and environment[name] and name not in known:
-            raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
-    security = _with_secrets(settings.security, where)
+    _check_variables("KAFKA", known, environment)
+    security = _with_secrets(settings.security, where, "kafka.security", ("password", "key_password"))
     for problem in _problems(security):
         raise BadSettings(f"{where}: kafka.security.{problem}")
     return msgspec.structs.replace(settings, security=security)
+
+
+def load_oidc(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> OidcSettings | None:
+    """Return how people sign in, as `load` does; None where no issuer is set. Raises `BadSettings`."""
+    if path is None and environment.get(CONFIG):
+        path = Path(environment[CONFIG])
+    where = str(path) if path else "the environment"
+    known: set[str] = set()
+    found = _settings(path, where, environment, known).oidc
+    _check_variables("OIDC", known, environment)
+    if found.issuer is None:
+        for name in ("client_id", "client_secret", "client_secret_file", "url", "roles"):
+            if getattr(found, name):
+                raise BadSettings(f"{where}: oidc.{name} is set, and oidc.issuer is not: set both or none")
+        return None
+    return _with_secrets(found, where, "oidc", ("client_secret",))
+
+
+def _check_variables(table: str, known: set[str], environment: Mapping[str, str]) -> None:
+    """Raise `BadSettings` for a variable of a table that is no setting of it."""
+    begins = f"{PREFIX}_{table}_"
+    for name in sorted(environment):
+        if name.startswith(begins) and environment[name] and name not in known:
+            there = ", ".join(sorted(one for one in known if one.startswith(begins)))
+            raise BadSettings(f"{name}: there is no such setting; there are {there}")
 
 
 class Said(NamedTuple):
@@ -206,12 +250,22 @@ def _table(kind: type[T], found: Any, at: str, where: str, environment: Mapping[
             continue
         known.add(variable)
         if environment.get(variable):
-            values[field.name] = _value(environment[variable], field.type, variable, strict=False)
+            values[field.name] = _value(
+                _read_variable(environment[variable], field.type), field.type, variable, strict=False
+            )
         elif field.name in found:
             values[field.name] = _value(found[field.name], field.type, f"{where}: {place}", strict=True)
     for name in found.keys() - {field.name for field in msgspec.structs.fields(kind)}:
         raise BadSettings(f"{f'{where}: {at}'.removesuffix(': ')}: Object contains unknown field `{name}`")
     return kind(**values)
+
+
+def _read_variable(text: str, wanted: Any) -> Any:
+    """Return the value of a variable: of a table it is JSON; what is none stays a text, which is then refused."""
+    if get_origin(wanted) is dict:
+        with suppress(*UNREADABLE):
+            return msgspec.json.decode(text)
+    return text
 
 
 def _value(value: Any, wanted: Any, name: str, *, strict: bool) -> Any:
@@ -229,20 +283,20 @@ def _secret(wanted: type, value: Any) -> Any:
     raise ValueError("Expected a text that is not empty")
 
 
-def _with_secrets(security: Security, where: str) -> Security:
-    """Return the settings with the secrets that stand in files."""
+def _with_secrets(table: T, where: str, at: str, names: Sequence[str]) -> T:
+    """Return the settings of a table with the secrets that stand in files. Raises `BadSettings`."""
     read: dict[str, Secret | None] = {}
-    for name in ("password", "key_password"):
-        file = getattr(security, f"{name}_file")
+    for name in names:
+        file = getattr(table, f"{name}_file")
         if file is None:
             continue
-        if getattr(security, name) is not None:
-            raise BadSettings(f"{where}: kafka.security.{name}: is given twice, also by {name}_file; keep one")
+        if getattr(table, name) is not None:
+            raise BadSettings(f"{where}: {at}.{name}: is given twice, also by {name}_file; keep one")
         text = _text(Path(file), "text").rstrip("\r\n")
         if not text:
-            raise BadSettings(f"{file}: is empty; kafka.security.{name}_file wants the secret there, on one line")
+            raise BadSettings(f"{file}: is empty; {at}.{name}_file wants the secret there, on one line")
         read |= {name: Secret(text), f"{name}_file": None}
-    return msgspec.structs.replace(security, **read)
+    return msgspec.structs.replace(table, **read)
 
 
 def _problems(security: Security) -> Iterator[str]:

@@ -8,15 +8,16 @@ from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from consumers.stream import AHEAD, Record
+from consumers.stream import AHEAD, UNTRUSTED_BACKLOG, Record
 from ledger.journal.native import plain_intake
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import KEPT_WHOLE, DeadLetter
 from ledger.wire.entries import ENGINE
-from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
+from ledger.wire.fact_catalogue import FOLLOW_UPS, GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, FollowUp, ProgrammePublished
+from ledger.wire.follow_ups import is_from_ledger, source_of
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
@@ -64,7 +65,7 @@ class Intake(NamedTuple):
 
     def check(self, record: Record, decoded: dict[int, tuple[bytes, Fact]]) -> FactRecord:
         """Return the fact of a record, decoded unless `decoded` has it by its offset. Raises `BadFact`."""
-        if record.fault:
+        if record.fault and record.fault != UNTRUSTED_BACKLOG:
             raise BadFact(record.fault, record.detail or _FAULTS[record.fault])
         if record.whole_length:
             raise too_long(record.whole_length)
@@ -74,9 +75,14 @@ class Intake(NamedTuple):
             occurred = to_instant(fact.time)
         else:
             fact, occurred = decode(value)
+        if record.fault and type(fact) not in FOLLOW_UPS:
+            raise BadFact(record.fault, _FAULTS[record.fault])
         is_ahead = record.backlog & AHEAD != 0
         stamped = record.recorded - record.pushed
-        check_admissible(fact, occurred, stamped, self.operators, grantors=self.grantors, is_ahead=is_ahead)
+        told_by = self.partitioner
+        check_admissible(
+            fact, occurred, stamped, self.operators, grantors=self.grantors, is_ahead=is_ahead, told_by=told_by
+        )
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
@@ -100,12 +106,17 @@ def check_admissible(
     *,
     grantors: Container[str] = (),
     is_ahead: bool = False,
+    told_by: Callable[[str], int] | None = None,
 ) -> None:
     """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
 
     `grantors` are the sources that may grant tiers besides the operators. `is_ahead` says that its importer
-    saw it to be from the future.
+    saw it to be from the future. `told_by` is the partition of an account, where accounts of the ledger may tell each
+    other things.
     """
+    if is_from_ledger(fact) or type(fact) in FOLLOW_UPS:
+        _check_follow_up(fact, told_by)
+        return
     if is_ahead or occurred > recorded + MAX_AHEAD:
         raise BadFact(
             "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
@@ -114,6 +125,14 @@ def check_admissible(
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
     if type(fact) in OPERATOR_FACTS and fact.source not in operators and not _may_grant(fact, grantors):
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
+
+
+def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None) -> None:
+    """Raise `BadFact` for a source of the ledger's own accounts that is none, or that may not say this."""
+    if not isinstance(fact.data, FollowUp):
+        raise BadFact("not-authorised", f'"{fact.source}" is the source of what accounts of a ledger tell each other')
+    if told_by is None or fact.source != source_of(told_by(fact.data.frm)) or fact.subject == PROGRAMME_SUBJECT:
+        raise BadFact("not-authorised", f'"{fact.source}" is no source of this ledger\'s own accounts that says this')
 
 
 def _may_grant(fact: Fact, grantors: Container[str]) -> bool:

@@ -183,6 +183,8 @@ tagged! {
         Closed "closed" { reason: Text }
         /// The closed account goes on, with no points.
         Reopened "reopened" { reason: Text }
+        /// A follow-up fact left for the account `to`: `k` counts those of the entry, `data` is the JSON of its data.
+        Told "told" { k: i64, to: Text, fact: Text, time: i64, at: i64, data: Text }
     }
 }
 

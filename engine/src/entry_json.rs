@@ -130,18 +130,18 @@ fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
     let mut rest = stored.strip_prefix(b"[")?;
     while !rest.is_empty() {
         let (value, behind) = rest.split_at(length_of(rest)?);
-        let (name, number) = (names.next()?, number_of(value));
+        let (name, number) = (*names.next()?, number_of(value));
         rest = match behind {
             [b',', more @ ..] => more,
             [b']'] => &[],
             _ => return None,
         };
-        match (*name, number) {
+        match (name, number) {
             ("lot", Some(lot)) => told.plain(name, &lot_text(lot)),
             ("expires_at", Some(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
             ("expires_at", Some(at)) => told.plain(name, &zone.text(at)?),
             (
-                "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at",
+                "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at" | "time",
                 Some(at),
             ) => {
                 if at != 0 {
@@ -153,6 +153,7 @@ fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
                     told.plain(name, &bucket_text(bucket));
                 }
             }
+            ("data", None) => told.raw(name, serde_json::from_slice::<Cow<str>>(value).ok()?.as_bytes()),
             _ if value == b"\"\"" || value == b"false" => {}
             _ => told.raw(name, value),
         }

@@ -378,7 +378,7 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             account.closed = false;
             0
         }
-        Change::Withheld(_) | Change::Multiplied(_) | Change::Joined(_) | Change::Resettled(_) => 0,
+        Change::Withheld(_) | Change::Multiplied(_) | Change::Joined(_) | Change::Resettled(_) | Change::Told(_) => 0,
     }
 }
 

@@ -10,6 +10,9 @@ const MAX_AHEAD: i64 = 300 * SECOND;
 /// Of a published rule book, which belongs to no member.
 pub const PROGRAMME_SUBJECT: &str = "programme";
 
+/// How the source of every follow-up fact begins: Python sees whether it is this ledger's own.
+const LEDGER_SOURCE: &str = "ledger/";
+
 /// What the checks of a partition's records go by.
 pub struct Intake {
     pub partition: u32,
@@ -25,6 +28,7 @@ impl Intake {
         let member = &*plain.member;
         key == member
             && member != PROGRAMME_SUBJECT
+            && !plain.source.starts_with(LEDGER_SOURCE)
             && plain.fact.occurred <= stamped + MAX_AHEAD
             && self.may_say(plain)
             && (murmur2(member.as_bytes()) & 0x7FFF_FFFF) % self.partitions == self.partition

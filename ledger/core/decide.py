@@ -23,6 +23,7 @@ from ledger.core.decisions import (
     operators,
     orders,
     pending,
+    pools,
     redemptions,
     reviews,
 )
@@ -40,7 +41,7 @@ from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
-from ledger.wire.times import SECOND
+from ledger.wire.times import SECOND, to_instant
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -131,12 +132,19 @@ def decide(
     """
     if engine == 1:
         pages = PagesOfEngine1(pages)
+    kind = type(fact)
+    row = BY_CLASS[kind]
     clock = occurred if occurred > account.clock else account.clock
+    if row.is_follow_up:
+        clock = max(clock, _left_at(fact.data))
     newest = book.versions[-1]  # decides nearly every fact
     version = newest if newest.since <= occurred else book.at(occurred)
     rules = version or book.versions[0]
+    if row.is_follow_up:
+        version = rules
     month = rules.month(occurred)
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
+    draft.name = fact.subject
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
         due = len(draft.changes)
@@ -149,14 +157,14 @@ def decide(
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name, engine)
-    kind = type(fact)
-    row = BY_CLASS[kind]
     try:
         if version is None:
             draft.decline("no-programme")
-        if clock - occurred > version.late:
+        if row.is_follow_up:
+            pass  # it is never turned away: its decider knows what to do in each state of the account
+        elif clock - occurred > version.late:
             draft.decline("too-late")
-        if row.is_request:
+        elif row.is_request:
             _check_request(draft, row.own_key(fact.data), recorded, pushed, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
@@ -181,6 +189,11 @@ def decide(
     if draft.lots:
         pages.enter(draft.number, draft.changes)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
+
+
+def _left_at(data: Any) -> int:
+    """Return the instant at which points were let go that come with a follow-up: they are here no sooner."""
+    return to_instant(data.at) if data.at is not None else 0
 
 
 def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> list[Change]:
@@ -258,6 +271,13 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: benefits.claim,
     facts.BenefitReturned: benefits.return_claim,
+    facts.PoolAsked: pools.ask,
+    facts.PoolAnswered: pools.answered,
+    facts.PoolReturned: pools.returned,
+    facts.LeaseAsked: pools.lease,
+    facts.LeaseAnswered: pools.lease,
+    facts.LeaseRecalled: pools.lease,
+    facts.LeaseReturned: pools.lease,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,

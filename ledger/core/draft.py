@@ -6,6 +6,7 @@ last, and an account is by construction the fold of its entries. A request is re
 
 from typing import NoReturn, Protocol
 
+import msgspec
 from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account
@@ -15,10 +16,11 @@ from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
-from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored
-from ledger.wire.facts import KIND_LEFT_OUT
+from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, Told
+from ledger.wire.facts import KIND_LEFT_OUT, Fact
 
 _APPLY_SCORED = APPLY[Scored]
+_encode = msgspec.json.Encoder().encode
 MAX_LOTS = 1 << LOT_BITS
 MAX_SHOPS = 1_000  # of one kind that is kept for each shop
 MAX_TOTAL = 1 << 62  # of each sum of an account or page, either way: what a store's integers hold, and as much again
@@ -77,6 +79,8 @@ class Draft(Struct, gc=False):
     at_shops: dict[str, str] | None = None  # score@shop whose items moved -> the tier before
     unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
     is_question: bool = False
+    name: str = ""  # of the account, as others know it
+    told: int = 0  # follow-ups left so far
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it. Raises `OutOfRange`."""
@@ -84,6 +88,14 @@ class Draft(Struct, gc=False):
         grown = APPLY[type(change)](self.account, change)  # what `evolve` does, without a call of its own
         if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
             self._beyond(type(change).__name__, grown)
+
+    def tell(self, to: str, kind: type[Fact], data: Struct, at: int = 0) -> None:
+        """Leave a follow-up fact for another account; `at` is the clock where points go with it.
+
+        It has the time of the fact that began it, which is this one's own.
+        """
+        self.emit(Told(self.told, to, str(kind.__struct_config__.tag), self.occurred, at, _encode(data).decode()))
+        self.told += 1
 
     def bounded(self, total: int) -> int:
         """Return a sum that a page is to keep. Raises `OutOfRange`."""

@@ -477,7 +477,7 @@ def _reopened(account: Account, change: entries.Reopened) -> None:
 
 
 def _for_the_reader(
-    account: Account, change: entries.Withheld | entries.Multiplied | entries.Joined | entries.Resettled
+    account: Account, change: entries.Withheld | entries.Multiplied | entries.Joined | entries.Resettled | entries.Told
 ) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
@@ -536,5 +536,6 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Unfrozen: _unfrozen,
     entries.Closed: _closed,
     entries.Reopened: _reopened,
+    entries.Told: _for_the_reader,
 }
 assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

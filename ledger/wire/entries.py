@@ -539,6 +539,24 @@ class Reopened(_Change, tag="reopened", frozen=True):
     reason: str
 
 
+# -- what another account is told ------------------------------------------------------------------------------------
+
+
+class Told(_Change, tag="told", frozen=True):
+    """A follow-up fact left for the account `to`: all of it but its name, which is made of this entry's.
+
+    `k` counts the follow-ups of the entry from 0; `time` is that of the fact which began it, `at` the clock of this
+    entry where points go with it, else 0; `data` is the JSON of its data.
+    """
+
+    k: int
+    to: str
+    fact: str  # its CloudEvents type
+    time: int
+    at: int
+    data: str
+
+
 TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
 LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
@@ -549,7 +567,7 @@ CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
 BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | RightEnded
 TermChange = CardChange | BenefitChange
-OwnChange = Frozen | Unfrozen | Closed | Reopened
+OwnChange = Frozen | Unfrozen | Closed | Reopened | Told
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 

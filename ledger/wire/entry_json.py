@@ -89,8 +89,9 @@ def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
     }
 
 
-_INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at"}
+_INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at", "time"}
 _MONTHS = {"month", "first_month", "last_month", "first"}
+_JSON = "data"  # a text that is JSON
 
 
 def bucket_text(bucket: int) -> str:
@@ -112,6 +113,8 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
         elif name in _INSTANTS:
             if value:
                 view[name] = to_text(value, offset)
+        elif name == _JSON:
+            view[name] = msgspec.json.decode(value)
         elif name in _MONTHS:
             if value != LIFE_BUCKET:
                 view[name] = bucket_text(value)
@@ -149,4 +152,6 @@ def _property_of(name: str, kind: Any) -> dict[str, Any]:
         return {"type": "string", "format": "date-time"}
     if name in _MONTHS:
         return {"type": "string", "description": "A month, day or year."}
+    if name == _JSON:
+        return {"type": "object"}
     return {"type": {int: "integer", str: "string", bool: "boolean"}.get(kind, ["string", "integer"])}

@@ -33,6 +33,7 @@ class FactType(Struct, frozen=True, eq=False):
     is_request: bool = False  # may be refused
     is_operators: bool = False  # counts only from the ledger's operators
     is_grantors: bool = False  # and from the sources that its settings name as grantors
+    is_follow_up: bool = False  # is left by another account of the ledger, and never turned away
     on: str = ""  # its CloudEvents type without the version, as a rule book names it: ``order.completed``
 
     def __post_init__(self) -> None:
@@ -122,6 +123,13 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         is_request=True,
     ),
     FactType(facts.BenefitReturned, {"claim": "claim"}, {"claim": "claim-price"}, fields=_NO_FIELDS),
+    FactType(facts.PoolAsked, is_follow_up=True),
+    FactType(facts.PoolAnswered, {"ask": "ask"}, is_follow_up=True),
+    FactType(facts.PoolReturned, is_follow_up=True),
+    FactType(facts.LeaseAsked, is_follow_up=True),
+    FactType(facts.LeaseAnswered, is_follow_up=True),
+    FactType(facts.LeaseRecalled, is_follow_up=True),
+    FactType(facts.LeaseReturned, is_follow_up=True),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),
@@ -137,6 +145,7 @@ BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATAL
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
 KEPT: Final = frozenset(row.on for row in CATALOGUE if row.keeps)
 GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)
+FOLLOW_UPS: Final = frozenset(row.fact for row in CATALOGUE if row.is_follow_up)
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)
 assert tuple(BY_CLASS) == Fact.__args__, "the catalogue has each type of the union once, in its order"
 

@@ -21,6 +21,7 @@ SELF, APP, BEANS = "self", "app", "beans"
 KIND_LEFT_OUT = BEANS  # stands for the book's own `default_kind`
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+LongId = Annotated[str, Meta(min_length=1, max_length=160)]  # of a follow-up: an account's name, and where it was left
 Name = Annotated[str, Meta(max_length=MAX_ID)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Some = Annotated[int, Meta(ge=1, le=MAX_INT)]
@@ -413,6 +414,48 @@ class OpeningLot(_OfKind, kw_only=True):
     shop: Name = ""
 
 
+class FollowUp(_Data, kw_only=True):
+    """What one account of the ledger tells another: `frm` is the name under which it was done.
+
+    Where points go with it, `at` is the clock of the account that let them go.
+    """
+
+    frm: Id
+    at: Time | None = None
+
+
+class PoolAsk(FollowUp, kw_only=True):
+    """A draw from a pool: `limit` is what the pool had by the book `version` that the asker was decided by."""
+
+    ask: Id
+    n: Some
+    bucket: Count = 0
+    version: Name = ""
+    limit: Count = 0
+
+
+class PoolAnswer(FollowUp, kw_only=True):
+    """What a pool answered to an ask."""
+
+    ask: Id
+    yes: bool
+    reason: Name = ""
+
+
+class PoolReturn(FollowUp, kw_only=True):
+    """How much of a draw comes back to the pool."""
+
+    ask: Id
+    n: Some
+
+
+class LeaseMove(FollowUp, kw_only=True):
+    """How much a lease of a pool asks for, is given, or gives back."""
+
+    n: Count = 0
+    bucket: Count = 0
+
+
 class Publication(_Data):
     """A version of the rule book."""
 
@@ -608,6 +651,38 @@ class LotOpened(_Fact, tag="lot.opened.v1"):
     data: OpeningLot
 
 
+class _FollowUpFact(_Fact):
+    id: LongId
+
+
+class PoolAsked(_FollowUpFact, tag="pool.asked.v1"):
+    data: PoolAsk
+
+
+class PoolAnswered(_FollowUpFact, tag="pool.answered.v1"):
+    data: PoolAnswer
+
+
+class PoolReturned(_FollowUpFact, tag="pool.returned.v1"):
+    data: PoolReturn
+
+
+class LeaseAsked(_FollowUpFact, tag="lease.asked.v1"):
+    data: LeaseMove
+
+
+class LeaseAnswered(_FollowUpFact, tag="lease.answered.v1"):
+    data: LeaseMove
+
+
+class LeaseRecalled(_FollowUpFact, tag="lease.recalled.v1"):
+    data: LeaseMove
+
+
+class LeaseReturned(_FollowUpFact, tag="lease.returned.v1"):
+    data: LeaseMove
+
+
 class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
@@ -623,6 +698,7 @@ SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCa
 ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
+PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
 OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
@@ -633,9 +709,11 @@ Fact = (
     | SpendingFact
     | ExchangeFact
     | MembershipFact
+    | PoolFact
     | OperatorFact
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
+LEDGER_SOURCE = "ledger/"  # how the source of every follow-up begins; behind it stands the partition of who left it
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 
 

@@ -25,6 +25,9 @@ from projections.explaining.movements import IN_LOTS, MOVEMENTS, TAGS
 
 View = dict[str, Any]
 
+# Changes, by tag, that move nothing a person would ask about; what was withheld stands under what gave nothing.
+BOOKKEEPING: Final = frozenset(("counted", "marked", "forgot", "withheld", "resettled"))
+
 
 def explain_changes(context: Context) -> list[View]:
     """A dict a change, in the entry's order: the change's own fields and what explains them."""

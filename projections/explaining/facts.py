@@ -6,6 +6,7 @@ from ledger.wire.facts import (
     FACT_TYPES,
     BenefitClaimed,
     Fact,
+    FollowUp,
     MemberDescribed,
     OrderAmended,
     OrderCompleted,
@@ -28,7 +29,7 @@ def name_of(fact: Fact) -> str:
 
 def business_id(fact: Fact) -> tuple[str, str]:
     """What a fact is about, by the first field of its data: ("order", "O1"); empty where it has none."""
-    names = fact.data.__struct_fields__[:1]
+    names = [name for name in fact.data.__struct_fields__ if name not in FollowUp.__struct_fields__][:1]
     return (names[0], str(getattr(fact.data, names[0]))) if names else ("", "")
 
 

@@ -52,6 +52,7 @@ COUNTED: Final = frozenset(
         entries.Waiting,
         entries.HistoryPruned,
         entries.Resettled,
+        entries.Told,
     )
 )
 

@@ -15,6 +15,7 @@ from projections.what_if.backtest import backtest as run_backtest
 from projections.what_if.backtest import drafted
 from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption, named_file, option
+from service.languages import terminal_language
 from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_named_books
 
 
@@ -61,6 +62,6 @@ def backtest(
             store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))
         if html is not None:
             with output_file(html) as file:
-                file.write(resolve_name("service.reports:backtest_html")(found, book).encode())
+                file.write(resolve_name("service.reports:backtest_html")(found, book, terminal_language()).encode())
     remark = "" if html is None else f"report in {html}"
     return Answer(found, "backtest:print_backtest", book, remark=remark)

@@ -1,5 +1,6 @@
 """What is set, what runs, and what is wrong: doctor."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -15,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from consumers.kafka.clients import open_admin
-from consumers.kafka.settings import BadSettings, KafkaSettings, Said, load, said
-from ledger.errors import PointsLedgerError
+from consumers.kafka.settings import BadSettings, KafkaSettings, OidcSettings, Said, load, said
+from ledger.errors import CannotRunNow, PointsLedgerError
 from ledger.journal.engines import deciding
 from ledger.journal.folder import writer_of
 from ledger.journal.ledger import KAFKA, Ledger, is_address
@@ -28,6 +29,7 @@ from service.http.server import is_local
 from service.installed import installed_version
 from service.keys import BOOTSTRAP, FILE, Keys, problems_of
 from service.languages import text, told
+from service.oidc.settings import issuer_of, signing_in
 from service.shell import Answer, Shell, command
 
 LITTLE = 1 << 30  # bytes that are free: soon too few
@@ -60,8 +62,10 @@ def doctor(shell: Shell, config: ConfigOption = None, folder: FolderOption = Non
     try:
         settings = [*_place(shell), *said(file), *(one for name in FROM_SETTINGS for one in _options(name, file))]
         kafka = load(file)
+        oidc = signing_in(file)
         checks.append(Check("settings", "good", text("{count} settings can be used", count=len(settings))))
-    except BadSettings as error:
+        checks += [] if oidc is None else [_issuer(oidc)]
+    except (BadSettings, CannotRunNow) as error:
         kafka = KafkaSettings()
         checks.append(Check("settings", "bad", told(str(error))))
     checks += [*_machine(), *_ledger(shell, kafka), *_folder(shell, folder, settings)]
@@ -171,6 +175,20 @@ def _broker(ledger: Ledger, kafka: KafkaSettings) -> Check:
     )
 
 
+def _issuer(settings: OidcSettings) -> Check:
+    """Whether the issuer answers that people sign in with, and has keys that may sign."""
+    issuer = issuer_of(settings)
+    try:
+        keys = asyncio.run(issuer.keys())
+    except CannotRunNow as error:
+        return Check("sign-in", "bad", told(str(error)), text("people cannot sign in until it answers; keys go on"))
+    if not keys:
+        says = text("the issuer {issuer} has no key that may sign", issuer=settings.issuer)
+        return Check("sign-in", "bad", says, text("an RSA key of 2,048 bits, an EC key or Ed25519 is needed"))
+    says = text("people sign in with {issuer}; roles: {roles}", issuer=settings.issuer, roles=", ".join(settings.roles))
+    return Check("sign-in", "good", says)
+
+
 def _folder(shell: Shell, named: Path | None, settings: list[Said]) -> Iterator[Check]:
     """The folder of keys, views and results: its rights, its disk, its keys."""
     if is_address(shell.place) and named is None and not os.environ.get("POINTS_FOLDER"):
@@ -189,7 +207,14 @@ def _folder(shell: Shell, named: Path | None, settings: list[Said]) -> Iterator[
     problems = problems_of(folder)
     yield from (Check("keys", "bad", told(problem)) for problem in problems)
     host = next((str(one.value) for one in settings if one.name == "serve.host"), "127.0.0.1")
-    if not problems and not _has_keys(folder) and not is_local(host) and not os.environ.get(BOOTSTRAP):
+    has_sign_in = any(one.name == "oidc.issuer" and one.value for one in settings)
+    if (
+        not problems
+        and not has_sign_in
+        and not _has_keys(folder)
+        and not is_local(host)
+        and not os.environ.get(BOOTSTRAP)
+    ):
         says = text("`points serve` would listen on {host}, and there are no keys", host=host)
         yield Check("keys", "bad", says, text("`points keys new NAME --scope SCOPE` makes one"))
 

@@ -15,6 +15,7 @@ from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger
 from service.console.sessions import Sessions
+from service.drafts.backtester import backtester
 from service.errors import say
 from service.follower import follower
 from service.http.app import make_app
@@ -27,6 +28,7 @@ from service.installed import installed_version
 from service.keys import BOOTSTRAP, Keys
 from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
+from service.oidc.settings import signing_in
 from service.shell import Shell
 from service.webhooks.deliver import deliverer
 
@@ -49,11 +51,11 @@ def run_server(
     follows: bool = True,
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
-    kafka = _kafka(shell, config)
+    kafka, oidc = _kafka(shell, config), signing_in(config)
     first_key = os.environ.get(BOOTSTRAP)
     if first_key and not (folder / KEYS).exists():
         check_first_key(Path(first_key))
-    elif not is_local(host) and not (folder / KEYS).exists():
+    elif not oidc and not is_local(host) and not (folder / KEYS).exists():
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
     with (
         closing(listen(host, port)) as listening,
@@ -62,21 +64,25 @@ def run_server(
     ):
         if first_key and keys.bootstrap(Path(first_key)):
             say(f"the first key, named bootstrap and with every scope, is the one in {first_key}")
-        has_keys = keys.exist()
+        has_keys = oidc is not None or keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
         tell = partial(_tell, shell, listening, has_keys)
         version = installed_version()
-        with follower(shell.place, folder) if follows else nullcontext(), deliverer(shell.place, folder):
+        with (
+            follower(shell.place, folder) if follows else nullcontext(),
+            deliverer(shell.place, folder),
+            backtester(shell.place, folder),
+        ):
             if workers == 1:
-                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
+                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka, oidc=oidc)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
                 return
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with shared_folder() as shared:
                 shares = [] if kafka else shares_of(opened, shared, workers)
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, lock)
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, oidc, lock)
                 supervise(job, listening, tell)
 
 

@@ -25,6 +25,7 @@ from projections.answers.show import describe_account, score_months
 from projections.answers.statement import Wanted, by_month, folded, lines_of, table_of
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
+from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.explain import explain_entry
 from service.console.pages import HEADERS, Labels, page
 from service.console.requests import AnyRequest, caller_of, needs, visitor_of
@@ -40,7 +41,6 @@ MOST_EXPORTED = 100_000  # entries
 MOST_LOTS = 200  # rows
 MOST_AHEAD = 800  # days to come on the slider; the date may lie further ahead
 MOST_CHANGES = 100  # of an entry that is explained
-BOOKKEEPING = ("marked", "counted", "withheld", "resettled")  # changes that move nothing a person would ask about
 
 Id = Annotated[str, QueryParameter(description="The member's token.", max_length=128)]
 Day = Annotated[

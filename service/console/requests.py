@@ -11,10 +11,10 @@ from litestar.types import Guard
 
 from ledger.errors import ControlFlow
 from service.console.language import Language, chosen_language
-from service.console.sessions import Sessions
+from service.console.sessions import Person, Sessions
 from service.http.access import EVERYTHING, Authenticator, Caller, Connection
 from service.http.problems import Problem
-from service.keys import Key
+from service.keys import DEFAULT_RATE, Key
 
 SESSION_COOKIE = "points-session"
 LANGUAGE_COOKIE = "points-language"
@@ -110,7 +110,7 @@ def authenticator_of(connection: Connection) -> Authenticator:
 
 def _visitor(connection: Connection) -> Visitor:
     authenticator, sessions = authenticator_of(connection), connection.app.state.sessions
-    cookies = _cookies(connection.headers.get("cookie", ""))
+    cookies = cookies_of(connection.headers.get("cookie", ""))
     language = chosen_language(cookies.get(LANGUAGE_COOKIE), connection.headers.get("accept-language", ""))
     token, caller = cookies.get(SESSION_COOKIE, ""), None
     if authenticator.is_open_to(connection):
@@ -126,16 +126,22 @@ def _visitor(connection: Connection) -> Visitor:
 
 def session_token(cookies: str) -> str:
     """Return what a Cookie header says that the session is; empty where it says nothing."""
-    return _cookies(cookies).get(SESSION_COOKIE, "")
+    return cookies_of(cookies).get(SESSION_COOKIE, "")
 
 
 def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions, *, is_use: bool = True) -> Key | None:
-    """Return the live key of a session that holds; None where there is none. `is_use` as in `Sessions.key_of`."""
-    id = sessions.key_of(token, is_use=is_use)
-    return authenticator.keys.live(id) if id else None
+    """Return the live key of a session that holds; None where there is none. `is_use` as in `Sessions.key_of`.
+
+    Of a person who signed in with an issuer it is a key that no file has, with the scopes of the person's roles.
+    """
+    found = sessions.key_of(token, is_use=is_use)
+    if isinstance(found, Person):
+        return Key(found.id, found.name, found.scopes, DEFAULT_RATE, 0, None, None, None)
+    return authenticator.keys.live(found) if found else None
 
 
-def _cookies(header: str) -> dict[str, str]:
+def cookies_of(header: str) -> dict[str, str]:
+    """Return the cookies of a header by name; none where it cannot be read."""
     try:
         return {name: one.value for name, one in SimpleCookie(header).items()}
     except CookieError:

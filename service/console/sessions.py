@@ -1,21 +1,54 @@
-"""Sessions of the console: who signed in with which key, short; and the tokens that forms carry.
+"""Sessions of the console: who signed in with which key or with an issuer, short; and the tokens that forms carry.
 
 A session names its key and keeps no secret of it, so revoking the key ends it at once. Sessions are kept in memory, or
 where several processes serve in a file that lasts as long as the server: a restart ends all.
+
+A sign-in with an issuer begins in one request and ends in another, which another site's page leads to. What has to be
+the same in both is made of a random text that a cookie of its own holds under our seal, and is good for once.
 """
 
 import hmac
 import secrets
 import sqlite3
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 IDLE_SECONDS = 30 * 60  # without a request
 LONGEST_SECONDS = 8 * 60 * 60
 USED_EVERY = 60  # seconds, how exactly the last request is kept
 MOST = 1_000  # sessions; beyond it the oldest ends
 BUSY_SECONDS = 5  # that one process waits for another
+SIGN_IN_SECONDS = 10 * 60  # that a sign-in with an issuer may take
+MOST_SIGN_INS = 10_000  # that are remembered as finished; beyond it a code that was used is the issuer's to refuse
+MOST_ID_TOKEN = 8 << 10  # bytes that are kept, to end the issuer's session by
+
+
+class Person(NamedTuple):
+    """Who signed in with an issuer: an id for counting requests, a name for acts, scopes, and the ID token."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    id_token: str = ""
+
+
+class SignIn(NamedTuple):
+    """A sign-in with an issuer that has begun: the texts that OpenID Connect wants, and where to go on afterwards."""
+
+    state: str
+    nonce: str
+    verifier: str
+    back: str
+
+    @property
+    def challenge(self) -> str:
+        """Return the verifier's S256 challenge (RFC 7636)."""
+        return _text(sha256(self.verifier.encode()).digest())
 
 
 class Sessions:
@@ -30,34 +63,42 @@ class Sessions:
         self._db.execute("CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY, secret BLOB NOT NULL)")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS sessions"
-            " (token BLOB PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, used REAL NOT NULL)"
+            " (token BLOB PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, used REAL NOT NULL, ends REAL NOT NULL,"
+            " person BLOB)"
         )
+        self._db.execute("CREATE TABLE IF NOT EXISTS sign_ins (random TEXT PRIMARY KEY)")
         self._db.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (secrets.token_bytes(32),))
         self._secret: bytes = self._db.execute("SELECT secret FROM secret").fetchone()[0]
 
-    def begin(self, key: str) -> str:
-        """Begin a session of the key with an id; returns the text of its cookie."""
+    def begin(self, who: str | Person, seconds: float = LONGEST_SECONDS) -> str:
+        """Begin a session of the key with an id, or of a person; returns the text of its cookie."""
         token, now = secrets.token_urlsafe(32), time.monotonic()  # the same clock in every process of a machine
-        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (_hash(token), key, now, now))
+        key, person = (who, None) if isinstance(who, str) else (who.id, msgspec.msgpack.encode(who))
+        ends = now + min(seconds, LONGEST_SECONDS)
+        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", (_hash(token), key, now, now, ends, person))
         self._db.execute(
             "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
             (MOST,),
         )
         return token
 
-    def key_of(self, token: str, *, is_use: bool = True) -> str | None:
-        """Return the id of the key of a session that holds; it goes on from now, unless a page asked by itself."""
+    def key_of(self, token: str, *, is_use: bool = True) -> str | Person | None:
+        """Return the id of the key of a session that holds, or its person; it goes on from now.
+
+        `is_use` is False where a page asked by itself, which keeps no session.
+        """
         now = time.monotonic()
-        found = self._db.execute("SELECT key, began, used FROM sessions WHERE token = ?", (_hash(token),)).fetchone()
+        query = "SELECT key, used, ends, person FROM sessions WHERE token = ?"
+        found = self._db.execute(query, (_hash(token),)).fetchone()
         if found is None:
             return None
-        key, began, used = found
-        if now - used > IDLE_SECONDS or now - began > LONGEST_SECONDS:
+        key, used, ends, person = found
+        if now - used > IDLE_SECONDS or now > ends:
             self.end(token)
             return None
         if is_use and now - used > USED_EVERY:
             self._db.execute("UPDATE sessions SET used = ? WHERE token = ?", (now, _hash(token)))
-        return str(key)
+        return str(key) if person is None else msgspec.msgpack.decode(person, type=Person)
 
     def end(self, token: str) -> None:
         """End a session, where there is one."""
@@ -71,6 +112,39 @@ class Sessions:
         """Return True if a form of this session sent it."""
         return hmac.compare_digest(given.encode(), self.form_token(token).encode())
 
+    def begin_sign_in(self, back: str) -> tuple[str, SignIn]:
+        """Begin a sign-in with an issuer, to go on at an address; returns the text of its cookie, too."""
+        name = f"{int(time.monotonic())}.{secrets.token_urlsafe(24)}"
+        value = f"{name}.{_text(back.encode())}"
+        return f"{value}.{self._sealed('sign-in', value)}", self._sign_in(name, back)
+
+    def finish_sign_in(self, cookie: str, state: str) -> SignIn | None:
+        """Return the sign-in of a cookie of ours, once; None where it is another's, too old or was finished before."""
+        value, _, seal = cookie.rpartition(".")
+        if not (cookie + state).isascii() or not hmac.compare_digest(
+            seal.encode(), self._sealed("sign-in", value).encode()
+        ):
+            return None
+        began, random, back = value.split(".")
+        found = self._sign_in(f"{began}.{random}", urlsafe_b64decode(f"{back}==").decode())
+        if time.monotonic() - int(began) > SIGN_IN_SECONDS or not hmac.compare_digest(
+            state.encode(), found.state.encode()
+        ):
+            return None
+        added = self._db.execute("INSERT OR IGNORE INTO sign_ins VALUES (?)", (random,)).rowcount
+        self._db.execute(
+            "DELETE FROM sign_ins WHERE rowid IN (SELECT rowid FROM sign_ins ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
+            (MOST_SIGN_INS,),
+        )
+        return found if added else None
+
+    def _sign_in(self, name: str, back: str) -> SignIn:
+        return SignIn(self._sealed("state", name), self._sealed("nonce", name), self._sealed("verifier", name), back)
+
+    def _sealed(self, what: str, text: str) -> str:
+        """Return 43 characters that this server alone can make of a text."""
+        return _text(hmac.new(self._secret, f"{what} {text}".encode(errors="replace"), sha256).digest())
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
@@ -78,3 +152,13 @@ class Sessions:
 
 def _hash(token: str) -> bytes:
     return sha256(token.encode()).digest()
+
+
+def _is_same(given: str, wanted: str) -> bool:
+    """Return True if a text from outside is the one that is wanted, in constant time."""
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+
+
+def _text(data: bytes) -> str:
+    """Return base64url without padding."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -11,11 +11,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard, Scope
 
 from service.http.problems import Problem
-from service.keys import GOODWILL, Key, Keys
+from service.keys import GOODWILL, LOCAL_NAME, Key, Keys
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WRITE, WRITE_OF = "facts:write", "facts:write:"
-LOCAL = "local"  # who asks where there are no keys
+LOCAL = LOCAL_NAME  # who asks where there are no keys
 _KEY, _HAS_KEYS = "points.key", "points.has-keys"  # of a request, in its scope
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -79,11 +79,13 @@ class Bucket:
 class Authenticator:
     """Finds out who asks. Each of `workers` admits its share of a key's rate.
 
+    `has_sign_in` says whether people sign in with an issuer, so that keys are needed even where there are none yet.
     Used in the event loop only.
     """
 
-    def __init__(self, keys: Keys, workers: int = 1) -> None:
+    def __init__(self, keys: Keys, workers: int = 1, *, has_sign_in: bool = False) -> None:
         self.keys = keys
+        self._has_sign_in = has_sign_in
         self._workers = workers
         self._buckets: dict[str, Bucket] = {}
 
@@ -119,9 +121,9 @@ class Authenticator:
         return True
 
     def has_keys(self, scope: Scope) -> bool:
-        """Return True if any key was ever made, asked once a request."""
+        """Return True if any key was ever made, or if people sign in without one, asked once a request."""
         if _HAS_KEYS not in scope:
-            scope[_HAS_KEYS] = self.keys.exist()  # type: ignore[literal-required]
+            scope[_HAS_KEYS] = self._has_sign_in or self.keys.exist()  # type: ignore[literal-required]
         return bool(scope[_HAS_KEYS])  # type: ignore[literal-required]
 
     def shows(self, connection: Connection, scope: str) -> bool:

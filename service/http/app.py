@@ -9,7 +9,7 @@ from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.exceptions import ClientException, MethodNotAllowedException, NotFoundException
 
-from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import KafkaSettings, OidcSettings
 from ledger.journal.ledger import Ledger
 from ledger.wire.unreadable import UNREADABLE
 from service.console.routes import CONSOLE, answer_nowhere
@@ -24,6 +24,7 @@ from service.http.handlers import (
     books,
     checkpoints,
     dead_letters,
+    drafts,
     facts,
     feed,
     finding,
@@ -35,6 +36,7 @@ from service.http.handlers import (
 from service.http.problems import answer_problem
 from service.http.state import serving
 from service.keys import Keys
+from service.oidc.settings import issuer_of
 
 HANDLERS = (
     *facts.HANDLERS,
@@ -47,6 +49,7 @@ HANDLERS = (
     *checkpoints.HANDLERS,
     *dead_letters.HANDLERS,
     *adjustments.HANDLERS,
+    *drafts.HANDLERS,
     *webhooks.HANDLERS,
     *health.HANDLERS,
     *about.HANDLERS,
@@ -74,10 +77,11 @@ def make_app(
     kafka: KafkaSettings | None = None,
     owners: Deciders | None = None,
     workers: int = 1,
+    oidc: OidcSettings | None = None,
 ) -> Litestar:
     """The application over a ledger, one of so many `workers`; it serves from its start-up to its shutdown.
 
-    For the others see `serving`.
+    `oidc` says how people sign in to the console, where not with keys alone. For the others see `serving`.
     """
 
     @asynccontextmanager
@@ -90,7 +94,13 @@ def make_app(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
         request_class=JsonRequest,
-        state=State({"authenticator": Authenticator(keys, workers), "sessions": sessions}),
+        state=State(
+            {
+                "authenticator": Authenticator(keys, workers, has_sign_in=oidc is not None),
+                "sessions": sessions,
+                "issuer": None if oidc is None else issuer_of(oidc),
+            }
+        ),
         exception_handlers={
             NotFoundException: answer_nowhere,
             MethodNotAllowedException: answer_nowhere,

@@ -23,6 +23,11 @@ integers, times are RFC 3339 with an offset. Every error is `application/problem
 """
 _BODIES = {
     "proposeAdjustment": {"member": "m-17850", "kind": "beans", "points": 500, "reason": "goodwill"},
+    "keepDraft": {"file": "jd-2027.toml", "toml": 'programme = "jd"\nname = "京豆"\nfrom = 2027-01-01\n…'},
+    "startDraftBacktest": {"from": "2026-01-01"},
+    "handInDraft": {"reason": "double beans for phones in spring"},
+    "rejectDraft": {"reason": "it costs more than the budget"},
+    "publishDraft": {"from": "2027-01-01", "past": False},
     "addWebhook": {"name": "crm", "url": "https://crm.example/hooks/points", "outcomes": ["accepted"]},
 }
 _REDEMPTION = {
@@ -67,7 +72,18 @@ def config(version: str) -> OpenAPIConfig:
         security=[{"key": []}, {}],
         tags=[
             Tag(name)
-            for name in ("Facts", "Members", "Feed", "All members", "Proof", "Operators", "Webhooks", "Health", "About")
+            for name in (
+                "Facts",
+                "Members",
+                "Feed",
+                "All members",
+                "Proof",
+                "Operators",
+                "Drafts",
+                "Webhooks",
+                "Health",
+                "About",
+            )
         ],
         render_plugins=[_Document(media_type=MediaType.JSON)],
         path="/schema",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ledger.journal.durable import sync
 from ledger.wire.answers import AdjustmentRequest
@@ -17,8 +17,27 @@ WAY_OUT = (
     " and adjustments that wait have to be proposed again"
 )
 Action = Literal[
-    "propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic", "webhook"
+    "propose",
+    "approve",
+    "reject",
+    "retry",
+    "drop",
+    "checkpoint",
+    "give",
+    "accept-gap",
+    "accept-topic",
+    "webhook",
+    "sign-in",
+    "draft-keep",
+    "draft-backtest",
+    "draft-hand-in",
+    "draft-approve",
+    "draft-reject",
+    "draft-publish",
+    "draft-published",
+    "draft-discard",
 ]
+OF_DRAFTS = "draft-"  # what the actions about drafts begin with
 
 
 class GivenFact(Struct, frozen=True, omit_defaults=True):
@@ -30,12 +49,35 @@ class GivenFact(Struct, frozen=True, omit_defaults=True):
     points: int = 0  # of goodwill
 
 
-class LogLine(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key.
+class DraftStep(Struct, frozen=True, omit_defaults=True):
+    """What a step of a draft stood on.
 
-    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
-    of an accepted gap, the id of an accepted topic, or the name of a webhook. `why` is the reason that was given for
-    these, and what was done with the webhook.
+    Of the check: `file`, `sha256` and `bytes` of the draft, the `version` that it makes, from when it decides, the
+    newest version that it was checked `against`, and how many `warnings` there were. Of the backtest: how it `ended`,
+    the SHA-256 of its report, and what the draft costs more in fen. Of its publication: where it stands, and how it
+    was decided.
+    """
+
+    file: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    version: str = ""
+    from_: str = field(name="from", default="")
+    against: str = ""
+    warnings: int = 0
+    ended: str = ""
+    report: str = ""
+    cost_fen: int = 0
+    position: str = ""
+    outcome: str = ""
+
+
+class LogLine(Struct, omit_defaults=True):
+    """An action: `by` is the name of the key, or of the person who signed in.
+
+    `about` is a position, the name of an adjustment, checkpoint or draft, the id of a fact that was given, the
+    positions of an accepted gap, the id of an accepted topic, the name of a webhook, or the issuer and its subject who
+    signed in. `why` is the reason that was given for these, what was done with the webhook, and the roles that count.
     """
 
     at: str
@@ -46,6 +88,7 @@ class LogLine(Struct, omit_defaults=True):
     mended: bool = False
     given: GivenFact | None = None
     why: str = ""
+    draft: DraftStep | None = None
 
 
 def problems_of(folder: Path) -> list[str]:
@@ -91,4 +134,4 @@ def lines_of(head: Path) -> int:
 
 def cause_of(error: Exception) -> str:
     """Return why a line cannot be read."""
-    return f"there is no adjustment {error}" if isinstance(error, KeyError) else str(error)
+    return f"there is no adjustment or draft {error}" if isinstance(error, KeyError) else str(error)

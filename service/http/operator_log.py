@@ -21,7 +21,20 @@ import msgspec
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
-from service.http.operator_lines import FILE, HEAD, WAY_OUT, Action, GivenFact, LogLine, cause_of, lines_of, write_head
+from service.drafts.records import MOST_OPEN, Draft, at_present, check_step, folded, is_done
+from service.http.operator_lines import (
+    FILE,
+    HEAD,
+    OF_DRAFTS,
+    WAY_OUT,
+    Action,
+    DraftStep,
+    GivenFact,
+    LogLine,
+    cause_of,
+    lines_of,
+    write_head,
+)
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
 
@@ -37,6 +50,7 @@ class OperatorLog:
         self._chain = Chain()
         self._lock = threading.Lock()
         self._adjustments: dict[str, Adjustment] = {}
+        self._drafts: dict[str, Draft] = {}
         self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by who gave it and fact, when and how many points
         self._known = 0  # bytes
         self._damage = ""  # why the file cannot be read
@@ -104,8 +118,8 @@ class OperatorLog:
                 if found.state != wanted or found.decided_by != by:
                     raise Problem("already-done", f"it was {found.state} by {found.decided_by}")
                 return found
-            if action == "approve" and self._chain.problems:
-                raise JournalError(f"{self.path}: {self._chain.problems[0]}; {WAY_OUT}")
+            if action == "approve":
+                self._check_chain()
             if action == "approve" and by == found.by:
                 raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
             self._append(LogLine(_now(), by, action, name))
@@ -121,6 +135,42 @@ class OperatorLog:
         with self._held():
             return list(reversed(self._adjustments.values()))
 
+    def keep_draft(self, by: str, what: DraftStep) -> Draft:
+        """Record that a draft is kept; the same bytes again are the draft there is. Raises `Problem`."""
+        with self._held():
+            open_ones = [one for one in map(at_present, self._drafts.values()) if one.is_open]
+            for one in open_ones:
+                if one.sha256 == what.sha256:
+                    return one
+            if len(open_ones) >= MOST_OPEN:
+                raise Problem("no-room", f"{MOST_OPEN} drafts are kept, as many as may be; discard one first")
+            line = LogLine(_now(), by, "draft-keep", f"d-{secrets.token_hex(6)}", draft=what)
+            self._append(line)
+            return self._drafts[line.about]
+
+    def step_draft(self, by: str, action: Action, name: str, what: DraftStep, why: str = "") -> Draft:
+        """Record a step of a draft; the same again by the same person changes nothing. Raises `Problem`."""
+        step = action.removeprefix(OF_DRAFTS)
+        with self._held():
+            found = self._draft(name)
+            if is_done(found, step, by, why):
+                return found
+            check_step(found, step, by)
+            if step in ("approve", "publish"):
+                self._check_chain()
+            self._append(LogLine(_now(), by, action, name, draft=what, why=why))
+            return at_present(self._drafts[name])
+
+    def draft(self, name: str) -> Draft:
+        """Return a draft. Raises `Problem`."""
+        with self._held():
+            return self._draft(name)
+
+    def drafts(self) -> list[Draft]:
+        """Return every draft that was kept, the newest first."""
+        with self._held():
+            return [at_present(one) for one in reversed(self._drafts.values())]
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
@@ -130,6 +180,17 @@ class OperatorLog:
         if found is None:
             raise Problem("unknown-adjustment", "no adjustment of that id was proposed here")
         return found
+
+    def _draft(self, name: str) -> Draft:
+        found = self._drafts.get(name)
+        if found is None:
+            raise Problem("unknown-draft", "no draft of that id was kept here; /v1/drafts lists them")
+        return at_present(found)
+
+    def _check_chain(self) -> None:
+        """Raise `JournalError` where lines were changed: nothing is approved by them."""
+        if self._chain.problems:
+            raise JournalError(f"{self.path}: {self._chain.problems[0]}; {WAY_OUT}")
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -191,6 +252,10 @@ class OperatorLog:
             self._fold(line)
 
     def _fold(self, line: LogLine) -> None:
+        if line.action.startswith(OF_DRAFTS):
+            step = line.action.removeprefix(OF_DRAFTS)
+            self._drafts[line.about] = folded(self._drafts.get(line.about), line, step)
+            return
         if line.given is not None and line.given.points:
             self._goodwill.setdefault(line.by, {})[line.about] = line.at, line.given.points
         if line.proposed is not None:

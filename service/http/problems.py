@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from consumers.dead_letters import BadPosition
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
+from ledger.rulebook.schema import BadProgramme
 from ledger.wire.fact_codec import BadFact
 from projections.answers.feed import BadCursor
 from projections.answers.members import UnknownMember
@@ -39,7 +40,7 @@ TYPES: dict[str, Type] = {
     "no-key": Type(401, "A valid API key is needed"),
     "wrong-scope": Type(403, "The key may not do this"),
     "wrong-origin": Type(403, "The request comes from another site"),
-    "approval-needed": Type(403, "An adjustment needs the approval of another key"),
+    "approval-needed": Type(403, "It needs the approval of another key"),
     "not-found": Type(404, "There is nothing at this address"),
     "unknown-member": Type(404, "Nobody knows this member"),
     "unknown-entry": Type(404, "There is no such entry or lot"),
@@ -48,6 +49,7 @@ TYPES: dict[str, Type] = {
     "unknown-checkpoint": Type(404, "There is no such checkpoint"),
     "unknown-webhook": Type(404, "There is no such webhook"),
     "unknown-adjustment": Type(404, "There is no such adjustment"),
+    "unknown-draft": Type(404, "There is no such draft of a rule book"),
     "method-not-allowed": Type(405, "This address does not take that method"),
     "too-slow": Type(408, "The request took too long to arrive"),
     "refused": Type(409, "The request was decided, and refused"),
@@ -60,6 +62,7 @@ TYPES: dict[str, Type] = {
     "wrong-media-type": Type(415, "The body has a media type that is not taken here"),
     "bad-checkpoint": Type(422, "The body is no checkpoint of this ledger"),
     "bad-webhook": Type(422, "The webhook cannot be made"),
+    "bad-programme": Type(422, "The rule book cannot be used"),
     "bad-fact": Type(422, "The body is no fact that can be taken"),
     "too-many-requests": Type(429, "The key makes too many requests"),
     "headers-too-large": Type(431, "The headers are too large"),
@@ -84,6 +87,7 @@ _BY_ERROR: dict[type[Exception], str] = {
     Refuted: "not-as-signed",
     Full: "no-room",
     BadPosition: "unknown-position",
+    BadProgramme: "bad-programme",
 }
 RETRY_SECONDS = "1"
 

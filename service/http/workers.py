@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import KafkaSettings, OidcSettings
 from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
@@ -57,6 +57,7 @@ class Job:
     workers: int
     shares: list[Share]
     bounds: Bounds
+    oidc: OidcSettings | None = None
     lock: Lock | None = None
 
 
@@ -169,7 +170,8 @@ def _serve(pipe: Connection, job: Job, inside: socket.socket) -> None:
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
-            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, owners, job.workers)
+            shared = job.wait, job.version, job.kafka
+            app = make_app(ledger, job.folder, keys, sessions, *shared, owners, job.workers, job.oidc)
             serve_inside(app, job.bounds, inside, lambda: pipe.send(STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None

@@ -1,5 +1,6 @@
 """Reports in one HTML file each, which open without a network: every asset is inside."""
 
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -10,12 +11,12 @@ from msgspec import to_builtins
 from ledger.rulebook.compiled import Programme
 from projections.answers.plain import visible
 from projections.what_if.reports import Report
-from service.languages import terminal_language
+from service.languages import text_in, texts
 from service.screens.names import Names
 
 
-def backtest_html(found: Report, book: Programme) -> str:
-    """Return the report of a backtest's document as one HTML page."""
+def backtest_html(found: Report, book: Programme, language: str) -> str:
+    """Return the report of a backtest's document as one HTML page, in a language by two letters, else in English."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (
         templates_in("service", "reports")
@@ -23,7 +24,9 @@ def backtest_html(found: Report, book: Programme) -> str:
         .render(
             found=found,
             months=to_builtins(found.months),
-            names=Names(book, terminal_language()),
+            names=Names(book, language),
+            t=partial(text_in, language),
+            language=language if texts(language) else "en",
             uplot_css=vendor.joinpath("uPlot.min.css").read_text(encoding="utf-8"),
             uplot_js=vendor.joinpath("uPlot.iife.min.js").read_text(encoding="utf-8"),
         )

@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.answers.plain import plain, visible
+from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.speech import Speech, speech_of
 from projections.explaining.words import money, phrases
 from service.screens.grid import grid
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
-_BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
 _TAKEN = ("clawed-back", "indebted", "paid-in-cash", "written-off", "scored")
 _SETS_OF_POINTS = ("spendable", "pending", "held", "debt")
 
@@ -66,7 +66,7 @@ def _entry(data: View, console: Console) -> None:
         _say(console, say, f"{data['reason_text']} ({data['reason']})")
         if data["needed"]:
             _say(console, say, say("needed", needed=data["needed"]))
-    shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
+    shown = [view for view in data["changes"] if view["change"] not in BOOKKEEPING]
     due = [view for view in shown if view["due"]]
     if due:
         _section(console, say("by-time"))

@@ -7,11 +7,11 @@ permitted the hosts are ports of 127.0.0.1, and nobody is cut off.
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+
+from tests.support.ports import free_port
 
 INSIDE = "POINTS_CHAOS_INSIDE"  # set for the process that runs within its own namespaces
 _TOOLS = ("unshare", "nsenter", "ip", "iptables", "setpriv")
@@ -48,9 +48,7 @@ class Host:
         """Return the port to listen at: the wanted one, where the host has its ports to itself."""
         if self.prefix:
             return wanted
-        with closing(socket.socket()) as free:
-            free.bind((self.address, 0))
-            return int(free.getsockname()[1])
+        return free_port(self.address)
 
 
 class Network:

@@ -34,7 +34,13 @@ PAGES = (
     "/console",
     "/console/member",
     f"/console/member?id={MEMBER}",
+    f"/console/member?id={MEMBER}&kind=beans&outcome=accepted",
     f"/console/why?id={MEMBER}&number=2",
+    f"/console/acts?id={MEMBER}",
+    "/console/adjustments",
+    "/console/find",
+    "/console/find?q=O",
+    "/console/find?q=nothing",
     "/console/liability",
     "/console/programmes",
     "/console/programmes/draft",
@@ -102,7 +108,7 @@ def prepare(folder: Path) -> None:
     new_key_file(key)
     for command in (
         ["ingest", "--backlog", str(facts)],
-        ["views", "run", "books", "overview"],
+        ["views", "run", "books", "overview", "finding"],
         ["verify"],
         ["checkpoint", "--key", str(key), "-o", str(folder / "ledger.checkpoint")],
         ["backtest", str(draft)],

@@ -96,7 +96,7 @@ def test_claims_are_gone_with_the_connection(place: str) -> None:
         one.take([1])
         with psycopg.connect(place, autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+                "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
             )
             with pytest.raises(Unavailable):
                 one.take([2])
@@ -171,7 +171,7 @@ def test_after_a_lost_connection_all_is_claimed_anew(place: str) -> None:
         until(lambda: one.owns == ALL)
         assert one.heard_without == set()
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
         )
         until(lambda: one.heard_without == ALL)
         until(lambda: one.owns == ALL and not one.assignment.last_error)

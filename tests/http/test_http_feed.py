@@ -14,6 +14,7 @@ import pytest
 
 from ledger.journal.open import open_ledger
 from projections.answers.feed import page_of
+from service.http.server import GRACE_SECONDS
 from tests.support.ledgers import scratch
 from tests.support.served import NDJSON, Server, grant, ndjson, new_key, redemption, served
 
@@ -130,15 +131,14 @@ def test_a_stream_tells_what_is_decided_and_goes_on_behind_the_last_event_id(ser
     stream = {"Accept": "text/event-stream"}
 
     def give() -> None:
-        time.sleep(0.3)
         with server.client() as client:
             for n in range(4):
                 client.post("/v1/facts", json=grant("sse", f"sse-{n}", 5)).raise_for_status()
 
     giving = threading.Thread(target=give)
-    giving.start()
     with server.client() as http, http.stream("GET", "/v1/entries?after=now&member=sse", headers=stream) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
+        giving.start()
         first = events_of(response, 2)
     giving.join()
     assert [entry["number"] for _, entry in first] == [1, 2]
@@ -155,6 +155,6 @@ def test_a_server_that_stops_ends_its_streams_at_once() -> None:
             with http.stream("GET", "/v1/entries", headers={"Accept": "text/event-stream"}) as response:
                 assert events_of(response, 1)
                 began = time.monotonic()
-                assert server.stop() == 0 and time.monotonic() - began < 15
+                assert server.stop() == 0 and time.monotonic() - began < GRACE_SECONDS, "it did not wait for the stream"
                 with closing(open_ledger(Path(server.folder))) as ledger:
                     assert len(page_of(ledger, "", 10).told) == 1

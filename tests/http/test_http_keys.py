@@ -308,8 +308,11 @@ def test_another_address_needs_a_key() -> None:
         key = new_key(place / "ledger", "a", "members:read")
         with running(place / "ledger", "--host", "0.0.0.0") as server:
             url = server.url.replace("0.0.0.0", "127.0.0.1")
-            assert httpx.get(f"{url}/v1/members/x").status_code == 401
-            assert httpx.get(f"{url}/v1/members/x", headers={"Authorization": f"Bearer {key}"}).status_code == 404
+            assert httpx.get(f"{url}/v1/members/x", timeout=30).status_code == 401
+            assert (
+                httpx.get(f"{url}/v1/members/x", headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code
+                == 404
+            )
 
 
 def test_one_server_a_ledger_and_one_an_address(server: Server, folder: Path) -> None:
@@ -511,7 +514,7 @@ def test_a_fresh_server_takes_its_first_key_from_a_file(tmp_path: Path, monkeypa
     with running(tmp_path / "ledger") as server:
         with server.client(text) as client:
             assert client.get("/v1/stats").status_code == 200
-        assert httpx.get(f"{server.url}/v1/stats").status_code == 401
+        assert httpx.get(f"{server.url}/v1/stats", timeout=30).status_code == 401
         log = server.log.read_text()
         assert "the first key, named bootstrap" in log and secret_of(text) not in log
     file.unlink()  # it is wanted once

@@ -336,7 +336,7 @@ def test_keys_operators_and_audits_are_served_as_they_were_left(packs: Path, fol
 
 def backtest_page(url: str, key: str) -> str:
     """The page of the one backtest that is kept, as the console shows it to the holder of a key."""
-    with httpx.Client(base_url=url, follow_redirects=True) as browser:
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=30) as browser:
         form = re.search(r'name="form_token" value="([^"]+)"', browser.get("/console/sign-in").text)
         assert form is not None
         programmes = {"form_token": form[1], "back": "/console/programmes", "key": key}

@@ -38,6 +38,7 @@ from tests.support.kafka_shop import (
     until,
 )
 from tests.support.ledgers import histories_of, ingested, scratch, write_facts
+from tests.support.ports import free_port
 
 POISON = [b"{", b"\xff", b'{"subject":"m-1"}', b"x" * 70_000]
 
@@ -248,16 +249,14 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
 
 
 def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Path) -> None:
-    from tests.support.brokers import _free_port
-
-    port, other = _free_port(), _free_port()
+    port, other = free_port(), free_port()
     asked = ["--metrics", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{other}"]
     options = ["consume", "--jobs", "2", *asked, "--no-publish"]
     run = start(tmp_path / "ledger", *options, environment=topics.environment)
     until(lambda: decided(tmp_path / "ledger") == len(facts), run)
 
     def text() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             return answer.read().decode()
 
     until(lambda: 'points_lag_records{partition="2"} 0.0' in text(), run)

@@ -7,19 +7,19 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
 
 from tests.support.ledgers import IN_MEMORY
+from tests.support.ports import free_port
 
 VARIABLE = "POINTS_TEST_KAFKA"
 REMEDY = (
@@ -118,7 +118,7 @@ class BrokerInDocker:
     def __init__(self) -> None:
         from testcontainers.core.container import DockerContainer
 
-        port, controller = _free_port(), 9093
+        port, controller = free_port(), 9093
         self.address = f"localhost:{port}"
         properties = {
             **PROPERTIES,
@@ -151,7 +151,7 @@ class BrokerFromJars:
     def __init__(self, *, is_short: bool = True) -> None:
         found = jars()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
-        port, secure, controller = _free_port(), _free_port(), _free_port()
+        port, secure, controller = free_port(), free_port(), free_port()
         self.address = f"localhost:{port}"
         self.secure = Secure(f"localhost:{secure}", self._folder / "certificate.pem", "points", uuid.uuid4().hex)
         listeners = f"PLAINTEXT://{self.address},SECURE://{self.secure.address}"
@@ -341,13 +341,6 @@ def cluster_id() -> str:
     import base64
 
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as free:
-        free.bind(("localhost", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes] | None = None) -> None:

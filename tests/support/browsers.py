@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REMEDY = f"install Chromium (Debian: apt-get install chromium), so that one of {', '.join(NAMES)} is on PATH"
-STEP_MILLISECONDS = 15_000  # that one step of a page may take
+STEP_MILLISECONDS = 40_000  # that one step of a page may take
 
 
 @pytest.fixture(scope="module")  # while it is open this thread has a running event loop, and `asyncio.run` fails

@@ -21,6 +21,7 @@ Every command of `points` with its arguments and options, as `points COMMAND --h
 """
 # Said once in the head of the page, or the same for every command line.
 EVERYWHERE = {"--help", "--ledger", "--json", "--install-completion", "--show-completion"}
+EXAMPLES = ("    ", "points ", "duckdb ", "shop-export ")  # with what a paragraph begins that is one
 MARKUP = re.compile(r"\[/?[a-z ]*\]")
 
 
@@ -50,8 +51,10 @@ def sentence(text: str | None) -> str:
 def prose(text: str | None) -> str:
     """A command's help: its paragraphs, then its examples as one block."""
     parts = (text or "").split("\n\n")
-    paragraphs = [sentence(part) for part in parts if not part.startswith("    ")]
-    examples = [part.rstrip() for part in parts if part.startswith("    ")]
+    paragraphs = [sentence(part) for part in parts if not part.startswith(EXAMPLES)]
+    examples = [
+        f"    {line.strip()}" for part in parts if part.startswith(EXAMPLES) for line in part.strip().split("\n")
+    ]
     return "\n\n".join([*paragraphs, *(["\n".join(examples)] if examples else [])])
 
 

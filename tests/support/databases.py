@@ -23,6 +23,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.ports import free_port
+
 ADDRESS = "POINTS_TEST_POSTGRES"
 OLDEST = 15
 IMAGE = "postgres:17-alpine"
@@ -70,7 +72,7 @@ class OwnServer(Server):
         if self._user:
             os.chown(self._folder, *self._user)
         self.data = self._folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         made = self._run("initdb", "-D", self.data, "-U", "points", "--auth=trust", "--encoding=UTF8", "--locale=C")
         if made.returncode:
             raise RuntimeError(f"initdb failed: {made.stderr}")
@@ -189,14 +191,6 @@ def _in_memory() -> str | None:
     folder = Path("/dev/shm")
     has_room = folder.is_dir() and shutil.disk_usage(folder).free > ROOM
     return str(folder) if has_room else None
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _children_of(process: int) -> list[int]:

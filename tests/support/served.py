@@ -27,7 +27,9 @@ Fact = dict[str, Any]
 class Server:
     """A server that runs, and how to ask it. `folder` holds the ledger, or what stands beside one in a database."""
 
-    def __init__(self, folder: Path, *options: str, database: str = "", views: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *options: str, database: str = "", views: bool = False, failpoint: str = ""
+    ) -> None:
         self.folder = folder
         options = options if views else ("--no-views", *options)  # a process less for each server
         if database:
@@ -37,7 +39,7 @@ class Server:
             self.process = subprocess.Popen(
                 [*points(database or folder), "serve", "--port", "0", "--json", *options],
                 cwd=ROOT,
-                env=environment(),
+                env=environment() | ({"POINTS_FAILPOINT": failpoint} if failpoint else {}),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
@@ -68,9 +70,14 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *options: str, database: str = "", views: bool = False) -> Iterator[Server]:
-    """A server for as long as it is needed; `views` says whether it keeps views up to date."""
-    server = Server(folder, *options, database=database, views=views)
+def served(
+    folder: Path, *options: str, database: str = "", views: bool = False, failpoint: str = ""
+) -> Iterator[Server]:
+    """A server for as long as it is needed; `views` says whether it keeps views up to date.
+
+    `failpoint` is where one of its processes is killed or stopped.
+    """
+    server = Server(folder, *options, database=database, views=views, failpoint=failpoint)
     try:
         yield server
     finally:

@@ -1,6 +1,7 @@
 """Real history under a draft book: what differs is what the draft changes, and under the ledger's own book nothing."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -175,11 +176,16 @@ def test_points_that_an_account_cannot_hold_are_without_effect_under_the_draft_t
 
 def test_the_report_opens_without_a_network_and_runs_no_text_of_a_member(ledger: Ledger) -> None:
     free = draft("when = { paid_fen = { at_least = 5_000 }, category", "when = { category")
-    page = backtest_html(backtest(ledger, free, "<b>.toml", AT), ledger.book)
+    found = backtest(ledger, free, "<b>.toml", AT)
+    page = backtest_html(found, ledger.book, "")
     assert "&lt;script&gt;alert(1)" in page and "<script>alert(1)" not in page
     assert "&lt;b&gt;.toml" in page and "<b>.toml" not in page
     ours = page.replace("https://github.com/leeoniya/uPlot", "")  # the library's name for itself
     assert "http://" not in ours and "https://" not in ours and "src=" not in ours and "@import" not in ours
+    chinese = backtest_html(found, ledger.book, "zh")
+    assert '<html lang="zh">' in chinese and "回测：&lt;b&gt;.toml" in chinese and "谁多谁少" in chinese
+    shown = re.sub(r"<(script|style)>.*?</\1>|<[^>]+>|[a-z.-]*[0-9_/:-][a-z0-9_/:.-]*", " ", chinese, flags=re.DOTALL)
+    assert set(re.findall(r"[a-z]{3,}", shown)) <= {"alert", "lit", "script", "toml"}, "names alone are not Chinese"
 
 
 def test_the_command(ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

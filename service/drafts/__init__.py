@@ -1,0 +1,1 @@
+"""Drafts of rule books: kept, backtested, handed in, approved by a second person, and published."""

@@ -1,0 +1,252 @@
+"""The texts of drafts, and their backtests: in a file beside the ledger, for its owner's eyes only.
+
+What became of a draft stands in the operators' log, which is sealed; here are the bytes, which are taken only where
+they have the SHA-256 that the log names. One backtest runs at a time, in a process that holds a lock while it does: one
+that is said to run while nobody holds the lock was interrupted.
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ledger.errors import Unusable
+from ledger.journal.opening import private_database
+from ledger.journal.port import JournalError
+from ledger.wire.unreadable import UNREADABLE
+from projections.what_if.reports import Report
+
+FILE = "drafts.db"
+LOCK = "drafts.lock"  # held by the process that runs backtests
+BUSY_SECONDS = 5
+MOST_RUNS = 100  # backtests that are kept, of the drafts that were tried last
+State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+GOING: tuple[State, ...] = ("waiting", "running")
+_COLUMNS = "draft, by, since, state, entries, total, began, ended, why, cancelled_by, report_sha256"
+
+
+class BadDraft(Unusable):
+    """A draft's text that is not there or not as it was kept, or a backtest that cannot be run now."""
+
+
+class Run(Struct, frozen=True, omit_defaults=True):
+    """A backtest of a draft: how far it is, or how it ended. `since` is the instant from which the draft decides.
+
+    `entries` of `total` are decided again so far; `report` is the SHA-256 of what was found.
+    """
+
+    draft: str
+    by: str
+    since: int | None
+    state: State
+    entries: int
+    total: int
+    began: int
+    ended: int | None = None
+    why: str = ""
+    cancelled_by: str = ""
+    report: str = ""
+
+
+class DraftStore:
+    """The texts and backtests in a folder. Several processes may use them at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._lock = folder / LOCK
+        try:
+            self._db = private_database(self.path, BUSY_SECONDS)
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS texts (sha256 TEXT PRIMARY KEY, toml BLOB NOT NULL, kept INTEGER NOT NULL)"
+                " STRICT"
+            )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS backtests (draft TEXT PRIMARY KEY, sha256 TEXT NOT NULL,"
+                " file TEXT NOT NULL, by TEXT NOT NULL, since INTEGER, state TEXT NOT NULL, entries INTEGER NOT NULL,"
+                " total INTEGER NOT NULL, began INTEGER NOT NULL, ended INTEGER, why TEXT NOT NULL,"
+                " cancelled_by TEXT NOT NULL, report BLOB, report_sha256 TEXT NOT NULL) STRICT"
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+    # -- texts -------------------------------------------------------------------------------------------------------
+
+    def keep(self, toml: str) -> str:
+        """Keep a text, durably; return its SHA-256, by which it is found."""
+        data = toml.encode()
+        name = sha256(data).hexdigest()
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, data, _now()))
+        return name
+
+    def text(self, name: str) -> str:
+        """Return the text of a SHA-256. Raises `BadDraft` where it is gone or has other bytes."""
+        row = self._db.execute("SELECT toml FROM texts WHERE sha256 = ?", (name,)).fetchone()
+        if row is None:
+            raise BadDraft("the draft's text is gone; keep the file again")
+        if sha256(row[0]).hexdigest() != name:
+            raise BadDraft("the draft's text is not what was kept; keep the file again")
+        return bytes(row[0]).decode()
+
+    def drop_texts_but(self, names: set[str], before: int) -> None:
+        """Drop the texts that nothing needs any more and that were kept before an instant."""
+        for (name,) in self._db.execute("SELECT sha256 FROM texts WHERE kept < ?", (before,)).fetchall():
+            if name not in names:
+                self._db.execute("DELETE FROM texts WHERE sha256 = ?", (name,))
+
+    # -- backtests ---------------------------------------------------------------------------------------------------
+
+    def start(self, draft: str, name: str, file: str, by: str, since: int | None) -> list[Run]:
+        """Ask for a backtest of the text with a SHA-256; return those that were interrupted before.
+
+        Raises `BadDraft` while another waits or runs.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            going = self.going()
+            if going is not None:
+                raise BadDraft(f"a backtest of draft {going.draft} runs, begun by {going.by}: wait for it or cancel it")
+            left = self.interrupted()
+            self._db.execute(
+                "INSERT OR REPLACE INTO backtests VALUES (?, ?, ?, ?, ?, 'waiting', 0, 0, ?, NULL, '', '', NULL, '')",
+                (draft, name, file, by, since, _now()),
+            )
+            self._db.execute(
+                "DELETE FROM backtests WHERE draft NOT IN (SELECT draft FROM backtests ORDER BY began DESC LIMIT ?)",
+                (MOST_RUNS,),
+            )
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return left
+
+    def going(self) -> Run | None:
+        """Return the backtest that waits or runs."""
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM backtests WHERE state IN ('waiting', 'running')")
+        return next((run for run in map(self._run, rows.fetchall()) if run.state in GOING), None)
+
+    def run(self, draft: str) -> Run | None:
+        """Return the last backtest of a draft; None where there was none."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM backtests WHERE draft = ?", (draft,)).fetchone()
+        return None if row is None else self._run(row)
+
+    def report(self, draft: str) -> Report | None:
+        """Return what the last backtest of a draft found; None where none has ended well."""
+        row = self._db.execute("SELECT report FROM backtests WHERE draft = ? AND state = 'done'", (draft,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return msgspec.json.decode(row[0], type=Report)
+        except UNREADABLE:
+            return None
+
+    def cancel(self, draft: str, by: str) -> Run | None:
+        """Have the backtest of a draft end, if it waits or runs; return it as it is then."""
+        self._db.execute(
+            "UPDATE backtests SET state = 'cancelled', ended = ?, cancelled_by = ?"
+            " WHERE draft = ? AND state IN ('waiting', 'running')",
+            (_now(), by, draft),
+        )
+        return self.run(draft)
+
+    # -- what the process that runs them does ------------------------------------------------------------------------
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the lock of the one process that runs backtests; wait for it."""
+        file = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def interrupted(self) -> list[Run]:
+        """Mark the backtests that a process began and left, and return them. Nobody else may hold the lock."""
+        rows = self._db.execute(
+            f"UPDATE backtests SET state = 'interrupted', ended = ? WHERE state = 'running' RETURNING {_COLUMNS}",
+            (_now(),),
+        )
+        return [_run(row) for row in rows.fetchall()]
+
+    def take(self) -> tuple[Run, str, str] | None:
+        """Begin the backtest that waits: return it, its text's SHA-256 and its file; None where none does."""
+        row = self._db.execute(
+            "UPDATE backtests SET state = 'running' WHERE draft ="
+            f" (SELECT draft FROM backtests WHERE state = 'waiting' LIMIT 1) RETURNING {_COLUMNS}, sha256, file"
+        ).fetchone()
+        return None if row is None else (_run(row[:-2]), row[-2], row[-1])
+
+    def progress(self, draft: str, entries: int, total: int) -> bool:
+        """Say how far the backtest of a draft is; return False where it was cancelled."""
+        rows = self._db.execute(
+            "UPDATE backtests SET entries = ?, total = ? WHERE draft = ? AND state = 'running'", (entries, total, draft)
+        )
+        return rows.rowcount == 1
+
+    def end(self, draft: str, state: State, why: str = "", report: bytes | None = None) -> Run | None:
+        """Say how the backtest of a draft ended, unless it was cancelled before; return it as it is now."""
+        named = sha256(report).hexdigest() if report is not None else ""
+        self._db.execute(
+            "UPDATE backtests SET state = ?, ended = ?, why = ?, report = ?, report_sha256 = ?"
+            " WHERE draft = ? AND state = 'running'",
+            (state, _now(), why, report, named, draft),
+        )
+        return self.run(draft)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _run(self, row: tuple[object, ...]) -> Run:
+        found = _run(row)
+        if found.state == "running" and not self._is_held():
+            return msgspec.structs.replace(found, state="interrupted")
+        return found
+
+    def _is_held(self) -> bool:
+        """Return True if a process runs backtests."""
+        try:
+            file = os.open(self._lock, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+
+def is_waiting(folder: Path) -> bool:
+    """Return True if a backtest in a folder waits to be run."""
+    path = folder / FILE
+    if not path.is_file():
+        return False
+    try:
+        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        try:
+            return db.execute("SELECT 1 FROM backtests WHERE state = 'waiting'").fetchone() is not None
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return False  # it is just being made
+
+
+def _run(row: tuple[object, ...]) -> Run:
+    return Run(*row)  # type: ignore[arg-type]  # as the columns are
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
