@@ -8,7 +8,10 @@ T = TypeVar("T")
 
 
 def read_ahead(blocks: Iterator[T]) -> Iterator[T]:
-    """Yield what an iterator yields; a thread of its own reads the next one meanwhile. What it raises is raised here."""
+    """Yield what an iterator yields; a thread of its own asks for the next one meanwhile.
+
+    What the iterator raises is raised here. The thread ends with this generator.
+    """
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         coming = reader.submit(next, blocks, None)
         while (block := coming.result()) is not None:

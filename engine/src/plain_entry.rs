@@ -3,22 +3,15 @@
 //! It takes less than MessagePack allows: every field of an entry and of its changes, of the type that it is declared
 //! with. What it does not take is read by Python.
 
-use crate::entries::{Bytes, Change, Figure, Text};
+use crate::entries::{Change, Figure, Text};
 
-/// What of an entry says where it stands and who decided it.
+/// What of an entry says where it stands, and by which version it was decided.
 pub struct PlainEntry<'a> {
     pub member: &'a str,
     pub number: i64,
     pub partition: i64,
     pub offset: i64,
-    pub recorded: i64,
-    pub clock: i64,
-    pub backlog: bool,
     pub version: &'a str,
-    pub engine: i64,
-    pub fact: Bytes<'a>,
-    pub received: Bytes<'a>,
-    pub pushed: i64,
 }
 
 const FIELDS: usize = 16; // and `pushed` where it is not 0
@@ -29,8 +22,8 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
     let fields = from.array()?;
     let member = from.text()?;
     let (number, partition, offset) = (from.number()?, from.number()?, from.number()?);
-    let (_occurred, recorded, clock) = (from.number()?, from.number()?, from.number()?);
-    let (backlog, version, engine) = (from.truth()?, from.text()?, from.number()?);
+    let (_occurred, _recorded, _clock) = (from.number()?, from.number()?, from.number()?);
+    let (_backlog, version, _engine) = (from.truth()?, from.text()?, from.number()?);
     let (_outcome, _reason) = (from.number()?, from.text()?);
     for _ in 0..from.map()? {
         from.text()?;
@@ -44,27 +37,13 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
         }
         fields.iter().try_for_each(|pass| pass(&mut from))?;
     }
-    let (fact, received) = (Bytes(from.binary()?), Bytes(from.binary()?));
-    let pushed = match fields.checked_sub(FIELDS)? {
-        0 => 0,
-        1 => from.number()?,
+    let (_fact, _received) = (from.binary()?, from.binary()?);
+    match fields.checked_sub(FIELDS)? {
+        0 => {}
+        1 => _ = from.number()?,
         _ => return None,
-    };
-    let entry = PlainEntry {
-        member,
-        number,
-        partition,
-        offset,
-        recorded,
-        clock,
-        backlog,
-        version,
-        engine,
-        fact,
-        received,
-        pushed,
-    };
-    from.bytes.is_empty().then_some(entry)
+    }
+    from.bytes.is_empty().then_some(PlainEntry { member, number, partition, offset, version })
 }
 
 /// What passes a value of a field's type, None where there is another.

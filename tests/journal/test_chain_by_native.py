@@ -21,7 +21,9 @@ BEFORE = (0, bytes(32), -(1 << 63))
 @cache
 def states() -> list[bytes]:
     """Entries of this version's layout, of every kind of fact that the recorded histories have."""
-    found = [row.state for path in engine_history.files() for rows in engine_history.read(path)[1].values() for row in rows]
+    found = [
+        row.state for path in engine_history.files() for rows in engine_history.read(path)[1].values() for row in rows
+    ]
     return [state for state in found if msgspec.msgpack.encode(decode_entry(state))[3:-1] == state[3:]]
 
 
@@ -89,7 +91,9 @@ def of_another_type(state: bytes, random: Random) -> bytes:
     """One value of the entry, of its figures or of a change is another, lacks or is there twice."""
     fields = msgspec.msgpack.decode(state, type=list[Any])
     of: Any = fields
-    while nested := [value for value in (of.values() if isinstance(of, dict) else of) if isinstance(value, list | dict)]:
+    while nested := [
+        value for value in (of.values() if isinstance(of, dict) else of) if isinstance(value, list | dict)
+    ]:
         if random.random() < 0.3:
             break
         of = random.choice(nested)
