@@ -28,7 +28,6 @@ MOST_KEYS = 100  # of an issuer
 SKEW_SECONDS = 60  # by which its clock may differ from ours
 OLDEST_SECONDS = 600  # since a token was issued
 MOST_SUBJECT = 255  # characters, by the standard
-SigningKey = RSAKey | ECKey | OKPKey
 
 
 class BadToken(Exception):
@@ -44,7 +43,7 @@ class KeyOfIssuer(NamedTuple):
 
     id: str
     algorithm: str
-    key: SigningKey
+    key: RSAKey | ECKey | OKPKey
 
 
 class Wanted(NamedTuple):
@@ -133,9 +132,10 @@ def _payload(token: str, header: _Header, keys: list[KeyOfIssuer]) -> bytes:
     ]
     for key in fitting:
         try:
-            return jws.deserialize_compact(token, key, algorithms=[header.alg]).payload
+            payload: bytes = jws.deserialize_compact(token, key, algorithms=[header.alg]).payload
         except (JoseError, *UNREADABLE):
             continue
+        return payload
     if header.kid and fitting:
         raise BadToken("the ID token's signature is not that of the key it names")
     raise UnknownKey("the ID token is signed by no key of the issuer")
