@@ -78,7 +78,7 @@ impl Default for Figure {
 
 tagged! {
     /// One change of an account.
-    Change {
+    plain Change {
         /// Points came in as a new lot: `base` is what the rule counted (fen), `uncapped` what it came to before caps.
         Earned "earned" { kind: Text, lot: i64, points: i64, rule: Text, earned_at: i64, expires_at: i64, pending_until: i64, page: Text, line: Text, base: i64, uncapped: i64, card: Text, returnable: bool }
         /// What is left of points that a card had released from a trial waits for another card, to lapse otherwise.
