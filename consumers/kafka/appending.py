@@ -1,6 +1,6 @@
 """Appends facts that arrive one by one (over HTTP, from a command) to the ledger's topic, as an inbox does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from consumers.kafka.client_base import UNKNOWN, Writer
@@ -14,11 +14,12 @@ from consumers.local.port import CannotAppend, InboxLine
 class TopicAppender:
     """Appends lines to a topic; a line whose offset is returned is acknowledged by all replicas in sync.
 
-    For one thread. The next call replaces a writer that failed.
+    For one thread. The next call replaces a writer that failed. `open_writer` gives another than the client's own.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, open_writer: Callable[[], Writer] | None = None) -> None:
         self._settings = settings
+        self._open_writer = open_writer
         self._topic = topic
         self._writer: Writer | None = None
 
@@ -30,7 +31,7 @@ class TopicAppender:
         """
         offsets = [UNKNOWN] * len(lines)
         try:
-            writer = self._writer = self._writer or client_of(self._settings).Writer(self._settings)
+            writer = self._writer = self._writer or self._new_writer()
             for at, line in enumerate(lines):
                 key, on_delivered = line.key.encode(), partial(offsets.__setitem__, at)
                 writer.send(self._topic, line.partition, key, line.value, headers_of(line), on_delivered)
@@ -44,6 +45,9 @@ class TopicAppender:
                 " them already; sent again they are told where they stand"
             )
         return [(line.partition, offset) for line, offset in zip(lines, offsets, strict=True)]
+
+    def _new_writer(self) -> Writer:
+        return client_of(self._settings).Writer(self._settings) if self._open_writer is None else self._open_writer()
 
     def close(self) -> None:
         """Close the writer."""

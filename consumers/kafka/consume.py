@@ -13,8 +13,9 @@ from time import perf_counter
 
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.holes import Log
-from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
+from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
+from consumers.local.port import Append
 from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
 from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
@@ -85,12 +86,21 @@ class Consumer:
     """Owns partitions of a ledger as planned, until it is told to stop or has come to the end."""
 
     def __init__(
-        self, ledger: Ledger, reader: Reader, log: Log, open_writer: Callable[[], Writer], plan: Plan, observe: Observe
+        self,
+        ledger: Ledger,
+        reader: Reader,
+        log: Log,
+        open_writer: Callable[[], Writer],
+        append: Append,
+        plan: Plan,
+        observe: Observe,
     ) -> None:
         self._ledger = ledger
         self._reader = reader
         self._log = log
         reader.stops_at_holes = True
+        self._append = append  # to the topic of facts, what accounts tell each other
+        self._telling = Backoff()
         self._plan = plan
         self._observe = observe
         self._publisher = Publisher(open_writer, observe)
@@ -119,6 +129,7 @@ class Consumer:
                 if self._has_ended():
                     break
                 timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
+            self._tell()
             self._publisher.flush(FLUSH_SECONDS)
         self._check_left()
 
@@ -140,6 +151,7 @@ class Consumer:
         fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
         self._acquire_missing()
         worked = self._decide(fetching)
+        self._tell()
         self._publisher.pump()
         self._housekeeping()
         return worked
@@ -475,6 +487,24 @@ class Consumer:
                     worked = True
         return worked
 
+    def _tell(self) -> None:
+        """Append what entries left for other accounts; what cannot be appended is tried again."""
+        if not self._telling.is_over():
+            return
+        try:
+            for owner in self._acquired():
+                if owner.has_to_tell:
+                    owner.tell(self._append)
+                    if self._ends is not None:
+                        self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
+                    owner.told.clear()
+        except (StreamError, *STORE_FAILURES) as error:
+            self._observe(Failed("telling", str(error)))
+            self._telling.failed()
+            return
+        if self._telling.succeeded():
+            self._observe(Recovered("telling"))
+
     def _fenced(self, owner: PartitionOwner, error: Fenced) -> None:
         """Another process raised the epoch. It is acquired again only if the group still says so after a while."""
         if not self._plan.group:
@@ -517,6 +547,8 @@ class Consumer:
                 self._ends = self._reader.ends(range(self._ledger.settings.partitions))
             except BrokerAway:
                 return False
+        if any(owner.has_to_tell for owner in self._owners.values()):
+            return False
         return all(map(self._is_through, list(self._owners.values()))) and self._publisher.is_done
 
     def _is_through(self, owner: PartitionOwner) -> bool:

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from time import sleep
 from typing import TypeVar
 
+from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Writer
 from consumers.kafka.clients import client_of, open_admin
 from consumers.kafka.consume import Consumer, Plan
@@ -70,7 +71,11 @@ def _consume(
     if reader is not None:
         new_writer = partial(_open_writer, settings, plan, ledger.settings.partitions)
         log = Log(partial(open_admin, settings), settings.topics.facts)
-        with closing(Consumer(ledger, reader, log, new_writer, plan, observe)) as consumer:
+        topic = TopicAppender(settings, settings.topics.facts)
+        with (
+            closing(topic),
+            closing(Consumer(ledger, reader, log, new_writer, topic.append, plan, observe)) as consumer,
+        ):
             consumer.run(is_stopped)
 
 

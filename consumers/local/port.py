@@ -20,7 +20,7 @@ from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import Record, pushed_by
 from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
-from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.facts import LEDGER_SOURCE, PROGRAMME_SUBJECT
 from ledger.wire.times import to_instant
 from ledger.wire.unreadable import UNREADABLE
 
@@ -193,15 +193,17 @@ def check_by_facts(lines: Iterable[InboxLine], last: int, tolerance: int) -> Non
 
 class _Timed(Struct, gc=False):
     time: datetime
+    source: str = ""
 
 
 _timed = msgspec.json.Decoder(_Timed)
 
 
 def _time_of(value: bytes) -> int:
-    """Return the time of a fact in microseconds, 0 where it cannot be read."""
+    """Return the time of a fact in microseconds; 0 where it cannot be read, and of a follow-up, whose fact is older."""
     try:
-        return to_instant(_timed.decode(value).time)
+        fact = _timed.decode(value)
+        return 0 if fact.source.startswith(LEDGER_SOURCE) else to_instant(fact.time)
     except (*UNREADABLE, OverflowError):
         return 0
 

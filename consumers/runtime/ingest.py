@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import BinaryIO
 
@@ -89,7 +90,7 @@ def ingest(
             except BadFile as error:
                 damaged = error  # what stands before the damage is in, and is decided
             deciders.send("drain")
-            for tally in deciders.messages():
+            for tally in chain(deciders.messages(), _left_over(ledger, jobs)):
                 summary.tally.add(tally)
                 if progress:
                     progress(summary.facts, summary.records)
@@ -102,6 +103,14 @@ def ingest(
     summary.facts += others
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _left_over(ledger: Ledger, jobs: int) -> Iterator[Tally]:
+    """Decide what workers left for accounts of a partition whose own worker had ended by then."""
+    if jobs > 1:
+        with closing(_InProcess(ledger, ledger.partitions)) as here:
+            here.send("drain")
+            yield from here.messages()
 
 
 def _waiting(ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> tuple[int, int]:
@@ -162,13 +171,17 @@ class _InProcess:
 
         A partition that cannot be decided is left, and the others go on. Raises `CannotDecide` after the last of them.
         """
-        for partition in list(self._partitions):
-            try:
-                while (tally := partition.step()) is not None:
-                    yield tally
-            except (Fenced, JournalError, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
-                self._partitions.remove(partition)
-                self._failed.append(error)
+        has_more = True
+        while has_more:  # what one leaves for accounts of another is decided, too
+            has_more = False
+            for partition in list(self._partitions):
+                try:
+                    while (tally := partition.step()) is not None:
+                        has_more = True
+                        yield tally
+                except (Fenced, JournalError, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
+                    self._partitions.remove(partition)
+                    self._failed.append(error)
         if self._failed and (self._is_last or not self._partitions):
             way_out = "what was decided is kept: mend that and run the same command again"
             if all(isinstance(error, Fenced) for error in self._failed):

@@ -3,13 +3,16 @@
 Files, Kafka and the HTTP server use it alike; what an error means to each of them is theirs to say.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter
 
 from consumers import clock
-from consumers.local.port import Inbox
+from consumers.local.port import Append, Inbox
 from consumers.runtime.continuity import LastTaken, check_id, check_taken, last_taken
 from consumers.runtime.events import MOST_PARKED, Decided, Parked
+from consumers.runtime.follow_ups import FollowUps, leaves_any
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
@@ -18,7 +21,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import DeadLetter
+from ledger.journal.port import DeadLetter, JournalError
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
@@ -47,6 +50,8 @@ class PartitionOwner:
         self.ahead_until = 0  # the last `recorded` where it is later than the clock by much, else 0
         self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
         self.known = -1  # the last offset that this process knows to have been committed
+        self.told: dict[int, int] = {}  # partition -> last offset of follow-ups appended there, until somebody looks
+        self._follow_ups: FollowUps | None = None
         self._parked: tuple[Parked, ...] = ()  # the first of the last batch
         self._inbox_id = ""  # of the inbox that was seen to be the journal's
         self._ledger = ledger
@@ -65,6 +70,7 @@ class PartitionOwner:
         if self.writer.native is not None:
             self._intake = self._intake.with_native(self.writer.native.module)
         self.taken = last_taken(self.writer.journal)
+        self._follow_ups = FollowUps(self._ledger, self.partition)
         self._inbox_id = ""
         return self.writer
 
@@ -112,6 +118,7 @@ class PartitionOwner:
             return None
         if isinstance(stream, Inbox):
             self._check_inbox(writer, stream)
+            self.tell(stream.append)
         records = stream.read(self.partition, writer.offset, self._batch, BATCH_BYTES)
         if not records:
             return None
@@ -120,6 +127,9 @@ class PartitionOwner:
         committing, deciding = writer.committing, writer.deciding
         tally = self.take(writer, records)
         self.known = writer.offset
+        if isinstance(stream, Inbox):
+            with suppress(JournalError, sqlite3.Error, OSError):  # the batch stands; the next step tries again
+                self.tell(stream.append)
         committing, deciding = writer.committing - committing, writer.deciding - deciding
         now, last = clock.now(), records[-1].recorded
         ahead = clock.seconds_ahead(last, now)
@@ -138,6 +148,16 @@ class PartitionOwner:
             ahead=ahead,
             parked=self._parked,
         )
+
+    @property
+    def has_to_tell(self) -> bool:
+        """Return True if entries may have left follow-ups that are not appended yet."""
+        return self._follow_ups is not None and self._follow_ups.may_have_more
+
+    def tell(self, append: Append) -> None:
+        """Append what entries of this partition left for other accounts. Raises as `append` does."""
+        if self._follow_ups is not None:
+            self.told |= self._follow_ups.send(append)
 
     def _check_inbox(self, writer: PartitionWriter, inbox: Inbox) -> None:
         """Raise `NotContinued` for another inbox than the journal's, whose id it keeps from the first time on."""
@@ -182,6 +202,8 @@ class PartitionOwner:
                 return tally
 
     def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:
+        if self._follow_ups is not None and not self._follow_ups.may_have_more:
+            self._follow_ups.may_have_more = any(map(leaves_any, states))
         if self.wanted:
             for fact, state, link in zip(facts, states, links, strict=True):
                 if fact.offset in self.wanted:

@@ -3,6 +3,7 @@
 import time
 
 from consumers.local.port import Inbox
+from consumers.runtime.follow_ups import FollowUps
 from consumers.runtime.outcomes import tally_between
 from consumers.runtime.owner import PartitionOwner
 from ledger.journal.ledger import Ledger
@@ -27,6 +28,7 @@ class ClaimedPartition:
         self._owner = PartitionOwner(ledger, partition)
         self._position = ledger.journal(partition).head().offset
         self._waits_since: float | None = None
+        self._follow_ups = FollowUps(ledger, partition)  # that an earlier run did not come to send
 
     def step(self) -> Tally | None:
         """Decide the next batch, or wait for another process to do so; None where nothing waits.
@@ -34,6 +36,7 @@ class ClaimedPartition:
         Raises `Fenced` where another process took the partition, and `Unavailable`.
         """
         owner = self._owner
+        self._follow_ups.send(self._inbox.append)
         if owner.writer is None:
             if self._inbox.end(owner.partition) <= self._position:
                 self._waits_since = None

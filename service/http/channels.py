@@ -7,7 +7,7 @@ by looking, into the inbox by owners and into the journals by front ends. So sen
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
 from multiprocessing.reduction import ForkingPickler
@@ -139,6 +139,10 @@ class RemoteOwners:
             partitions = self._shares[at].partitions
             if its := {partition: wanted for partition, wanted in offsets.items() if partition in partitions}:
                 channel.send(its)
+
+    def look(self, partitions: Iterable[int]) -> None:
+        """Have the owners of partitions look at their inboxes."""
+        self.expect(self._notify, {partition: [] for partition in partitions}, {})
 
     def _follow(self, at: int) -> None:
         """Receive what an owner process sends, and that of the process that follows it."""

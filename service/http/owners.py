@@ -61,6 +61,7 @@ class Owners:
     ) -> None:
         self._numbers = partitions
         self._assignment = assignment
+        self._look_elsewhere: Callable[[Iterable[int]], None] = lambda _: None
         self._on_change: Callable[[], None] = lambda: None
         self._notify: Notify = lambda _: None
         self._lock = threading.Lock()
@@ -72,12 +73,18 @@ class Owners:
         }
         self._looking = threading.Thread(target=self._look_now_and_then, name="points-look", daemon=True)
 
-    def start(self, notify: Notify, on_change: Callable[[], None] = lambda: None) -> None:
+    def start(
+        self,
+        notify: Notify,
+        on_change: Callable[[], None] = lambda: None,
+        look_elsewhere: Callable[[Iterable[int]], None] = lambda _: None,
+    ) -> None:
         """Begin: what the inbox holds from before is decided first.
 
-        `notify` hears what other processes decide; `on_change` is called when `state` may have changed, by any thread.
+        `notify` hears what other processes decide; `on_change` is called when `state` may have changed, by any thread,
+        and `look_elsewhere` with partitions, perhaps of other processes, to which follow-ups were appended.
         """
-        self._notify, self._on_change = notify, on_change
+        self._notify, self._on_change, self._look_elsewhere = notify, on_change, look_elsewhere
         self._looking.start()
         if self._assignment:
             self._assignment.start(self.look, self._decided_elsewhere)
@@ -184,6 +191,10 @@ class Owners:
         step = owner.turn(partition.opened_inbox(), 1 / len(self._partitions))
         if owner.writer is None:
             return False  # it backs off
+        if owner.told:
+            self._look_elsewhere(owner.told)
+            self.look(owner.told.keys() & self._partitions.keys())
+            owner.told.clear()
         versions = len(owner.writer.book.versions)
         has_book = versions != partition.versions
         if has_book:

@@ -98,7 +98,8 @@ class _Server:
 
     def __init__(self, job: Job) -> None:
         self._owners = [
-            Supervised("the process that decides,", own, job.place, share, job.lock) for share in job.shares
+            Supervised("the process that decides,", own, job.place, share, _others(job.shares, share), job.lock)
+            for share in job.shares
         ]
         self.front_ends = [_FrontEnd("worker", _serve, job) for _ in range(job.workers)]
         self.processes: list[Supervised] = [*self._owners, *self.front_ends]
@@ -128,6 +129,10 @@ class _Server:
             owner.tell_to_end()
         for owner in self._owners:
             owner.end(DECIDE_SECONDS)
+
+
+def _others(shares: list[Share], share: Share) -> list[Share]:
+    return [other for other in shares if other is not share]
 
 
 class _FrontEnd(Supervised):

@@ -15,7 +15,7 @@ from projections.answers.plain import plain, visible
 from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.speech import Speech, speech_of
 from projections.explaining.words import money, phrases
-from service.screens.grid import grid
+from service.screens.grid import grid, pairs
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _TAKEN = ("clawed-back", "indebted", "paid-in-cash", "written-off", "scored")
@@ -291,9 +291,7 @@ def _rows(console: Console, rows: Iterable[Row]) -> None:
 
 
 def _grid(console: Console, rows: Iterable[tuple[Text, Text]], width: int | None = None) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=width)
-    table.add_column(overflow="fold")  # with the default, rich cuts a line of Chinese one word short
+    table = pairs(width)
     for row in rows:
         table.add_row(*row)
     _print(console, table)

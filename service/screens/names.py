@@ -93,11 +93,11 @@ def label(name: str, code: str) -> Text:
 
 
 def short_time(text: str) -> str:
-    """Return an RFC 3339 time to the minute; of midnight the date alone."""
+    """Return an RFC 3339 time to the minute, such as 2025-11-11 20:00+08:00; of midnight the date alone."""
     moment = datetime.fromisoformat(text)
     if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
         return f"{moment:%Y-%m-%d}"
-    return f"{moment:%Y-%m-%d %H:%M}"
+    return moment.isoformat(sep=" ", timespec="minutes")
 
 
 def number(value: int) -> Text:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ledger.journal.partitioning import Partitioner
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import FACT_TYPES, PROGRAMME_SUBJECT, fact_type
+from ledger.wire.follow_ups import source_of
 from projections.audit.proof.keys import new_key as new_key_file
 from projections.what_if import reports
 from projections.what_if.backtest import backtest
@@ -76,6 +78,12 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "benefit.returned": {"claim": "C?"},
     "account.closed": {"reason": "asked"},
     "account.reopened": {"reason": "asked"},
+}
+OF_ACCOUNTS: dict[str, Fact] = {
+    "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
+    "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
+    "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},
+    **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
 }
 
 
@@ -206,6 +214,8 @@ def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> No
         facts = [one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO)]
         given = [("credit.scored", {"score": 700}), *OF_OTHER_PROGRAMMES.items()]
         facts += [past(kind, "m-1", f"x-{kind}", "2025-01-15T12:00:00+08:00", data, OPERATORS) for kind, data in given]
+        own = source_of(Partitioner(4)("m-2"))
+        facts += [past(k, "m-1", f"x-{k}", "2025-01-15T12:00:00+08:00", data, own) for k, data in OF_ACCOUNTS.items()]
         ledger = ingested(folder, facts)
         found: dict[tuple[str, ...], tuple[str, int]] = {}
         for member in (f"m-{seed}" for seed in range(12)):

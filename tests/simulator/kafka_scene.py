@@ -9,6 +9,7 @@ from typing import Any
 from consumers.dead_letters import dead_letters_of, retry
 from consumers.feeding import Feeding
 from consumers.files.loader import Router
+from consumers.kafka.appending import TopicAppender
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
@@ -24,7 +25,15 @@ from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
-from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
+from tests.simulator.cluster import (
+    MARKER,
+    SETTINGS,
+    Cluster,
+    LogRecord,
+    SimulatedAdmin,
+    SimulatedReader,
+    SimulatedWriter,
+)
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
 from tests.simulator.ledgers import Files
 from tests.simulator.scene import Scene, choice_by_seed
@@ -65,8 +74,9 @@ class ConsumerProcess(Process):
             )
             log = Log(lambda: SimulatedAdmin(cluster), "facts")
             ledger = scene.files.opened(self)
+            topic = TopicAppender(SETTINGS, "facts", partial(SimulatedWriter, cluster, self))
             self._consumer = Consumer(
-                ledger, self.reader, log, lambda: SimulatedWriter(cluster, self), plan, self._observe
+                ledger, self.reader, log, partial(SimulatedWriter, cluster, self), topic.append, plan, self._observe
             )
             self._consumer.begin()
         try:

@@ -1,0 +1,93 @@
+"""What a partition's entries leave for other accounts, read from the journal and appended to their streams.
+
+Anybody may send them, and send them again: a receipt makes each count once. How far they were sent stands in the
+journal's tracking table, moved only behind what the stream has taken, so that none is left out after a crash.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from consumers import clock
+from consumers.local.port import Append, InboxLine
+from consumers.stream import BACKLOG
+from ledger.journal.failpoints import failpoint
+from ledger.journal.ledger import Ledger
+from ledger.journal.sql import Journal
+from ledger.wire.entries import Told
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.follow_ups import fact_of, told_in
+
+FLOW: Final = "follow-ups"  # as tracking names it
+AT_ONCE: Final = 1_000  # appended together
+KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
+_MARK: Final = b"\xa4" + str(Told.__struct_config__.tag).encode()  # in the bytes of every entry that leaves one
+
+
+class FollowUp(NamedTuple):
+    """A follow-up on its way: left by the entry at a sequence of the journal, for an account."""
+
+    sequence: int
+    to: str
+    value: bytes
+    recorded: int  # of the entry, where an importer declared it, else 0
+
+
+def leaves_any(state: bytes) -> bool:
+    """Return False if an entry's bytes leave no follow-up for sure."""
+    return _MARK in state
+
+
+def follow_ups_between(journal: Journal, partition: int, after: int, upto: int) -> Iterator[list[FollowUp]]:
+    """Yield the follow-ups that the entries behind a sequence leave, up to another, some entries at a time."""
+    for rows in journal.scan_rows_of(after, upto):
+        found = []
+        for sequence, _, _, state, _ in rows:
+            if leaves_any(state):
+                entry = decode_entry(state)
+                recorded = entry.recorded if entry.backlog else 0
+                found += [
+                    FollowUp(sequence, told.to, fact_of(entry, told, partition), recorded) for told in told_in(entry)
+                ]
+        yield found
+
+
+class FollowUps:
+    """The follow-ups that the entries of a partition leave."""
+
+    def __init__(self, ledger: Ledger, partition: int) -> None:
+        self.may_have_more = True  # in the journal, behind what was sent
+        self._ledger = ledger
+        self._partition = partition
+        self._journal = ledger.journal(partition)
+        self._sent = self._kept = self._journal.published_upto(FLOW)
+
+    def send(self, append: Append) -> dict[int, int]:
+        """Append what was not sent yet; return the last offset of each partition it went to.
+
+        Raises `JournalError`, and `CannotAppend` as `append` does.
+        """
+        if not self.may_have_more:
+            return {}
+        upto = self._journal.head().entries
+        to: dict[int, int] = {}
+        for found in follow_ups_between(self._journal, self._partition, self._sent, upto):
+            for at in range(0, len(found), AT_ONCE):
+                to.update(self._append(append, found[at : at + AT_ONCE]))
+        self._sent = upto
+        if to or upto - self._kept >= KEPT_EVERY:
+            failpoint("after-follow-ups")
+            self._journal.publish_upto(FLOW, upto)
+            self._kept = upto
+        self.may_have_more = False
+        return to
+
+    def _append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:
+        now = clock.now()
+        lines = [
+            InboxLine(
+                self._ledger.partition_of(one.to), one.recorded or now, BACKLOG * (one.recorded > 0), one.to, one.value
+            )
+            for one in found
+        ]
+        failpoint("before-follow-ups")
+        return append(lines)
