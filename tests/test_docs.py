@@ -69,6 +69,7 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",
+    "Campaign": "## `[campaigns.NAME]`",
     "Exchange": "## `[exchanges.NAME]`",
     "ExchangeRate": "### `rate`",
     "Penalty": "## `[penalties.NAME]`",

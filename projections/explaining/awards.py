@@ -30,6 +30,7 @@ def explain_earned(context: Context, change: Earned) -> View:
     parts.append(words.say("good-until", change, expiry=expiry_text(moment.version, change, words)))
     if change.pending_until:
         form = "" if rule is None or rule.wait is None else ".claim" if rule.wait.waits == CLAIM else ".time"
+        form = ".pool" if rule is not None and rule.pool is not None else form
         parts.append(words.say(f"pending{form}", change))
     return put(
         context.words,
