@@ -126,7 +126,8 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
     if isinstance(fate, DeadLettered):
         raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
     if fate.reason == ASKED:
-        fate = await served.readers.read(lambda ledger: answer_to(ledger, fate)) or fate
+        asked = fate
+        fate = await served.readers.read(lambda ledger: answer_to(ledger, asked)) or asked
     return plain_answer(fate)
 
 
