@@ -75,3 +75,17 @@ def test_a_claim_that_nobody_waits_for_is_taken_and_its_place_tells_the_answer(c
     client.post("/v1/facts", json=asked, headers={"Prefer": "wait=30"})
     told = client.get(first.headers["Location"])
     assert (told.status_code, told.json()["type"]) == (200, "pool.answered.v1")
+
+
+def test_a_stock_says_what_it_has_left(client: httpx.Client) -> None:
+    (pool,) = client.get("/v1/pools").json()["pools"]
+    assert (pool["pool"], pool["limit"], pool["drawn"], pool["left"], pool["state"]) == (
+        "benefits.ticket",
+        3,
+        3,
+        0,
+        "open",
+    )
+    assert sum(lease["out"] for lease in pool["leases"]) == sum(lease["drawn"] for lease in pool["leases"]) == 3
+    assert client.get("/v1/pools/benefits.ticket", params={"as_of": "2025-01-02"}).json()["left"] == 3
+    assert client.get("/v1/pools/nothing").json()["type"] == "/problems/unknown-pool"
