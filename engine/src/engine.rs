@@ -245,6 +245,9 @@ impl Engine {
         written: &mut FxHashMap<String, Page>,
         batch: &mut Batch,
     ) -> Done {
+        if self.book.is_pool(name) {
+            return Err(Stop::HandBack(HandedBack::Pool));
+        }
         let Member { account, pages, .. } = member;
         let mut pages = MemberPages { member: name, pages, store, written, entered: FxHashMap::default() };
         for &place in places {

@@ -3,12 +3,13 @@
 //! `ledger/core/page_keys.py` is the same in Python. What is left out is read when it is asked for.
 
 use crate::facts::{Data, Fact};
+use crate::pages::ASKS;
 use crate::programme::Programme;
 
 /// Return the keys of the pages that a fact names, and of those that count what its day was given.
 pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
     let data = &fact.data;
-    let mut keys = Vec::new();
+    let mut keys = if book.has_pools() { vec![ASKS.to_owned()] } else { Vec::new() };
     let mut name = |kind: &str, id: &str| {
         if !id.is_empty() {
             keys.push(format!("{kind}/{id}"));

@@ -165,7 +165,7 @@ def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
         to_text(lot.earned_at, offset),
         None if end is None else to_text(end, offset),
         bool(lot.pending_until),
-        to_text(lot.pending_until, offset) if lot.pending_until else UNSET,
+        to_text(lot.pending_until, offset) if 0 < lot.pending_until < MAX_INSTANT else UNSET,
     )
 
 

@@ -55,6 +55,11 @@ class Run(Struct, frozen=True, omit_defaults=True):
     cancelled_by: str = ""
     report: str = ""
 
+    @property
+    def percent(self) -> int:
+        """Return how much of it is done."""
+        return min(100, self.entries * 100 // self.total) if self.total else 0
+
 
 class DraftStore:
     """The texts and backtests in a folder. Several processes may use them at once."""

@@ -304,6 +304,7 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         page.get_by_role("link", name=mended).click()
         field = page.get_by_label("The fact")
         expect(field).to_have_value("{not json")
+        page.locator("#why-mend").fill("the shop's export was cut")
         field.fill('{"still":"no fact"}')
         page.get_by_role("button", name="Send the mended fact").click()
         expect(page.get_by_role("alert")).to_contain_text("No fact that can be taken")
@@ -316,7 +317,8 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         page.goto("/console/member?id=m-2")
         expect(page.locator(".figure").first).to_contain_text("500")
     actions = (server.folder / "operators.ndjson").read_text(encoding="utf-8")
-    assert f'"by":"local","action":"retry","about":"{mended}","mended":true' in actions
+    line = f'"by":"local","action":"retry","about":"{mended}","mended":true,"why":"the shop\'s export was cut"'
+    assert line in actions
 
 
 GRANT = {"grant": "G1", "campaign": "c", "points": 500, "expires": "2999-01-01T00:00:00+08:00"}
@@ -335,6 +337,9 @@ def test_a_dead_letter_is_dropped_only_where_that_is_confirmed(chromium: Browser
             page.get_by_role("button", name="Drop its bytes").click()
             assert waiting(server), "the browser asks for the tick first"
             page.get_by_label("Yes, remove them for good").check()
+            page.get_by_role("button", name="Drop its bytes").click()
+            assert waiting(server), "and for the reason"
+            page.locator("#why-drop").fill("a test of the sender")
             page.get_by_role("button", name="Drop its bytes").click()
             expect(page.locator("dl")).to_contain_text("dropped")
             assert not waiting(server)

@@ -379,7 +379,8 @@ def test_a_dead_letter_is_mended_or_dropped_and_it_is_kept_who_did_it() -> None:
             assert len(waiting.letters) == 2 and len(rest.letters) == 1 and rest.next is None
             letters = {letter.reason: letter.position for letter in (*rest.letters, *waiting.letters)}
             mended = fits(
-                http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry", json=grant("d-1", "g-1", 5)), answers.Retried
+                http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry?reason=a%20typo", json=grant("d-1", "g-1", 5)),
+                answers.Retried,
             )
             assert mended.outcome == "accepted"
             is_problem(http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry"), "already-done")
