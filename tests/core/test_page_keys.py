@@ -9,7 +9,6 @@ import pytest
 from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.database import migrate
-from ledger.journal.engines import native_module
 from ledger.journal.sql import Journal
 from ledger.wire.fact_codec import decode
 from tests.support.contents import rows_of
