@@ -386,3 +386,18 @@ def test_chinese_texts_have_full_width_punctuation() -> None:
     names = re.compile(r"\{\w*(:\w+)?( |(?=\}))")  # of a figure, and how it is written
     found = [place for place, line in chinese_lines() if half.search(names.sub("{", line))]
     assert not found, found
+
+
+def test_the_chinese_page_of_the_console_has_what_the_english_one_has() -> None:
+    english, chinese = page("console.md").partition("## Where things are")[0], page("console.zh-CN.md")
+    for mark in (
+        r"^!\[[^\]]*\]\((.*)\)",
+        r"^## ()",
+        r"^\|()",
+        r"^    (points \w+)",
+        r"(?<=\| )(`[a-z:A-Z`、, ]+`)(?= \|)",
+    ):
+        found = [
+            [re.sub("、", ", ", one) for one in re.findall(mark, text, re.MULTILINE)] for text in (english, chinese)
+        ]
+        assert found[0] == found[1], mark
