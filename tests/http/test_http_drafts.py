@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from ledger.rulebook.schema import shipped
+from service.cli import run
 from service.drafts.store import DraftStore
 from service.http.operator_lines import problems_of
 from tests.support.histories import encode
@@ -95,7 +96,7 @@ def is_problem(answer: httpx.Response, name: str, part: str = "") -> None:
 
 
 def test_a_draft_goes_from_one_person_to_the_ledger_by_way_of_another(
-    server: Server, people: list[httpx.Client]
+    server: Server, people: list[httpx.Client], capfd: pytest.CaptureFixture[str]
 ) -> None:
     ann, bob, cid = people
     toml = draft()
@@ -153,6 +154,11 @@ def test_a_draft_goes_from_one_person_to_the_ledger_by_way_of_another(
         timeout=60,
         check=True,
     )
+    assert run(["--ledger", str(server.folder), "programme", "drafts", name, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["steps"] == ann.get(at).json()["steps"]
+    assert run(["--ledger", str(server.folder), "programme", "drafts"]) == 0
+    assert "spring.toml" in capfd.readouterr().out
+    assert run(["--ledger", str(server.folder), "programme", "drafts", "d-0"]) == 3
     published = json.loads(listed.stdout)[-1]["published"]
     assert published["by"] == "bob, approved by cid"
 
