@@ -99,7 +99,7 @@ def _ask(draft: Draft, stock: Pool, data: Claim) -> None:
     ask.order, ask.line, ask.shop = data.order, data.line, data.shop
     begin(draft, stock, ask, lot)
     draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(lot_text(lot)))
-    draft.note("asked", pool=stock.subject)
+    draft.note("asked", claim=data.claim, pool=stock.subject)
 
 
 def _used(draft: Draft, perk: Perk, data: Claim, bucket: int, line: PageLine | None) -> int:

@@ -68,6 +68,8 @@ def answered(draft: Draft, data: PoolAnswer) -> None:
     if is_given_up:
         if data.yes:
             put_back(draft, data.ask, ask, ask.n)  # it was never given, whatever the book says of what comes back
+        if ask.claim:
+            draft.figures["claim"] = ask.claim
         draft.note("given-up")
     elif ask.claim:
         _claim_answered(draft, ask, data)
