@@ -265,12 +265,11 @@ async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
 
 
 def _cancel(served: Served, name: str, by: str) -> Run | None:
-    with closing(DraftStore(served.folder)) as store:
-        with store.at_once():
-            is_cancelled = store.cancel(name, by)
-            run = store.run(name)
-            if is_cancelled and run is not None:
-                record(served.operator_log, run)
+    with closing(DraftStore(served.folder)) as store, store.at_once():
+        is_cancelled = store.cancel(name, by)
+        run = store.run(name)
+        if is_cancelled and run is not None:
+            record(served.operator_log, run)
     return run
 
 
