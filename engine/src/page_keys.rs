@@ -2,6 +2,7 @@
 //!
 //! `ledger/core/page_keys.py` is the same in Python. What is left out is read when it is asked for.
 
+use crate::account::Account;
 use crate::facts::{Data, Fact};
 use crate::pages::ASKS;
 use crate::programme::Programme;
@@ -41,4 +42,14 @@ pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
         version.keyed_scores.iter().for_each(|score| name("score", &format!("{score}/{shop}")));
     }
     keys
+}
+
+/// Return the keys of the pages of the cards that an order counts on, as the account stands before the batch.
+pub fn cards_ahead(fact: &Fact, book: &Programme, account: &Account) -> Vec<String> {
+    if !matches!(fact.data, Data::OrderCompleted(_)) || account.terms.is_empty() {
+        return Vec::new();
+    }
+    let memberships = book.nearest(fact.occurred).claws_back.iter();
+    let terms = memberships.filter_map(|membership| account.term_at(membership, fact.occurred));
+    terms.map(|term| format!("card/{}", term.card)).collect()
 }

@@ -129,7 +129,7 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine |
     if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted | OrderAmended):
         points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}
-        text += "; " + words.say("given.instead", rule=words.rule(ordinary.name), points=points)
+        text += words.speech.semicolon + words.say("given.instead", rule=words.rule(ordinary.name), points=points)
     multipliers.append({**item, "text": text})
     return multipliers
 
