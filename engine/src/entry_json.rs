@@ -138,6 +138,7 @@ fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
         };
         match (name, number) {
             ("lot", Some(lot)) => told.plain(name, &lot_text(lot)),
+            ("pending_until", Some(at)) if at >= MAX_INSTANT => {} // it waits for a pool's answer
             ("expires_at", Some(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
             ("expires_at", Some(at)) => told.plain(name, &zone.text(at)?),
             (

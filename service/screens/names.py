@@ -27,6 +27,7 @@ class Names:
             for code, score in tables.scores.items():
                 named[f"scores.{code}.name"] = score.name
                 named |= {f"scores.{code}.parts.{part}": name for part, name in score.parts.items()}
+            named |= {f"uses.{code}.name": use.name for code, use in tables.uses.items()}
             for code, membership in tables.memberships.items():
                 named[f"memberships.{code}.name"] = membership.name
             self._names |= {place: version.text_in(place, language, name) for place, name in named.items()}
@@ -53,6 +54,10 @@ class Names:
     def rule(self, rule: str) -> Text:
         """Return the name of a rule."""
         return label(self._rules.get(rule, ""), rule)
+
+    def use(self, use: str) -> Text:
+        """Return the name of what points are used for."""
+        return label(self._names.get(f"uses.{use}.name", ""), use)
 
     def membership(self, membership: str) -> Text:
         """Return the name of a membership."""
