@@ -14,7 +14,17 @@ from ledger.rulebook.languages import FIRST, Languages
 from ledger.rulebook.schema import DIVIDER, ProgrammeTables
 from ledger.wire.facts import KIND_LEFT_OUT
 
-NAMED: Final = ("attributes", "kinds", "scores", "memberships", "uses", "penalties", "benefits", "exchanges")
+NAMED: Final = (
+    "attributes",
+    "kinds",
+    "scores",
+    "memberships",
+    "uses",
+    "penalties",
+    "benefits",
+    "exchanges",
+    "transfers",
+)
 _ALIKE: Final = ("utc_offset", "time_zone", "transitions", "currency", "late_days")
 _RULE: Final = re.compile(r'award\[(\d+)\] \(rule "([^"]+)"\)')
 

@@ -25,6 +25,7 @@ from ledger.wire.facts import (
     HoldRequested,
     OrderCompleted,
     RedemptionRequested,
+    TransferRequested,
 )
 from tests.support.histories import encode, history
 from tests.support.ledgers import SmallLedger, ingested
@@ -319,7 +320,7 @@ def test_deep_nesting_does_not_exhaust_the_stack() -> None:
 def test_types_have_names_of_their_own_and_few_of_them_are_requests() -> None:
     tags = [str(cls.__struct_config__.tag) for cls in FACT_TYPES]
     assert len(tags) == len(set(tags)) >= 33 and all(tag.endswith(".v1") for tag in tags)
-    assert set(REQUESTS) == {RedemptionRequested, HoldRequested, BenefitClaimed, ExchangeRequested}
+    assert set(REQUESTS) == {RedemptionRequested, HoldRequested, BenefitClaimed, ExchangeRequested, TransferRequested}
     schema = json.dumps(json_schemas())
     assert all(f'"{tag}"' in schema for tag in tags)
 
