@@ -71,6 +71,7 @@ SECTIONS = {
     "Transition": "### `transitions`",
     "Exchange": "## `[exchanges.NAME]`",
     "ExchangeRate": "### `rate`",
+    "Transfer": "## `[transfers.NAME]`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
 }

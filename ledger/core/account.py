@@ -96,6 +96,10 @@ class Purse(Struct, array_like=True, gc=False):
         """Points that holds keep."""
         return sum(lot.held for lot in self.lots.values())
 
+    def in_transit(self) -> int:
+        """What went to other accounts less what came from them: over all members, the points that are on their way."""
+        return self.gone - self.come
+
 
 class OpenHold(Struct, array_like=True, gc=False):
     """Points kept for a hold until an instant, by lot in the order they were taken."""

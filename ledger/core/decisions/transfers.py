@@ -45,7 +45,7 @@ def give(draft: Draft, data: Transfer) -> None:
     taken = take(draft, kind, points)
     if len(taken) > MOST_LOTS:
         most = sum(part for _, part in taken[:MOST_LOTS])
-        draft.decline("too-many-lots", asked=points, lots=len(taken), most=most)
+        draft.decline("too-many-lots", asked=points, lots=len(taken), most=most, most_lots=MOST_LOTS)
     count_caps(draft, key, table.cap, points)
     page = _let_go(draft, data, kind, taken, fee)
     draft.pages.put(_sent_key(data.transfer), page)
