@@ -129,6 +129,7 @@ def test_a_close_adds_up_in_points_and_fen_and_says_whether_it_is_final(kept: Pa
         "expired": -480,
         "clawed_back": 0,
         "forfeited": 0,
+        "in_transit": 0,
         "closing": 160,
     }
     assert all(row["fen"] == row["points"] for row in ran.json["rows"])
