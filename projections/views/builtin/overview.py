@@ -94,7 +94,7 @@ def _rows_of(table: SumTable) -> Query:
 
 
 _ABOUT = {
-    MOVEMENTS.name: "points issued, redeemed, expired, clawed back and forfeited by day and kind, now",
+    MOVEMENTS.name: "points issued, redeemed, expired, clawed back, forfeited and in transit by day and kind, now",
     GIVEN.name: "points given by month, kind and rule, now",
     SPENDING.name: "members with orders, orders and what was paid, by month and membership (empty: none)",
     TIERS.name: "members by score and tier, now",
