@@ -13,7 +13,7 @@ RUN python -m venv /opt/points
 ENV PATH=/opt/points/bin:$PATH
 COPY requirements-image.lock .
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-image.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY ledger ledger
 COPY consumers consumers
 COPY projections projections

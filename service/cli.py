@@ -48,14 +48,25 @@ def command_of(name: str) -> TyperCommand | TyperGroup:
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
         group.name, group.help = name, next(named[name] for named in PANELS.values() if name in named)
+        name_values(group)
         in_readers_language(group)
         return group
     single = typer.Typer(add_completion=False)
     single.command(name, cls=resolve_name(CONFIGURED) if name in FROM_SETTINGS else None)(found)
     made = typer.main.get_command(single)
     assert isinstance(made, TyperCommand)
+    name_values(made)
     in_readers_language(made)
     return made
+
+
+def name_values(command: Any) -> None:
+    """Call the value of an option, where the option does not name it, N or TEXT and no type of a program."""
+    for parameter in command.params:
+        if parameter.metavar is None and parameter.param_type_name == "option" and not parameter.is_flag:
+            parameter.metavar = "TEXT" if parameter.type.name == "str" else "N"
+    for one in getattr(command, "commands", {}).values():
+        name_values(one)
 
 
 def in_readers_language(command: Any) -> None:

@@ -69,6 +69,7 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",
+    "Campaign": "## `[campaigns.NAME]`",
     "Exchange": "## `[exchanges.NAME]`",
     "ExchangeRate": "### `rate`",
     "Transfer": "## `[transfers.NAME]`",
@@ -362,12 +363,42 @@ def test_chinese_texts_have_the_words_of_the_glossary() -> None:
     table = (ROOT / "docs/glossary.md").read_text("utf-8").split("Words that the Chinese texts do not use")[1]
     wrong = [word for row in re.findall(r"^\| ([^|a-z-]+) \|", table, re.MULTILINE) for word in row.split("、")]
     assert "事实" in wrong and len(wrong) >= 8
-    chinese = ROOT / "projections" / "explaining" / "chinese.toml"
-    found = [
-        f"{file.name}:{number}: {word}"
-        for file in sorted([*ROOT.glob("service/**/zh.toml"), *ROOT.glob("projections/**/*zh.toml"), chinese])
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
-        for word in wrong
-        if word in line
-    ]
+    found = [f"{place}: {word}" for place, line in chinese_lines() for word in wrong if word in line]
     assert not found, found
+
+
+def chinese_lines() -> Iterator[tuple[str, str]]:
+    """Every line of the Chinese texts that people read, and where it stands."""
+    phrases = ROOT / "projections" / "explaining" / "chinese.toml"
+    catalogues = [*ROOT.glob("service/**/zh.toml"), *ROOT.glob("projections/**/*zh.toml"), phrases]
+    for file in sorted([*catalogues, *ROOT.glob("*.zh-CN.md"), *DOCS.glob("*.zh-CN.md")]):
+        text = file.read_text("utf-8")
+        if file.suffix == ".md":  # what commands print and what is a name has its own rules
+            text = re.sub(r"```.*?```|\]\([^)]*\)", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL)
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.startswith("#") and file.suffix == ".toml":
+                continue
+            chinese = line.rpartition('" = ' if line.startswith('"') else " = ")[2] if file.suffix == ".toml" else line
+            yield f"{file.name}:{number}", "" if "⌊" in chinese else re.sub(r"`[^`]*`", "`", chinese)
+
+
+def test_chinese_texts_have_full_width_punctuation() -> None:
+    half = re.compile(r"[\u4e00-\u9fff}] ?([,;!?(]|: |:\"?$)|[\u4e00-\u9fff]\)|[,;!?)] ?[\u4e00-\u9fff]")
+    names = re.compile(r"\{\w*(:\w+)?( |(?=\}))")  # of a figure, and how it is written
+    found = [place for place, line in chinese_lines() if half.search(names.sub("{", line))]
+    assert not found, found
+
+
+def test_the_chinese_page_of_the_console_has_what_the_english_one_has() -> None:
+    english, chinese = page("console.md").partition("## Where things are")[0], page("console.zh-CN.md")
+    for mark in (
+        r"^!\[[^\]]*\]\((.*)\)",
+        r"^## ()",
+        r"^\|()",
+        r"^    (points \w+)",
+        r"(?<=\| )(`[a-z:A-Z`、, ]+`)(?= \|)",
+    ):
+        found = [
+            [re.sub("、", ", ", one) for one in re.findall(mark, text, re.MULTILINE)] for text in (english, chinese)
+        ]
+        assert found[0] == found[1], mark

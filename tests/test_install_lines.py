@@ -1,6 +1,8 @@
 """Every line that says what to install works today, in a clone or beside a wheel: the project is on no index yet."""
 
+import io
 import re
+import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from readme_renderer import markdown
 
 from service.errors import DRIVER
 
@@ -55,8 +58,22 @@ def test_lines_are_found() -> None:
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "client"], ids=["points-ledger", "client"])
 def test_the_metadata_is_whole(folder: Path) -> None:
     found = project(folder)
-    assert found.keys() >= {"authors", "classifiers", "description", "keywords", "license", "readme", "requires-python"}
-    assert "Typing :: Typed" in found["classifiers"] and (folder / found["readme"]).exists()
+    assert found.keys() >= {"authors", "classifiers", "description", "keywords", "license", "requires-python"}
+    assert "readme" in found or found["dynamic"] == ["readme"]
+    assert "Typing :: Typed" in found["classifiers"]
     packages = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
     for package in packages["wheel"]["packages"]:
         assert (folder / package / "py.typed").exists(), package
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "client"], ids=["points-ledger", "client"])
+def test_the_readme_renders_as_a_packages_page_and_leads_nowhere_that_is_not_there(folder: Path) -> None:
+    text = (folder / "README.md").read_text("utf-8")
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
+    shown = hook["page"](text) if folder == ROOT else text
+    complaints = io.StringIO()
+    rendered = markdown.render(shown, stream=complaints)
+    assert rendered is not None and not complaints.getvalue()
+    assert len(re.findall("<h2[ >]", rendered)) == len(re.findall("^## ", shown, re.MULTILINE))
+    assert folder != ROOT or ("<table>" in rendered and "京豆账本" in rendered)
+    assert not re.findall(r'(?:href|src)="(?!https?:|#)[^"]*"', rendered)

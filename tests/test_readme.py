@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "docs" / "tour.md", ROOT / "docs" / "several-books.md")
+IN_DOCS = ("tour.md", "tour.zh-CN.md", "several-books.md")
+PAGES = (ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs" / name for name in IN_DOCS))
 WIDTH = 96  # columns of the blocks
 ANY = "…"
+LINK = re.compile(r"\]\((docs/[^)#]*)")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 Command = tuple[str, str]  # and the output shown
 
@@ -102,8 +104,16 @@ def test_the_chinese_readme_has_the_sections_and_commands_of_the_english_one() -
     for mark in (r"^## ", r"^    make ", r"^\| "):
         found = [re.findall(mark, text, re.MULTILINE) for text in (english, chinese)]
         assert len(found[0]) == len(found[1]), mark
-    linked = [set(re.findall(r"\]\((docs/[^)#]*)", text)) for text in (english, chinese)]
+    linked = [{name.replace(".zh-CN", "") for name in LINK.findall(text)} for text in (english, chinese)]
     assert linked[0] == linked[1]
+
+
+def test_the_chinese_tour_asks_what_the_english_one_asks() -> None:
+    english, chinese = ((ROOT / "docs" / name).read_text("utf-8") for name in ("tour.md", "tour.zh-CN.md"))
+    asked = [[c for block in BLOCK.findall(text) for c, _ in commands(block)] for text in (english, chinese)]
+    assert [command for command in asked[1] if command != "export POINTS_LANG=zh"] == asked[0]
+    linked = [re.findall(r"\]\((\w[^)#]*)\)", text) for text in (english, chinese)]
+    assert [name for name in linked[1] if name != "tour.md"] == [name for name in linked[0] if name != "tour.zh-CN.md"]
 
 
 def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:

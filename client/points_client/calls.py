@@ -162,6 +162,16 @@ def find(text: str, kind: str | None = None, *, limit: int | None = None) -> Cal
     return _get(answers.Found, "/v1/find", q=text, kind=kind, limit=limit)
 
 
+def pools(*, as_of: str | None = None) -> Call[answers.Pools]:
+    """Return what budgets and stocks that members share have given, and what is left."""
+    return _get(answers.Pools, "/v1/pools", as_of=as_of)
+
+
+def pool(name: str, *, as_of: str | None = None) -> Call[answers.Pool]:
+    """Return what one of them has left: ``campaigns.NAME`` or ``benefits.NAME``. Raises `NotFound`."""
+    return _get(answers.Pool, f"/v1/pools/{quoted(name, safe='')}", as_of=as_of)
+
+
 def page(member: str, after: int, limit: int) -> Call[answers.Entries]:
     """Up to `limit` entries of a member behind a number. Raises `NotFound`."""
     return _get(answers.Entries, _of(member, "entries"), after=after, limit=limit)

@@ -97,6 +97,8 @@ class _Methods:
     products = _Method(calls.products)
     savings = _Method(calls.savings)
     find = _Method(calls.find)
+    pools = _Method(calls.pools)
+    pool = _Method(calls.pool)
     entry = _Method(calls.entry)
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)

@@ -17,8 +17,9 @@ from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.events import Failed, Observe, Recovered
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.retry import Backoff
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.open import open_ledger
+from ledger.journal.port import Unavailable
 from ledger.journal.processes import Workers
 
 T = TypeVar("T")
@@ -57,14 +58,16 @@ def consume(
 
 def _work(pipe: Connection, place: str, settings: KafkaSettings, plan: Plan) -> None:
     """Consume as planned until told to stop, or until nobody listens."""
-    _consume(open_ledger(place), settings, plan, pipe.send, pipe.poll)
+    ledger = once_stored(place, lambda: open_ledger(place), pipe.send, pipe.poll)
+    if ledger is not None:
+        _consume(ledger, settings, plan, pipe.send, pipe.poll)
 
 
 def _consume(
     ledger: Ledger, settings: KafkaSettings, plan: Plan, observe: Observe, is_stopped: Callable[[], bool]
 ) -> None:
     new_reader = partial(client_of(settings).Reader, settings, settings.topics.facts)
-    reader = once_a_broker_answers(new_reader, observe, is_stopped)
+    reader = once_answered(new_reader, observe, is_stopped)
     if reader is not None:
         new_writer = partial(_open_writer, settings, plan, ledger.settings.partitions)
         log = Log(partial(open_admin, settings), settings.topics.facts)
@@ -86,8 +89,17 @@ def _open_writer(settings: KafkaSettings, plan: Plan, partitions: int) -> Writer
     return client.Writer(settings)
 
 
-def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:
-    """Return what `attempt` returns, tried again while no broker answers; None if stopped before one does."""
+def once_answered(
+    attempt: Callable[[], T],
+    observe: Observe,
+    is_stopped: Callable[[], bool],
+    away: type[Exception] = BrokerAway,
+    stage: str = "kafka",
+) -> T | None:
+    """Return what `attempt` returns, tried again while it raises that a broker or a store is `away`.
+
+    None if stopped before it answers. What was in the way is observed under `stage`.
+    """
     backoff = Backoff()
     while not is_stopped():
         if not backoff.is_over():
@@ -95,11 +107,19 @@ def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped
             continue
         try:
             found = attempt()
-        except BrokerAway as error:
-            observe(Failed("kafka", str(error)))
+        except away as error:
+            observe(Failed(stage, str(error)))
             backoff.failed()
             continue
         if backoff.succeeded():
-            observe(Recovered("kafka"))
+            observe(Recovered(stage))
         return found
     return None
+
+
+def once_stored(place: str, attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:
+    """Return what `attempt` returns, tried again while the database of a ledger is away; None if stopped before.
+
+    A ledger in a folder is there or not: what it raises is raised.
+    """
+    return once_answered(attempt, observe, is_stopped, Unavailable, "store") if is_address(place) else attempt()

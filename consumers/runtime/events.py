@@ -83,7 +83,7 @@ class Lag(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A stage (``kafka``, ``deciding``, ``publishing``) failed and is tried again, and why."""
+    """A stage (``store``, ``kafka``, ``deciding``, ``publishing``) failed and is tried again, and why."""
 
     stage: str
     why: str

@@ -127,6 +127,9 @@ pub fn apply_rules(
                     Some(left) => points = left,
                 }
             }
+            if rule.pool.is_some() {
+                return Err(Stop::HandBack(HandedBack::Pool));
+            }
             if rule.is_counted {
                 points = take_room(draft, rule, points, &counted, order.as_deref_mut())?;
             }
@@ -351,6 +354,9 @@ pub fn room_of(
     term: Option<&Term>,
     order: &mut OrderPage,
 ) -> Done<i64> {
+    if rule.pool.is_some() {
+        return Err(Stop::HandBack(HandedBack::Pool));
+    }
     let mut points = points;
     if let Some(term) = term {
         let name = counted.line.map_or_else(Text::default, |line| line.line.clone());

@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::engine::{pack, unpack};
-use crate::entries::{Entry, leaf_of, link_after};
+use crate::entries::{leaf_of, link_after};
+use crate::plain_entry;
 
 const PROGRAMME: &str = "programme";
 
@@ -41,14 +41,11 @@ pub fn follow(mut at: Standing, journal: &Journal, rows: &[Row]) -> Option<Stand
         if row.sequence != at.sequence + 1 || *row.link != link || row.member == PROGRAMME {
             return None;
         }
-        let entry: Entry = unpack(row.state).ok()?;
+        let entry = plain_entry::read(row.state)?;
         let stands_here =
-            *entry.member == *row.member && entry.number == row.number && entry.partition == journal.partition;
+            entry.member == row.member && entry.number == row.number && entry.partition == journal.partition;
         let is_home = partition_of(row.member, journal.partitions) == journal.partition;
-        if !stands_here || !is_home || entry.offset <= at.offset || !journal.versions.contains(&*entry.version) {
-            return None;
-        }
-        if pack(&entry) != row.state {
+        if !stands_here || !is_home || entry.offset <= at.offset || !journal.versions.contains(entry.version) {
             return None;
         }
         at = Standing { sequence: row.sequence, link, offset: entry.offset };

@@ -13,6 +13,8 @@ use crate::draft::{Done, Draft, Pages, Stop, decline};
 use crate::entries::{ACCEPTED, Bytes, Change, ENGINE, Entry, Figures, IGNORED, REFUSED, Text};
 use crate::facts::{Data, Fact, Field, Value};
 use crate::fall_due::fall_due;
+use crate::handed_back::HandedBack;
+use crate::pages::ASKS;
 use crate::penalties::apply_penalties;
 use crate::programme::{Programme, Version};
 use crate::reached::award_reached;
@@ -94,6 +96,9 @@ pub fn decide(
     let rules = version.unwrap_or(&book.versions[0]);
     let month = rules.month(occurred);
     let mut draft = Draft::new(account, pages, book, rules, occurred, clock, month);
+    if book.has_pools() && draft.has_page(ASKS)? {
+        return Err(Stop::HandBack(HandedBack::Pool));
+    }
     let account = &draft.account;
     if clock >= account.next_due_at || clock >= account.next_month_at || rules.name != account.placed_by {
         fall_due(&mut draft, clock)?;

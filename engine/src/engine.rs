@@ -13,7 +13,7 @@ use crate::evolve::apply_entry;
 use crate::facts::Fact;
 use crate::handed_back::HandedBack;
 use crate::members::{KeptPages, Member};
-use crate::page_keys::pages_ahead;
+use crate::page_keys::{cards_ahead, pages_ahead};
 use crate::pages::Page;
 use crate::programme::Programme;
 use crate::quiet::caught;
@@ -138,8 +138,8 @@ impl Engine {
         let mut ahead = self.read_ahead(&by_member, items, store)?;
         let lacking: Vec<&Text> = by_member.keys().filter(|name| !self.has(name)).copied().collect();
         let mut lacking = lacking.chunks(MEMBERS_AT_ONCE);
-        let mut loaded: FxHashMap<&Text, Stored> = FxHashMap::default();
-        for (name, places) in by_member {
+        let mut loaded: FxHashMap<&Text, Result<Member, String>> = FxHashMap::default();
+        for (&name, places) in &by_member {
             if let Some(why) = places.iter().find_map(|&place| items[place].fact.as_ref().err().copied()) {
                 self.forget(name);
                 batch.handed_back.push((name.clone(), why));
@@ -157,9 +157,11 @@ impl Engine {
                         if found.len() != some.len() {
                             return Err("the store has not answered for each member".to_owned());
                         }
-                        loaded.extend(some.iter().copied().zip(found));
+                        let mut members: Vec<_> = some.iter().copied().zip(found.into_iter().map(folded)).collect();
+                        self.read_cards_ahead(&mut members, &by_member, items, store)?;
+                        loaded.extend(members);
                     }
-                    folded(loaded.remove(name).unwrap_or_default())?
+                    loaded.remove(name).expect("it was read")?
                 }
             };
             for (key, page) in ahead.remove(name).unwrap_or_default() {
@@ -167,7 +169,7 @@ impl Engine {
             }
             let mut written = FxHashMap::default();
             let done = caught(|| {
-                self.decide_member(&mut member, name, &places, items, repeats, store, &mut written, &mut batch)
+                self.decide_member(&mut member, name, places, items, repeats, store, &mut written, &mut batch)
             });
             let why = match done {
                 Some(Ok(())) => None,
@@ -212,25 +214,48 @@ impl Engine {
         for (&name, places) in by_member {
             let known = self.members.get(name);
             let facts = places.iter().filter_map(|place| items[*place].fact.as_ref().ok());
-            let keys = facts.flat_map(|fact| pages_ahead(fact, &self.book));
+            let keys = facts.flat_map(|fact| {
+                let cards = known.map(|member| cards_ahead(fact, &self.book, &member.account));
+                pages_ahead(fact, &self.book).into_iter().chain(cards.into_iter().flatten())
+            });
             let lacking = keys.filter(|key| known.is_none_or(|member| member.pages.get(key).is_none()));
             let lacking: ReadAhead = lacking.map(|key| (key, None)).collect();
             if !lacking.is_empty() {
                 asked.insert(name, lacking);
             }
         }
-        let mut names: Vec<(&str, &str)> = Vec::new();
-        for (member, keys) in &asked {
-            names.extend(keys.keys().map(|key| (key.as_str(), &***member)));
-        }
-        names.sort_unstable();
-        let found = store.pages(names)?;
-        for (key, member, state) in found {
-            if let Some(page) = asked.get_mut(&Text::from(member)).and_then(|keys| keys.get_mut(&key)) {
-                *page = Some(state);
+        read_pages(&mut asked, store)?;
+        Ok(asked)
+    }
+
+    /// Read at once the pages of the cards that the orders of members count on who were just read; these keep them.
+    fn read_cards_ahead<'a>(
+        &self,
+        members: &mut [(&'a Text, Result<Member, String>)],
+        by_member: &Map<&'a Text, Vec<usize>>,
+        items: &[&Item],
+        store: &mut dyn Store,
+    ) -> Result<(), String> {
+        let mut asked: FxHashMap<&Text, ReadAhead> = FxHashMap::default();
+        for (name, member) in members.iter() {
+            let Ok(member) = member else { continue };
+            let facts = by_member[name].iter().filter_map(|place| items[*place].fact.as_ref().ok());
+            let keys = facts.flat_map(|fact| cards_ahead(fact, &self.book, &member.account));
+            let keys: ReadAhead = keys.map(|key| (key, None)).collect();
+            if !keys.is_empty() {
+                asked.insert(name, keys);
             }
         }
-        Ok(asked)
+        if asked.is_empty() {
+            return Ok(());
+        }
+        read_pages(&mut asked, store)?;
+        for (name, member) in members {
+            if let (Ok(member), Some(pages)) = (member, asked.get(name)) {
+                pages.iter().for_each(|(key, page)| member.pages.keep(key, page.as_deref()));
+            }
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -245,6 +270,9 @@ impl Engine {
         written: &mut FxHashMap<String, Page>,
         batch: &mut Batch,
     ) -> Done {
+        if self.book.is_pool(name) {
+            return Err(Stop::HandBack(HandedBack::Pool));
+        }
         let Member { account, pages, .. } = member;
         let mut pages = MemberPages { member: name, pages, store, written, entered: FxHashMap::default() };
         for &place in places {
@@ -324,6 +352,22 @@ pub fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
 /// Return an entry, a page or an account from its bytes.
 pub fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
+}
+
+/// Read the pages that are named, all at once, in the order of their keys.
+fn read_pages(asked: &mut FxHashMap<&Text, ReadAhead>, store: &mut dyn Store) -> Result<(), String> {
+    let mut names: Vec<(&str, &str)> = Vec::new();
+    for (member, keys) in &*asked {
+        names.extend(keys.keys().map(|key| (key.as_str(), &***member)));
+    }
+    names.sort_unstable();
+    let found = store.pages(names)?;
+    for (key, member, state) in found {
+        if let Some(page) = asked.get_mut(&Text::from(member)).and_then(|keys| keys.get_mut(&key)) {
+            *page = Some(state);
+        }
+    }
+    Ok(())
 }
 
 /// One member's pages within a batch: what the batch wrote, what is in memory, then the store.

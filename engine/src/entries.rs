@@ -78,7 +78,7 @@ impl Default for Figure {
 
 tagged! {
     /// One change of an account.
-    Change {
+    plain Change {
         /// Points came in as a new lot: `base` is what the rule counted (fen), `uncapped` what it came to before caps.
         Earned "earned" { kind: Text, lot: i64, points: i64, rule: Text, earned_at: i64, expires_at: i64, pending_until: i64, page: Text, line: Text, base: i64, uncapped: i64, card: Text, returnable: bool }
         /// What is left of points that a card had released from a trial waits for another card, to lapse otherwise.
@@ -191,6 +191,12 @@ tagged! {
         Closed "closed" { reason: Text }
         /// The closed account goes on, with no points.
         Reopened "reopened" { reason: Text }
+        /// Of a pool or a lease of one: `n` of a `bucket` were given to an ask of the account `frm`.
+        Drawn "drawn" { frm: Text, ask: Text, n: i64, bucket: i64 }
+        /// Of a pool or a lease of one: so much of what an ask was given came back.
+        PutBack "put-back" { frm: Text, ask: Text, n: i64, bucket: i64 }
+        /// A pool gave a lease of it a block of `n`, or took some of it back; both write it down.
+        Leased "leased" { lease: Text, n: i64, bucket: i64 }
         /// A follow-up fact left for the account `to`: `k` counts those of the entry, `data` is the JSON of its data.
         Told "told" { k: i64, to: Text, fact: Text, time: i64, at: i64, data: Text }
     }

@@ -138,10 +138,12 @@ fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
         };
         match (name, number) {
             ("lot", Some(lot)) => told.plain(name, &lot_text(lot)),
+            ("pending_until", Some(at)) if at >= MAX_INSTANT => {} // it waits for a pool's answer
             ("expires_at", Some(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
             ("expires_at", Some(at)) => told.plain(name, &zone.text(at)?),
             (
-                "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at" | "time",
+                "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at"
+                | "time",
                 Some(at),
             ) => {
                 if at != 0 {

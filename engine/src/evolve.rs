@@ -417,6 +417,9 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             account.closed = false;
             0
         }
+        Change::Drawn(change) => count(account, change.bucket, "drawn", change.n),
+        Change::PutBack(change) => count(account, change.bucket, "drawn", -change.n),
+        Change::Leased(change) => count(account, change.bucket, &format!("out/{}", change.lease), change.n),
         Change::Withheld(_) | Change::Multiplied(_) | Change::Joined(_) | Change::Resettled(_) | Change::Told(_) => 0,
     }
 }
@@ -425,6 +428,16 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
 fn add(sum: &mut i64, by: i64) -> i128 {
     let total = i128::from(*sum) + i128::from(by);
     *sum = sum.wrapping_add(by);
+    total
+}
+
+/// Change a counter of a pool, which is gone where it is 0, and return what it comes to.
+fn count(account: &mut Account, bucket: i64, name: &str, by: i64) -> i128 {
+    let counts = account.counts.entry(bucket).or_default();
+    let total = add(counts.entry(name.into()).or_default(), by);
+    if total == 0 {
+        counts.shift_remove(name);
+    }
     total
 }
 

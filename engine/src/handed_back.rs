@@ -21,11 +21,13 @@ pub enum HandedBack {
     OddEntry,
     /// Of a replay: an entry of an engine or a version that is not here.
     Foreign,
+    /// What asks a budget or stock that members share, and every fact of a member who once did.
+    Pool,
 }
 
 impl HandedBack {
     /// All there are.
-    pub const ALL: [HandedBack; 9] = [
+    pub const ALL: [HandedBack; 10] = [
         HandedBack::Publication,
         HandedBack::Engine1,
         HandedBack::UnknownFact,
@@ -35,6 +37,7 @@ impl HandedBack {
         HandedBack::BrokenInvariant,
         HandedBack::OddEntry,
         HandedBack::Foreign,
+        HandedBack::Pool,
     ];
 
     /// Return the name under which it is counted.
@@ -49,6 +52,7 @@ impl HandedBack {
             HandedBack::BrokenInvariant => "broken-invariant",
             HandedBack::OddEntry => "odd-entry",
             HandedBack::Foreign => "foreign",
+            HandedBack::Pool => "pool",
         }
     }
 }

@@ -31,6 +31,7 @@ mod page_keys;
 mod pages;
 mod penalties;
 mod perks;
+mod plain_entry;
 mod plain_json;
 mod programme;
 mod python;

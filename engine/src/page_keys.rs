@@ -2,13 +2,15 @@
 //!
 //! `ledger/core/page_keys.py` is the same in Python. What is left out is read when it is asked for.
 
+use crate::account::Account;
 use crate::facts::{Data, Fact};
+use crate::pages::ASKS;
 use crate::programme::Programme;
 
 /// Return the keys of the pages that a fact names, and of those that count what its day was given.
 pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
     let data = &fact.data;
-    let mut keys = Vec::new();
+    let mut keys = if book.has_pools() { vec![ASKS.to_owned()] } else { Vec::new() };
     let mut name = |kind: &str, id: &str| {
         if !id.is_empty() {
             keys.push(format!("{kind}/{id}"));
@@ -40,4 +42,14 @@ pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
         version.keyed_scores.iter().for_each(|score| name("score", &format!("{score}/{shop}")));
     }
     keys
+}
+
+/// Return the keys of the pages of the cards that an order counts on, as the account stands before the batch.
+pub fn cards_ahead(fact: &Fact, book: &Programme, account: &Account) -> Vec<String> {
+    if !matches!(fact.data, Data::OrderCompleted(_)) || account.terms.is_empty() {
+        return Vec::new();
+    }
+    let memberships = book.nearest(fact.occurred).claws_back.iter();
+    let terms = memberships.filter_map(|membership| account.term_at(membership, fact.occurred));
+    terms.map(|term| format!("card/{}", term.card)).collect()
 }

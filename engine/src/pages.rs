@@ -249,6 +249,9 @@ impl ScorePage {
     }
 }
 
+/// The key of the page that every member has who ever asked a budget or stock.
+pub const ASKS: &str = "asks";
+
 /// A kind of page, asked for by what it is.
 pub trait Kind: Sized {
     /// Return the page if it is of this kind.

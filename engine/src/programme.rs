@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::entries::{Map, Text};
 use crate::facts::{Field, Value};
@@ -244,6 +245,8 @@ pub struct Rule {
     pub is_limited: bool,
     pub gives_once: bool,
     pub stands_in_for: Text,
+    /// Its points are drawn from a budget.
+    pub pool: Option<IgnoredAny>,
 }
 
 /// A fine that a fact brings.
@@ -344,6 +347,8 @@ pub struct Perk {
     pub of_line: bool,
     pub at_claim: bool,
     pub asks_order: bool,
+    /// Its claims are drawn from a stock.
+    pub stock: Option<IgnoredAny>,
 }
 
 impl Perk {
@@ -538,6 +543,7 @@ pub struct Version {
     pub keyed_scores: FxHashSet<Text>,
     pub joined_scores: FxHashSet<Text>,
     pub attributes: Map<Text, Attribute>,
+    pub has_pools: bool,
 }
 
 const NO_RULES: &[usize] = &[];
@@ -603,6 +609,16 @@ pub struct Programme {
 }
 
 impl Programme {
+    /// Return true if a version has a budget or stock that members share.
+    pub fn has_pools(&self) -> bool {
+        self.versions.iter().any(|version| version.has_pools)
+    }
+
+    /// Return true if an account is a pool, or a lease of one, and no member.
+    pub fn is_pool(&self, name: &str) -> bool {
+        name.starts_with("pool/") && self.has_pools()
+    }
+
     /// Return the version that decides what occurred at an instant; None before the first.
     pub fn at(&self, instant: i64) -> Option<&Version> {
         self.versions.iter().rev().find(|version| version.since <= instant).map(Arc::as_ref)

@@ -2,9 +2,24 @@
 
 /// Declare the structs of a union, each with its tag and its fields in their stored order.
 ///
-/// A field that stored bytes lack, as older ones may, has its type's default.
+/// A field that stored bytes lack, as older ones may, has its type's default. Of a `plain` union every field is a scalar,
+/// and `fields_of` a tag says how `plain_entry.rs` passes them.
 #[macro_export]
 macro_rules! tagged {
+    ($(#[$about:meta])* plain $union:ident { $($(#[$doc:meta])* $name:ident $tag:literal { $($field:ident: $type:ty),* $(,)? })* }) => {
+        $crate::tagged! { $(#[$about])* $union { $($(#[$doc])* $name $tag { $($field: $type),* })* } }
+
+        impl $union {
+            /// Return what passes each field behind a tag, None where there is no such tag.
+            pub fn fields_of(tag: &str) -> Option<&'static [$crate::plain_entry::Pass]> {
+                use $crate::plain_entry::Scalar;
+                match tag {
+                    $($tag => Some(&[$(<$type as Scalar>::pass),*]),)*
+                    _ => None,
+                }
+            }
+        }
+    };
     ($(#[$about:meta])* $union:ident { $($(#[$doc:meta])* $name:ident $tag:literal { $($field:ident: $type:ty),* $(,)? })* }) => {
         $(
             $(#[$doc])*

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.core.burning import LARGE, OrderedLots
+from ledger.rulebook.compiled import ASKED
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH
 from ledger.wire.times import first_day
 
@@ -27,12 +28,14 @@ class Lot(Struct, array_like=True, gc=False):
     rule: str
     pending_until: int
     returnable: bool
-    waits: int = 0  # what a pending lot waits for: 0 a card, `OPENS` its time, `CLAIM` a claim
+    waits: int = 0  # what a pending lot waits for: 0 a card, `OPENS` its time, `CLAIM` a claim, `ASKED` a pool
 
     def due_at(self) -> int:
         """The instant at which something becomes of it by itself."""
         if not self.pending_until:
             return self.expires_at
+        if self.waits == ASKED:
+            return self.pending_until  # for ever: what is due meanwhile ends with the answer
         return min(self.pending_until, self.expires_at) if self.waits else self.pending_until
 
 

@@ -8,17 +8,19 @@ Each guard that says no tells the draft's `trace`, where one listens, the rule, 
 from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
+from ledger.core.asks import begin
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
-from ledger.core.pages import Award, DayPage, OrderPage, PageLine
+from ledger.core.pages import AskPage, Award, DayPage, OrderPage, PageLine
 from ledger.core.shops import has_joined
 from ledger.core.terms import open_free
-from ledger.rulebook.compiled import Bucket, Multiplier, Rule, Rules
+from ledger.rulebook.compiled import ASKED, Bucket, Multiplier, Pool, Rule, Rules
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
+from ledger.wire.fact_catalogue import OWN_PAGES
 from ledger.wire.facts import OrderLine
-from ledger.wire.times import DAY, day_of, day_text, month_text
+from ledger.wire.times import DAY, MAX_INSTANT, day_of, day_text, month_text
 
 Line = OrderLine | PageLine
 ONCE = "once"  # the mark of a rule for points that gives once
@@ -112,12 +114,16 @@ def apply_rules(
                     continue
                 if draft.engine < 2:  # the last card's rule alone stood in for another, also where its cap was full
                     replaced = {rule.stands_in_for: rule.name} if rule.stands_in_for else {}
+            if rule.pool is not None:
+                points = _room_of_member(draft, rule.pool, rule, points, name)
             if rule.is_of_month:
                 points = _take_month(draft, rule, points, name)
             elif rule.is_of_day:
                 points = _take_day(draft, rule, points, name, data, day)
             elif rule.is_counted:
                 points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
+            if rule.pool is not None:
+                _count_of_member(draft, rule.pool, points)
         if not points:
             if rule.opens:
                 _open(draft, rule)
@@ -149,7 +155,7 @@ def apply_rules(
             if rule.gives_once:
                 draft.emit(FirstSeen(rule.name, 0, ONCE))
             kind = f"{rule.kind}{AT_SHOP}{data.shop}" if rule.at_shop else rule.kind
-            is_returnable = may_return or name != "" or rule.wait is not None
+            is_returnable = may_return or name != "" or rule.wait is not None or rule.pool is not None
             lot = earn_award(draft, rule, kind, points, uncapped, page, name, fen, term, is_returnable)
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, kind, lot.lot, lot.expires_at, card=lot.card))
@@ -186,12 +192,22 @@ def earn_award(
             pending = term.until + membership.release_days * DAY
     if rule.wait is not None:
         pending, waits = draft.version.pending_until(rule.wait, earned_at), rule.wait.waits
+    if rule.pool is not None:
+        pending, waits = MAX_INSTANT, ASKED
     lot = draft.next_lot()
     change = Earned(
         kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )
     earn(draft, change, waits)
+    if rule.pool is not None:
+        ask = AskPage("", points, 0, rule.pool.refill, kind=kind, lot=lot, page=page_key(rule, page) if page else "")
+        begin(draft, rule.pool, ask, lot)
     return change
+
+
+def page_key(rule: Rule, page: str) -> str:
+    """Return the key of the page that an award of a rule stands on, by the id of what it was given for."""
+    return f"{OWN_PAGES[rule.award.on]}/{page}" if rule.is_kept else ""
 
 
 def withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
@@ -289,9 +305,30 @@ def room_of(draft: Draft, rule: Rule, points: int, what: Counted) -> int:
     """What a card's cap and the caps of periods leave of an award, which is counted in these: for an amended line."""
     if what.term is not None:
         points = max(_room_of_card(draft, rule, what.term, points, what.line.line if what.line is not None else ""), 0)
+    if rule.pool is not None:
+        points = _room_of_member(draft, rule.pool, rule, points, what.line.line if what.line is not None else "")
     points = _room(draft, rule, rule.buckets, points, what)
     _count(draft, rule, rule.buckets, points, what)
+    if rule.pool is not None:
+        _count_of_member(draft, rule.pool, points)
     return points
+
+
+def _room_of_member(draft: Draft, pool: Pool, rule: Rule, points: int, line: str) -> int:
+    """What a campaign leaves of an award for one member; what was asked before counts, whatever the answer."""
+    if not pool.each_member:
+        return points
+    given = draft.account.counts.get(0, {}).get(pool.subject, 0)
+    left = min(points, max(pool.each_member - given, 0))
+    if left < points:
+        figures: dict[str, int | str] = {"cap": pool.each_member, "given": given, "per": "ever", "of": ""}
+        withhold(draft, rule, "cap-full", line, points - left, **figures)
+    return left
+
+
+def _count_of_member(draft: Draft, pool: Pool, points: int) -> None:
+    if pool.each_member and points:
+        draft.emit(CounterAdded(pool.subject, 0, points))
 
 
 def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> int:

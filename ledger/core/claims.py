@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
+from ledger.core.asks import GIVEN_UP, WAITS, ask_of_claim, end, put_back
 from ledger.core.benefits import quota_key
 from ledger.core.draft import Draft
-from ledger.core.lots import claw_back, earn, restore, spend
+from ledger.core.lots import claw_back, earn, keep_alive, part_of, release_hold, restore, spend, take
 from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
 from ledger.core.terms import end_free, open_free
 from ledger.core.tiers import grant_tier, withdraw_tier
 from ledger.rulebook.schema import AT_SHOP, Gift
-from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Earned
+from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Captured, Earned, Held
 from ledger.wire.times import DAY, MAX_INSTANT
 
 GRANT = "claim/"  # before a claim's name: what a card or a tier is called that it gave
@@ -28,6 +29,41 @@ def pay(draft: Draft, claim: str, purse: str, points: int) -> None:
     """Burn what a claim costs (there is enough of it)."""
     parts = spend(draft, purse, points, f"claim/{claim}")
     draft.pages.put(f"claim-price/{claim}", RedemptionPage(purse, "", parts))
+
+
+def price_of(claim: str) -> str:
+    """Return the name of the hold that keeps the price of a claim while its stock is asked."""
+    return f"{GRANT}{claim}"
+
+
+def hold_price(draft: Draft, claim: str, purse: str, points: int) -> None:
+    """Keep what a claim costs until its stock has answered (there is enough of it); it has no other end."""
+    for key, part in take(draft, purse, points):
+        draft.emit(Held(purse, key, part, price_of(claim), MAX_INSTANT))
+
+
+def pay_held(draft: Draft, claim: str) -> None:
+    """Burn the price that is held for a claim, if it has one."""
+    hold = draft.account.holds.get(price_of(claim))
+    if hold is None:
+        return
+    kind, parts = hold.kind, []
+    if draft.version.idle:
+        keep_alive(draft, kind)
+    for key, points in list(hold.parts.items()):
+        parts.append(part_of(draft.account.purses[kind].lots[key], key, points))
+        draft.emit(Captured(kind, key, points, price_of(claim)))
+    draft.pages.put(f"claim-price/{claim}", RedemptionPage(kind, "", parts))
+
+
+def give_up(draft: Draft, claim: str, page: ClaimPage) -> None:
+    """Let a claim that was given nothing be over: its quota counts it no more, its price is released."""
+    page.is_returned = True
+    _count_back(draft, claim, page)
+    hold = draft.account.holds.get(price_of(claim))
+    if hold is not None:
+        release_hold(draft, price_of(claim), hold, draft.clock)
+    draft.pages.put(f"claim/{claim}", page)
 
 
 def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], purses: Mapping[str, str], page: ClaimPage) -> None:
@@ -82,6 +118,13 @@ def count_at_shop(draft: Draft, benefit: str, shop: str, bucket: int, by: int) -
 
 def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Give a claim back: to the quota that counted it, the points it cost, the points, cards and tier it gave."""
+    found = ask_of_claim(draft, claim, page.benefit)
+    if found is not None and found[1].state == WAITS:
+        end(draft, *found, GIVEN_UP)
+        give_up(draft, claim, page)
+        return
+    if found is not None and found[1].refill:
+        put_back(draft, *found, 1)
     page.is_returned = True
     _count_back(draft, claim, page)
     price = draft.pages.get(f"claim-price/{claim}")

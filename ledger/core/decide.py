@@ -37,7 +37,7 @@ from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import POOL, Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
@@ -106,6 +106,7 @@ class Limits:
     """Settings of a ledger that bound what it decides."""
 
     request_max_age: int = 86_400 * SECOND  # microseconds between occurred and recorded
+    partitions: int = 1  # that the ledger was born with
 
 
 def decide(
@@ -145,7 +146,7 @@ def decide(
         version = rules
     month = rules.month(occurred)
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
-    draft.name = fact.subject
+    draft.name, draft.partitions = fact.subject, limits.partitions
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
         due = len(draft.changes)
@@ -161,6 +162,8 @@ def decide(
     try:
         if version is None:
             draft.decline("no-programme")
+        if book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
+            draft.decline("not-a-member")
         if row.is_follow_up:
             pass  # it is never turned away: its decider knows what to do in each state of the account
         elif clock - occurred > version.late:
@@ -280,10 +283,10 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.PoolAsked: pools.ask,
     facts.PoolAnswered: pools.answered,
     facts.PoolReturned: pools.returned,
-    facts.LeaseAsked: pools.lease,
-    facts.LeaseAnswered: pools.lease,
-    facts.LeaseRecalled: pools.lease,
-    facts.LeaseReturned: pools.lease,
+    facts.LeaseAsked: pools.lease_asked,
+    facts.LeaseAnswered: pools.lease_answered,
+    facts.LeaseRecalled: pools.lease_recalled,
+    facts.LeaseReturned: pools.lease_returned,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
@@ -294,6 +297,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }
+_OF_POOLS = frozenset({facts.AccountFrozen, facts.AccountUnfrozen, facts.AccountClosed, facts.AccountReopened})
 _COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

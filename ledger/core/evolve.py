@@ -27,6 +27,8 @@ from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
 
 MAX_TIER_MOVES = 256  # of a score, kept for facts that come late
+DRAWN = "drawn"  # of a pool: the counter of what it gave
+OUT = "out/"  # and, before the name of a lease, of what that has of it
 SMALL = 1 << 31  # points of a change that are too few to be checked: 2^31 changes of them stay below 2^62
 
 
@@ -489,6 +491,27 @@ def _right_ended(account: Account, change: entries.RightEnded) -> None:
             term.rights -= 1
 
 
+def _drawn(account: Account, change: entries.Drawn) -> int:
+    return _count(account, change.bucket, DRAWN, change.n)
+
+
+def _put_back(account: Account, change: entries.PutBack) -> None:
+    _count(account, change.bucket, DRAWN, -change.n)
+
+
+def _leased(account: Account, change: entries.Leased) -> int:
+    return _count(account, change.bucket, f"{OUT}{change.lease}", change.n)
+
+
+def _count(account: Account, bucket: int, name: str, by: int) -> int:
+    """Change a counter of a pool, which is gone where it is 0, and return what it comes to."""
+    counts = account.counts.setdefault(bucket, {})
+    count = counts[name] = counts.get(name, 0) + by
+    if not count:
+        del counts[name]
+    return count
+
+
 def _frozen(account: Account, change: entries.Frozen) -> None:
     account.frozen = True
 
@@ -569,6 +592,9 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Unfrozen: _unfrozen,
     entries.Closed: _closed,
     entries.Reopened: _reopened,
+    entries.Drawn: _drawn,
+    entries.PutBack: _put_back,
+    entries.Leased: _leased,
     entries.Told: _for_the_reader,
 }
 assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

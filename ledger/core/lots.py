@@ -1,9 +1,10 @@
 """How points move: earned into lots, spent from them in burn order, restored to them, clawed back to the last point."""
 
 from ledger.core.account import Lot, OpenHold, Purse
+from ledger.core.asks import give_up_lot, refill
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
-from ledger.rulebook.compiled import OPENS
+from ledger.rulebook.compiled import ASKED, OPENS
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import (
     ClawedBack,
@@ -182,11 +183,15 @@ def _take_own(draft: Draft, award: Award, key: int, claim: int, line: str) -> in
     """Claim points of a lot of an award's own. Returns what is to come from others: it was spent."""
     if not claim:
         return 0
+    if award.rule in draft.book.drawing:
+        refill(draft, key, claim)
     lot = draft.account.purses[award.kind].lots.get(key)
     own = min(claim, lot.left) if lot else 0
     if own:
         draft.emit(ClawedBack(award.kind, key, own, award.rule, line))
         claim -= own
+        if lot is not None and lot.waits == ASKED and not lot.left:
+            give_up_lot(draft, key)
     if claim:
         page = draft.pages.get(f"lot/{key}")
         if isinstance(page, LotPage):
@@ -276,7 +281,7 @@ def keep_alive(draft: Draft, kind: str) -> None:
 
 def end_idle(draft: Draft, kind: str, purse: Purse, at: int) -> None:
     """End all that is left of a kind that was idle for too long, pending points too."""
-    for key in sorted(key for key, lot in purse.lots.items() if lot.left):
+    for key in sorted(key for key, lot in purse.lots.items() if lot.left and lot.waits != ASKED):
         expire(draft, kind, key, purse.lots[key], at)
     draft.emit(IdleEnded(kind, at))
 

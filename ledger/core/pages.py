@@ -329,6 +329,70 @@ class QuotaPage(Struct, array_like=True, gc=False, tag="quota"):
     used: dict[int, int] = field(default_factory=dict)
 
 
+class AskPage(Struct, array_like=True, gc=False, tag="ask"):
+    """What a member asked of a pool: `n` points for a lot, or a piece of a stock for a claim; `state` as `asks` has it.
+
+    `page` is the key of the page that the lot's award stands on, if one does; `claim` is empty for a lot.
+    """
+
+    pool: str  # the account that was asked: the pool's, or a lease's
+    n: int
+    bucket: int
+    refill: bool  # what comes back goes back to the pool
+    state: int = 0
+    back: int = 0  # what went back so far
+    kind: str = ""
+    lot: int = 0
+    page: str = ""
+    claim: str = ""
+    benefit: str = ""
+    order: str = ""
+    line: str = ""
+    shop: str = ""
+
+
+class ClaimedAskPage(Struct, array_like=True, gc=False, tag="claimed-ask"):
+    """The name of the ask that a claim waits for, or waited for."""
+
+    ask: str
+
+
+class OpenAsksPage(Struct, array_like=True, gc=False, tag="open-asks"):
+    """The names of a member's asks that wait for an answer."""
+
+    asks: list[str] = field(default_factory=list)
+
+
+class DrawnPage(Struct, array_like=True, gc=False, tag="drawn"):
+    """Of a pool: what it gave to an ask (0: nothing), and how much of that came back."""
+
+    n: int
+    bucket: int
+    back: int = 0
+
+
+class LimitPage(Struct, array_like=True, gc=False, tag="limit"):
+    """Of a pool: its limit in a bucket by the latest time at which it was asked."""
+
+    limit: int
+    at: int
+
+
+class Waiter(Struct, array_like=True, gc=False):
+    """An ask that waits at a lease, and who asked."""
+
+    ask: str
+    n: int
+    frm: str
+
+
+class QueuePage(Struct, array_like=True, gc=False, tag="queue"):
+    """Of a lease: who waits in a bucket, in order, and whether it has asked its pool for more."""
+
+    waiting: list[Waiter] = field(default_factory=list)
+    is_asking: bool = False
+
+
 class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
     """A business id that is taken."""
 
@@ -357,8 +421,9 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
 _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
 _TransferPages = TransferPage | ReceivedPage
+_PoolPages = AskPage | ClaimedAskPage | OpenAsksPage | DrawnPage | LimitPage | QueuePage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
-Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages
+Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages | _PoolPages
 
 SEEN: Final = SeenPage()
 

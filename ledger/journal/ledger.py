@@ -205,7 +205,7 @@ class Ledger(ABC):
     @property
     def limits(self) -> Limits:
         """The settings that bound decisions."""
-        return Limits(self.settings.request_max_age_seconds * SECOND)
+        return Limits(self.settings.request_max_age_seconds * SECOND, self.settings.partitions)
 
     @property
     def partitions(self) -> range:

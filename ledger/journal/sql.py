@@ -300,14 +300,17 @@ class Journal(_Reader):
         """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
         return takewhile(lambda row: row.member == member, self.scan_by_member(member, -_ALL, upto))
 
-    def rows_by_member(self, upto: int) -> Iterator[list[tuple[int, str, int, bytes]]]:
-        """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state)."""
+    def rows_by_member(self, upto: int, after: str = "") -> Iterator[list[tuple[int, str, int, bytes]]]:
+        """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state).
+
+        They are those of the members behind one, whatever their numbers are where that is left out.
+        """
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"
             f" WHERE (originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
             " ORDER BY originator_id, originator_version LIMIT ?"
         )
-        after, number = "", _ALL
+        number = _ALL
         while rows := self._rows(query, (after, number, upto, self.scan_rows)):
             yield rows
             if len(rows) < self.scan_rows:

@@ -17,6 +17,7 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Benefit,
+    Campaign,
     Condition,
     Exchange,
     Expiry,
@@ -42,7 +43,7 @@ from ledger.wire.times import to_datetime
 from ledger.wire.unreadable import UNREADABLE
 
 _NAMES = ", ".join(OCCASIONS)
-_OF_TWO_ACCOUNTS = frozenset({"stock", "stock_per", "seats", "campaign", "campaigns", "transfers", "ledger"})
+_OF_TWO_ACCOUNTS = frozenset({"seats", "transfers", "ledger"})
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
@@ -120,7 +121,7 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         allowed = [name for one in _options_of(hint) for name in getattr(one, "__struct_encode_fields__", ())]
         values = [str(value) for one in _options_of(hint) if get_origin(one) is Literal for value in get_args(one)]
         if field is not None and field[1] in _OF_TWO_ACCOUNTS:
-            text += "; what takes two accounts (budgets, stock, seats, transfers) is not built"
+            text += "; what takes two accounts (seats, transfers) is not built"
         elif field is not None:
             text = f"no key `{field[1]}`; there are {', '.join(allowed)}"
         elif values:
@@ -306,6 +307,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, transfer in programme.transfers.items():
         yield from _transfer_problems(f"transfers.{name}", transfer, programme)
+    for name, campaign in programme.campaigns.items():
+        yield from _campaign_problems(f"campaigns.{name}", campaign, programme)
     for name, penalty in programme.penalties.items():
         yield from _penalty_problems(f"penalties.{name}", penalty, programme)
     for name, benefit in programme.benefits.items():
@@ -468,6 +471,7 @@ def _benefit_problems(
     if benefit.open_ is not None:
         yield from _opening_problems(f"{at}.open", benefit.open_, programme)
     yield from _gift_problems(f"{at}.gives", benefit.gives, programme)
+    yield from _stock_problems(at, benefit)
     if benefit.saves is not None and (benefit.saves.fen is None) == (benefit.saves.share is None):
         yield f"{at}.saves: give either fen or share"
 
@@ -665,6 +669,51 @@ def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) 
         yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
 
 
+def _campaign_problems(at: str, campaign: Campaign, programme: ProgrammeTables) -> Iterator[str]:
+    if campaign.kind not in programme.kinds:
+        yield f"{at}.kind: there is no [kinds.{campaign.kind}]"
+    elif programme.kinds[campaign.kind].each is not None:
+        yield f"{at}.kind: kinds.{campaign.kind} is kept for each shop; a campaign's budget is of one kind for all"
+    if campaign.each_member is not None and campaign.each_member > campaign.budget:
+        yield f"{at}.each_member: is above the budget of {campaign.budget}"
+    if campaign.lease is not None and campaign.lease > campaign.budget:
+        yield f"{at}.lease: is above the budget of {campaign.budget}"
+    yield from moment_problems(at, campaign.from_, campaign.until)
+    yield from who_problems(f"{at}.who", campaign.who, programme, may_ask_scores=False)
+
+
+def _drawing_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterator[str]:
+    """What is wrong with a rule whose points are drawn from a campaign's budget."""
+    campaign = programme.campaigns.get(award.campaign or "")
+    cards = programme.memberships[award.member].products.values() if award.member in programme.memberships else ()
+    for is_wrong, said in (
+        (campaign is None, f": there is no [campaigns.{award.campaign}]"),
+        (award.kind is None or award.opens is not None, ": a budget is of points; score and opens draw from none"),
+        (
+            campaign is not None and award.kind not in (None, campaign.kind),
+            f": its budget is of {campaign.kind if campaign is not None else ''}, and the rule gives {award.kind}",
+        ),
+        (award.pending is not None, ": what it gives waits for the budget's answer; pending is for other rules"),
+        (award.on == REACHED, f": {REACHED} may come as time passes, with no fact that could ask the budget"),
+        (
+            any(card.trial for card in cards),
+            f": memberships.{award.member} has a trial, whose points wait for a card",
+        ),
+    ):
+        if is_wrong:
+            yield f"{at}.campaign{said}"
+
+
+def _stock_problems(at: str, benefit: Benefit) -> Iterator[str]:
+    """What is wrong with the stock of a benefit."""
+    if benefit.stock is None:
+        for key in ("stock_per", "refill", "lease"):
+            if getattr(benefit, key):
+                yield f"{at}.{key}: is of a stock, and there is no `stock`"
+    elif benefit.lease is not None and benefit.lease > benefit.stock:
+        yield f"{at}.lease: is above the stock of {benefit.stock}"
+
+
 def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:
     occasion = OCCASIONS.get(penalty.on)
     if occasion is None or penalty.on == REACHED:
@@ -728,6 +777,8 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         if is_wrong:
             yield at + said
     yield from _occasion_problems(at, award, row)
+    if award.campaign is not None:
+        yield from _drawing_problems(at, award, programme)
     if award.opens is not None:
         yield from _opens_problems(f"{at}.opens", award.opens, programme)
         for key in ("kind", "score", "part", "member", "times", "pending", "cap", "rates", "each_day", "days_in_month"):

@@ -16,6 +16,7 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Benefit,
+    Campaign,
     Cap,
     Condition,
     Exchange,
@@ -135,6 +136,31 @@ class Charge(NamedTuple):
     who: Entitlement | None
 
 
+class Pool(Struct, frozen=True, eq=False):
+    """A budget of points or a stock of pieces that members share, which an account of its own keeps."""
+
+    subject: str  # of that account: pool/campaigns.NAME or pool/benefits.NAME
+    limit: int
+    by_month: bool  # as much in each month of the book, and not ever
+    refill: bool  # what comes back is there again
+    lease: int  # taken at once by each partition; 0: members ask the pool itself
+    each_member: int  # the most that a member is given; 0: no bound
+
+
+def campaign_pool(name: str, campaign: Campaign) -> Pool:
+    """The pool of a campaign's budget."""
+    budget, each = campaign.budget, campaign.each_member or 0
+    return Pool(f"{POOL}campaigns.{name}", budget, False, campaign.refill, campaign.lease or 0, each)
+
+
+def stock_pool(name: str, benefit: Benefit) -> Pool | None:
+    """The pool of a benefit's stock, None where it has none."""
+    if benefit.stock is None:
+        return None
+    by_month = benefit.stock_per == "month"
+    return Pool(f"{POOL}benefits.{name}", benefit.stock, by_month, benefit.refill, benefit.lease or 0, 0)
+
+
 class Perk(Struct, frozen=True, eq=False):
     """A benefit, ready to be claimed. Instants in microseconds since 1970 UTC."""
 
@@ -157,6 +183,7 @@ class Perk(Struct, frozen=True, eq=False):
     of_line: bool
     at_claim: bool  # a line's right is judged at the claim
     asks_order: bool  # a clause on the order's fact
+    stock: Pool | None  # that its claims are drawn from
 
     @property
     def is_judged_at_claim(self) -> bool:
@@ -176,6 +203,8 @@ class Bucket(NamedTuple):
 PERIODS: Final = ("order", "day", "month", "year", "ever", "term")  # the order in which buckets are asked
 OPENS: Final = 1  # what a pending lot waits for: its time,
 CLAIM: Final = 2  # or a claim; 0 is a card
+ASKED: Final = 3  # or a pool's answer
+POOL: Final = "pool/"  # before the names of accounts that are pools, and no members
 
 
 class Wait(NamedTuple):
@@ -227,6 +256,7 @@ class Rule(Struct, frozen=True, eq=False):
     flat: int = 0  # the points that it gives as they stand; 0: not so
     is_monthly: bool = False  # its score counts in months alone, and moves as these begin
     stands_in_for: str = ""  # the rule that gives nothing where it gives; "": none
+    pool: Pool | None = None  # that its points are drawn from
 
 
 def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Container[str]) -> Rule:
@@ -240,11 +270,21 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
     steps = tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True))
     is_simple = not (steps or award.rates or give.per_count)
     clauses, who = compile_clauses(award.when, of_line), compile_who(award.who)
+    begins = instant_of(award.from_, zone) if award.from_ else 0
+    ends = instant_of(award.until, zone) if award.until else NO_END
     is_dated = award.from_ is not None or award.until is not None
     has_guards = bool(award.within_days or award.unless_returned or award.first or award.days_in_month)
     is_counted = award.once or award.each_day is not None or bool(buckets)
     by_shop = programme.scores[award.score] if award.score else programme.kinds.get(award.kind or "")
     at_shop = award.opens is None and by_shop is not None and by_shop.each is not None
+    pool = None
+    if award.campaign is not None:
+        campaign = programme.campaigns[award.campaign]
+        pool, who = campaign_pool(award.campaign, campaign), both(who, compile_who(campaign.who))
+        if campaign.from_ or campaign.until:
+            is_dated = True
+            begins = max(begins, instant_of(campaign.from_, zone) if campaign.from_ else 0)
+            ends = min(ends, instant_of(campaign.until, zone) if campaign.until else NO_END)
     is_particular = bool(award.member or award.times or who or at_shop or award.instead_of)
     return Rule(
         award=award,
@@ -260,8 +300,8 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
         member=award.member,
         who=who,
         is_dated=is_dated,
-        since=instant_of(award.from_, zone) if award.from_ else 0,
-        until=instant_of(award.until, zone) if award.until else NO_END,
+        since=begins,
+        until=ends,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=has_guards,
         is_counted=is_counted,
@@ -281,11 +321,12 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
         is_of_day=periods == [("day", "")],
         is_plain=not (is_dated or clauses or is_particular or has_guards),
         is_particular=is_particular,
-        is_limited=is_counted or "line" in caps or award.member is not None,
+        is_limited=is_counted or "line" in caps or award.member is not None or pool is not None,
         gives_once=award.once,
         flat=give.points or 0 if is_simple and not give.per_fen else 0,
         is_monthly=award.score is not None and award.score not in live and not at_shop and not award.once,
         stands_in_for=award.instead_of or "",
+        pool=pool,
     )
 
 
@@ -507,6 +548,18 @@ def compile_who(who: Who | None) -> Entitlement | None:
     return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
+def both(one: Entitlement | None, other: Entitlement | None) -> Entitlement | None:
+    """Return conditions on the member that hold where both hold."""
+    if one is None or other is None:
+        return one or other
+    if one.any_of and other.any_of:
+        pairs = (both(first, second) for first in one.any_of for second in other.any_of)
+        any_of = tuple(pair for pair in pairs if pair is not None)
+    else:
+        any_of = one.any_of or other.any_of
+    return Entitlement(one.clauses + other.clauses, any_of)
+
+
 class Gate(NamedTuple):
     """Who may open a card, and from when until when that is asked."""
 
@@ -561,6 +614,7 @@ def compile_benefit(
         of_line=of_line,
         at_claim=of_line and benefit.at == "claim",
         asks_order=any(not clause.of_line for clause in clauses),
+        stock=stock_pool(name, benefit),
     )
 
 
@@ -660,6 +714,10 @@ class ProgrammeVersion:
         self.rights = tuple(perk for perk in self.perks.values() if perk.of_line and not perk.at_claim)
         self.rights_without_card = tuple(perk for perk in self.rights if not perk.membership)
         self.keeps_said = any(perk.at_claim and perk.asks_order for perk in self.perks.values())
+        # By the subject of its account, each budget and stock that members share.
+        budgets = [campaign_pool(name, campaign) for name, campaign in self.programme.campaigns.items()]
+        self.pools = {pool.subject: pool for pool in budgets}
+        self.pools |= {perk.stock.subject: perk.stock for perk in self.perks.values() if perk.stock is not None}
         self.prices: dict[str, tuple[Price, ...]] = {}
         for label, (_, product) in self.products.items():
             self.prices[label] = tuple(
@@ -789,6 +847,9 @@ class Programme:
 
     def __init__(self, tomls: list[str], where: str = "rule book", engine: int = ENGINE) -> None:
         self.versions: list[ProgrammeVersion] = []
+        # Of any version: rules and benefits that draw from a budget or stock which members share.
+        self.drawing: set[str] = set()
+        self.stocked: set[str] = set()
         self.by_name: dict[str, ProgrammeVersion] = {}
         for toml in tomls:
             self.add(toml, where, engine)
@@ -817,6 +878,8 @@ class Programme:
         self.versions += self.stages_of(version, engine)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version
+        self.drawing.update(rule.name for rule in version.rules.values() if rule.pool is not None)
+        self.stocked.update(perk.name for perk in version.perks.values() if perk.stock is not None)
         return version
 
     def stages_of(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
@@ -848,6 +911,11 @@ class Programme:
         held = self.by_name[self.versions[-1].name].parts
         others = (part._replace(where=f"the ledger's {part.tables.programme}") for part in held)
         return in_order([*parts, *(part for part in others if part.tables.programme not in own)])
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any version has a budget or stock that members share, and something that draws from it."""
+        return bool(self.drawing or self.stocked)
 
     @property
     def whole_versions(self) -> list[ProgrammeVersion]:

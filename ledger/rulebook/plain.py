@@ -60,6 +60,7 @@ def plain_version(version: ProgrammeVersion) -> bytes:
             "keyed_scores": version.keyed_scores,
             "joined_scores": [name for name, score in programme.scores.items() if score.joined],
             "attributes": programme.attributes,
+            "has_pools": bool(version.pools),
         }
     )
 

@@ -25,6 +25,7 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
+_Lease = Annotated[int, Meta(ge=1, le=1 << 30)]
 _Times = Annotated[int, Meta(ge=0, le=1 << 30)]
 _Day = Annotated[int, Meta(ge=1, le=31)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
@@ -248,6 +249,10 @@ class Benefit(_Table, frozen=True):
     saves: Saving | None = None
     value: Worth | None = None
     text: _Text = ""
+    stock: _Points | None = None  # of all members together
+    stock_per: Literal["ever", "month"] | None = None
+    refill: bool = False  # a claim that comes back gives its piece back to the stock
+    lease: _Lease | None = None  # pieces that each partition takes of the stock at once
 
     @property
     def counts_by(self) -> str:
@@ -344,7 +349,23 @@ class Award(_Table, frozen=True):
     once: bool = False
     unless_returned: bool = False  # nothing for a line of which every piece came back
     opens: _Label | None = None  # a card of this product, instead of points
+    campaign: _Label | None = None  # whose budget the points are drawn from
     returns: bool = True  # a return takes it back (of awards to lines)
+
+
+class Campaign(_Table, frozen=True):
+    """A budget of points for all members together, first come first served; rules that name it draw from it."""
+
+    name: _Text
+    kind: _Label
+    budget: _Points
+    each_member: _Points | None = None  # the most that one member is given
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
+    who: Who | None = None
+    refill: bool = False  # what a return takes back is there again for others
+    lease: _Lease | None = None  # points that each partition takes of the budget at once
+    text: _Text = ""
 
 
 class UseCap(_Table, frozen=True):
@@ -454,6 +475,7 @@ class ProgrammeTables(_Table, frozen=True):
     benefits: Annotated[dict[_Label, Benefit], Meta(max_length=1000)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
     transfers: Annotated[dict[_Label, Transfer], Meta(max_length=100)] = field(default_factory=dict)
+    campaigns: Annotated[dict[_Label, Campaign], Meta(max_length=1000)] = field(default_factory=dict)
     currency: _Currency = "CNY"  # of which `_fen` is a hundredth
     default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400

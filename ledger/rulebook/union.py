@@ -24,6 +24,7 @@ NAMED: Final = (
     "benefits",
     "exchanges",
     "transfers",
+    "campaigns",
 )
 _ALIKE: Final = ("utc_offset", "time_zone", "transitions", "currency", "late_days")
 _RULE: Final = re.compile(r'award\[(\d+)\] \(rule "([^"]+)"\)')

@@ -624,6 +624,39 @@ class Found(Struct, frozen=True):
     behind: int
 
 
+class PoolLease(Struct, frozen=True):
+    """A lease of a pool: how much it has `out` of it, and how much of that is `drawn`."""
+
+    lease: str
+    out: int
+    drawn: int
+
+
+class Pool(Struct, frozen=True):
+    """A budget (points of a `kind`) or a stock (pieces) that members share, at an instant.
+
+    `drawn` is what was given, by the pool and its leases; `left` what is not, with what leases have free. `month` is
+    the one that is counted, "" where it counts for ever.
+    """
+
+    pool: str  # campaigns.NAME or benefits.NAME
+    kind: str  # "" of a stock
+    month: str
+    limit: int
+    drawn: int
+    left: int
+    state: Literal["open", "frozen", "closed"]
+    leases: list[PoolLease]
+    as_of: str
+    version: str
+
+
+class Pools(Struct, frozen=True):
+    """The budgets and stocks of the rule book."""
+
+    pools: list[Pool]
+
+
 class Award(Struct, frozen=True, omit_defaults=True):
     """The award that an adjustment is aimed at: that of an order's line, of a grant, or of a lot ("12.1")."""
 

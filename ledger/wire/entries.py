@@ -585,6 +585,35 @@ class Reopened(_Change, tag="reopened", frozen=True):
     reason: str
 
 
+# -- pools -----------------------------------------------------------------------------------------------------------
+
+
+class Drawn(_Change, tag="drawn", frozen=True):
+    """Of a pool, or of a lease of one: `n` points or pieces of a `bucket` were given to an ask of the account `frm`."""
+
+    frm: str
+    ask: str
+    n: int
+    bucket: int = 0
+
+
+class PutBack(_Change, tag="put-back", frozen=True):
+    """Of a pool, or of a lease of one: so much of what an ask was given came back."""
+
+    frm: str
+    ask: str
+    n: int
+    bucket: int = 0
+
+
+class Leased(_Change, tag="leased", frozen=True):
+    """A pool gave a lease of it a block of `n`, or (below 0) took some of it back; both write it down."""
+
+    lease: str
+    n: int
+    bucket: int = 0
+
+
 # -- what another account is told ------------------------------------------------------------------------------------
 
 
@@ -615,8 +644,10 @@ CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted 
 BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | RightEnded
 TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened | Told
+PoolChange = Drawn | PutBack | Leased
 PointsChange = LotChange | TransitChange | ClaimChange | IdleChange
-Change = PointsChange | ScoreChange | TierChange | CountChange | TermChange | OwnChange
+OtherChange = TermChange | OwnChange | PoolChange
+Change = PointsChange | ScoreChange | TierChange | CountChange | OtherChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

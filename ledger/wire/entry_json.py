@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ledger.wire import answers
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, LIFE_BUCKET, OUTCOMES, Change, Entry, lot_text
-from ledger.wire.times import Zone, day_text, end_text, month_text, to_text
+from ledger.wire.times import MAX_INSTANT, Zone, day_text, end_text, month_text, to_text
 
 
 class FactHead(Struct, gc=False):
@@ -111,7 +111,7 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
         elif name == "expires_at":
             view[name] = end_text(value, offset)
         elif name in _INSTANTS:
-            if value:
+            if value and not (name == "pending_until" and value >= MAX_INSTANT):  # that waits for a pool's answer
                 view[name] = to_text(value, offset)
         elif name == _JSON:
             view[name] = msgspec.json.decode(value)

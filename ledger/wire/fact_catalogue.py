@@ -149,6 +149,7 @@ BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in 
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
 KEPT: Final = frozenset(row.on for row in CATALOGUE if row.keeps)
+OWN_PAGES: Final = {row.on: next(iter(row.names.values())) for row in CATALOGUE if row.names}  # what own ids name
 GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)
 FOLLOW_UPS: Final = frozenset(row.fact for row in CATALOGUE if row.is_follow_up)
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)

@@ -498,10 +498,12 @@ class PoolReturn(FollowUp, kw_only=True):
 
 
 class LeaseMove(FollowUp, kw_only=True):
-    """How much a lease of a pool asks for, is given, or gives back."""
+    """How much a lease of a pool asks for, is given, or gives back; with an ask, `limit` and `version` as in that."""
 
     n: Count = 0
     bucket: Count = 0
+    version: Name = ""
+    limit: Count = 0
 
 
 class Publication(_Data):

@@ -97,8 +97,10 @@ REASONS: Final[dict[str, Reason]] = {
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
+    "asked": Reason(NOTE, "The claim waits for the answer of its stock, which all members share."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "given-up": Reason(NOTE, "What a pool answered to was given up before; what it gave goes back to it."),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
     "line-returned": Reason(
@@ -113,6 +115,13 @@ REASONS: Final[dict[str, Reason]] = {
     "points-differ": Reason(
         NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."
     ),
+    "pool-busy": Reason(
+        NOTE, "As many wait at this lease of the pool as may; nothing was drawn, and may be asked again."
+    ),
+    "pool-closed": Reason(
+        NOTE, "The budget or stock is closed or frozen, or was of a time long past: nothing was drawn."
+    ),
+    "pool-empty": Reason(NOTE, "The budget or stock has not as much left: nothing was drawn, and nothing is used up."),
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "sent-back": Reason(NOTE, "The gift could not be taken and goes back whole; the figure `why` says why."),

@@ -239,7 +239,7 @@ def differences(old: ProgrammeTables, new: ProgrammeTables) -> list[Difference]:
     kept = [[rule for rule in book if rule in rules[0] and rule in rules[1]] for book in rules]
     if kept[0] != kept[1]:
         found.append(Difference("rules", "order", ", ".join(kept[0]), ", ".join(kept[1])))
-    for table in ("uses", "benefits", "exchanges", "penalties"):
+    for table in ("uses", "benefits", "exchanges", "campaigns", "penalties"):
         found.extend(_named(table, before[table], after[table]))
     return found
 

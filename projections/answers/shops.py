@@ -1,6 +1,7 @@
 """What is kept for each shop: scores as a member's entries tell them (no account has them), and sums over all shops."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -33,17 +34,9 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     def take(self, change: Change) -> None:
         """Take a change in; those that are about no shop change nothing."""
-        if isinstance(change, Joined):
-            self.joined.append(change.shop)
-        elif isinstance(change, Scored) and AT_SHOP in change.score:
-            points = self._of(change.score).points
-            points[change.part] = points.get(change.part, 0) + change.points
-        elif isinstance(change, TierMoved) and AT_SHOP in change.score:
-            self._of(change.score).tier = change.after
-        elif isinstance(change, BenefitCounted | BenefitGivenBack) and change.shop:
-            used = self.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
-            by = 1 if isinstance(change, BenefitCounted) else -1
-            used[change.bucket] = used.get(change.bucket, 0) + by
+        taken = _TAKEN.get(type(change))
+        if taken is not None:
+            taken(self, change)
 
     def begun(self, version: ProgrammeVersion) -> list[str]:
         """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
@@ -71,9 +64,6 @@ class ShopScores(Struct, array_like=True, gc=False):
                 begun += [key for key in self.scores if without_shop(key) == name]
                 yield from ((name, key) for key in sorted(set(begun)))
 
-    def _of(self, key: str) -> ShopScore:
-        return self.scores.setdefault(key, ShopScore())
-
     def describe(self, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, str, answers.Score]]:
         """Yield each score of the book, ``score@shop`` and what it is at an instant: by score, then by shop."""
         month = month_text(version.month(as_of))
@@ -84,6 +74,44 @@ class ShopScores(Struct, array_like=True, gc=False):
             following = next_tier(version.rankings[name], tier, value)
             because: answers.Because | UnsetType = "value" if tier else UNSET
             yield name, key, answers.Score(value, tier, month, parts, because=because, next=following)
+
+
+def _joined(shops: ShopScores, change: Joined) -> None:
+    shops.joined.append(change.shop)
+
+
+def _scored(shops: ShopScores, change: Scored) -> None:
+    if AT_SHOP in change.score:
+        points = shops.scores.setdefault(change.score, ShopScore()).points
+        points[change.part] = points.get(change.part, 0) + change.points
+
+
+def _tier_moved(shops: ShopScores, change: TierMoved) -> None:
+    if AT_SHOP in change.score:
+        shops.scores.setdefault(change.score, ShopScore()).tier = change.after
+
+
+def _claimed(shops: ShopScores, change: BenefitCounted) -> None:
+    _claim(shops, change, 1)
+
+
+def _given_back(shops: ShopScores, change: BenefitGivenBack) -> None:
+    _claim(shops, change, -1)
+
+
+def _claim(shops: ShopScores, change: BenefitCounted | BenefitGivenBack, by: int) -> None:
+    if change.shop:
+        used = shops.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
+        used[change.bucket] = used.get(change.bucket, 0) + by
+
+
+_TAKEN: dict[type[Change], Callable[[ShopScores, Any], None]] = {
+    Joined: _joined,
+    Scored: _scored,
+    TierMoved: _tier_moved,
+    BenefitCounted: _claimed,
+    BenefitGivenBack: _given_back,
+}
 
 
 def _tier(version: ProgrammeVersion, name: str, score: ShopScore) -> str:

@@ -4,19 +4,22 @@ The balance is what is spendable of a kind after an entry. An entry moves it by 
 of it because it fell due before the decision. A line stands in the month of the member's own clock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from ledger.core.account import Account
 from ledger.core.evolve import evolve
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from ledger.wire.entries import (
     OUTCOMES,
     Captured,
+    Change,
     ClawedBack,
     Confirmed,
     Earned,
-    Entry,
     Expired,
     Forfeited,
     GivenBack,
@@ -60,7 +63,7 @@ class Line(NamedTuple):
     """An entry: `occurred` in microseconds since 1970 UTC, `effect` by kind of points or score, `expired` by kind.
 
     `lost` is what of the expired was spendable, below 0, and `balances` what is spendable by kind after it; None where
-    that is not known. `folded` are the duplicates before it that stand in its line.
+    that is not known. `folded` are the duplicates before it that stand in its line, from the one numbered `oldest`.
     """
 
     number: int
@@ -75,22 +78,41 @@ class Line(NamedTuple):
     lost: dict[str, int]
     balances: dict[str, int] | None
     folded: int = 0
+    oldest: int = 0
 
 
 class Wanted(NamedTuple):
-    """Which lines: of a kind of points or score, a type of fact, an outcome; "" for any."""
+    """Which lines: of a kind of points or score, a type of fact, an outcome, a month (2025-12); "" for any."""
 
     kind: str = ""
     type: str = ""
     outcome: str = ""
+    month: str = ""
 
     def has(self, line: Line) -> bool:
         """Return True if a line is wanted."""
+        return self.month in ("", line.month) and self.has_sort(sort_of(line))
+
+    def has_sort(self, sort: "Sort") -> bool:
+        """Return True if lines of a sort are wanted, in the months that are."""
         return (
-            (not self.kind or self.kind in line.effect or self.kind in line.expired)
-            and (not self.type or self.type == line.type)
-            and (not self.outcome or self.outcome == line.outcome)
+            (not self.kind or self.kind in sort.units)
+            and (not self.type or self.type == sort.type)
+            and (not self.outcome or self.outcome == sort.outcome)
         )
+
+
+class Sort(NamedTuple):
+    """What a line is filtered by, but for its month."""
+
+    type: str
+    outcome: str
+    units: tuple[str, ...]
+
+
+def sort_of(line: Line) -> Sort:
+    """Return what a line is filtered by."""
+    return Sort(line.type, line.outcome, tuple({**line.effect, **line.expired}))
 
 
 class Month(NamedTuple):
@@ -101,39 +123,82 @@ class Month(NamedTuple):
     sums: dict[str, tuple[int, int]]
 
 
-class Lines(NamedTuple):
-    """Lines, the oldest first; where `earlier` is above 0 so many entries before them were not read."""
+class LineReader:
+    """Reads a member's lines in order, and holds the account that each leaves; `account` stands before the first.
 
-    lines: list[Line]
-    earlier: int
-
-
-def lines_of(ledger: Ledger, member: str, last: int, most: int) -> Lines:
-    """Return the newest `most` of a member's entries up to the one numbered `last`.
-
-    Balances are known where all entries are among them.
+    Without an account what is spendable is not known, and `balances` are None.
     """
-    journal, zone = ledger.journal(ledger.partition_of(member)), ledger.book_of(member).offset
-    earlier = max(0, last - most)
-    account = None if earlier else Account()
-    rows = journal.entries_of(member, earlier, last - earlier)
-    return Lines([_line(decode_entry(row.state), account, zone) for row in rows], earlier)
+
+    def __init__(self, zone: Zone, account: Account | None) -> None:
+        self._zone = zone
+        self.account = account
+        self._balances = {} if account is None else {kind: of.spendable() for kind, of in account.purses.items()}
+
+    def line_of(self, row: EntryRow) -> Line:
+        """Return the line of the next entry, and take it on."""
+        entry = decode_entry(row.state)
+        head, expired = fact_head(entry), dict[str, int]()
+        for change in entry.changes:
+            if isinstance(change, Expired):
+                expired[change.kind] = expired.get(change.kind, 0) + change.points
+        effect, lost, balances = effect_of(entry.changes), dict[str, int](), None
+        if self.account is not None:
+            effect, lost = self._moved(self.account, entry.changes, effect)
+            balances = {kind: self._balances.get(kind, 0) for kind in self.account.purses}
+        return Line(
+            entry.number,
+            entry.occurred,
+            month_text(month_of(entry.clock, self._zone)),
+            head.type,
+            head.id,
+            OUTCOMES[entry.outcome],
+            entry.reason,
+            {unit: points for unit, points in effect.items() if points},
+            expired,
+            {unit: points for unit, points in lost.items() if points},
+            balances,
+        )
+
+    def _moved(
+        self, account: Account, changes: Iterable[Change], effect: dict[str, int]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Apply changes; return by unit what they did to what is spendable, and what of it fell due.
+
+        A purse is added up once for each run of changes: it may have many lots.
+        """
+        kinds = {change.kind for change in changes if isinstance(change, Moves)}
+        effect, lost = {unit: points for unit, points in effect.items() if unit not in kinds}, dict[str, int]()
+        for is_lost, run in groupby(changes, lambda change: isinstance(change, Expired)):
+            touched = dict[str, None]()
+            for change in run:
+                evolve(account, change)
+                if isinstance(change, Moves):
+                    touched[change.kind] = None
+            of = lost if is_lost else effect
+            for kind in touched:
+                spendable = account.purse(kind).spendable()
+                of[kind] = of.get(kind, 0) + spendable - self._balances.get(kind, 0)
+                self._balances[kind] = spendable
+        return effect, lost
 
 
-def by_month(lines: Iterable[Line], shown: Sequence[Line]) -> list[Month]:
-    """Return the lines that are shown by month, the newest first; each month's sums are of all `lines`."""
-    sums: dict[str, dict[str, tuple[int, int]]] = {}
-    for line in lines:
-        of = sums.setdefault(line.month, {})
-        for unit, points in (*line.effect.items(), *line.lost.items()):
-            came, went = of.get(unit, (0, 0))
-            of[unit] = (came + points, went) if points > 0 else (came, went + points)
-    found: list[Month] = []
-    for line in shown:
-        if not found or found[-1].month != line.month:
-            found.append(Month(line.month, [], sums[line.month]))
-        found[-1].lines.append(line)
-    return found
+def lines_of(ledger: Ledger, member: str, last: int) -> Iterator[Line]:
+    """Return the lines of a member's entries up to the one numbered `last`, the oldest first."""
+    reader = LineReader(ledger.book_of(member).offset, Account())
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, 0, last)
+    return map(reader.line_of, rows)
+
+
+def add_sums(sums: dict[str, tuple[int, int]], line: Line) -> None:
+    """Add what came and what went by a line to a month's sums by unit."""
+    for unit, points in (*line.effect.items(), *line.lost.items()):
+        came, went = sums.get(unit, (0, 0))
+        sums[unit] = (came + points, went) if points > 0 else (came, went + points)
+
+
+def by_month(sums: Mapping[str, dict[str, tuple[int, int]]], shown: Iterable[Line]) -> list[Month]:
+    """Return the lines that are shown, the newest first, by month, each with its sums of all lines."""
+    return [Month(month, list(lines), sums[month]) for month, lines in groupby(shown, attrgetter("month"))]
 
 
 def folded(lines: Iterable[Line]) -> list[Line]:
@@ -142,7 +207,7 @@ def folded(lines: Iterable[Line]) -> list[Line]:
     for line in lines:
         before = found[-1] if found else None
         if before and line.reason == before.reason == DUPLICATE and line.month == before.month:
-            found[-1] = line._replace(folded=before.folded + 1)
+            found[-1] = line._replace(folded=before.folded + 1, oldest=before.oldest or before.number)
         else:
             found.append(line)
     return found
@@ -162,39 +227,3 @@ def _rows(member: str, lines: Iterable[Line], kind: str) -> Iterator[Row]:
             yield *head, unit, line.effect.get(unit, 0), line.expired.get(unit, 0), balance
         if not units:
             yield *head, None, None, None, None
-
-
-def _line(entry: Entry, account: Account | None, zone: Zone) -> Line:
-    """Return an entry's line; `account`, as it stood before, is taken on by the entry."""
-    head = fact_head(entry)
-    effect = effect_of(entry.changes)
-    expired: dict[str, int] = {}
-    lost: dict[str, int] = {}
-    for change in entry.changes:
-        if isinstance(change, Expired):
-            expired[change.kind] = expired.get(change.kind, 0) + change.points
-    if account is not None:
-        kinds = {change.kind for change in entry.changes if isinstance(change, Moves)}
-        effect = {unit: points for unit, points in effect.items() if unit not in kinds}
-        for change in entry.changes:
-            if not isinstance(change, Moves):
-                evolve(account, change)
-                continue
-            before = account.purse(change.kind).spendable()
-            evolve(account, change)
-            of = lost if isinstance(change, Expired) else effect
-            of[change.kind] = of.get(change.kind, 0) + account.purse(change.kind).spendable() - before
-    month, outcome = month_text(month_of(entry.clock, zone)), OUTCOMES[entry.outcome]
-    return Line(
-        entry.number,
-        entry.occurred,
-        month,
-        head.type,
-        head.id,
-        outcome,
-        entry.reason,
-        {unit: points for unit, points in effect.items() if points},
-        expired,
-        {unit: points for unit, points in lost.items() if points},
-        None if account is None else {kind: purse.spendable() for kind, purse in account.purses.items()},
-    )

@@ -4,6 +4,7 @@ The engine says which entries come to other bytes, and to which; what of them di
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ledger.core.account import decode_account
@@ -21,6 +22,7 @@ from projections.book_history import BookHistory
 
 _ODD = (TypeError, ValueError, OverflowError)  # of a column that holds something else than it should
 Row = tuple[int, str, int, bytes]  # sequence, member, number, state
+_member_of = itemgetter(1)
 
 
 class NativeComparing(Comparing):
@@ -39,7 +41,7 @@ class NativeComparing(Comparing):
         """Compare all members; yield each with how many entries there are."""
         last = ""
         for rows in self._journal.rows_by_member(self._upto):
-            begun = [member for member in dict.fromkeys(row[1] for row in rows) if member != last]
+            begun = [member for member in dict.fromkeys(map(_member_of, rows)) if member != last]
             last = rows[-1][1]
             snapshots = self._journal.snapshots_of(begun) if begun else []
             self._snapshots.update((snapshot.member, snapshot) for snapshot in snapshots)

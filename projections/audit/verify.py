@@ -19,6 +19,7 @@ from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
+from projections.ahead import read_ahead
 from projections.audit.differences import Difference, Differences
 from projections.audit.proof import Refuted
 from projections.audit.proof.checkpoint import Signed, check_ledger
@@ -65,7 +66,8 @@ def _verify_partition(
     chain: _Chain | None = None
     try:
         chain = _Chain(ledger, broken, checkpoints)
-        for rows in journal.scan_rows_of(0, head.head):
+        blocks = journal.scan_rows_of(0, head.head)
+        for rows in read_ahead(blocks) if chain.is_native else blocks:
             before = chain.entries
             chain.take(rows)
             if chain.entries // EVERY > before // EVERY:
@@ -89,6 +91,7 @@ class _Chain:
         self._texts = _Texts(ledger, self._partition)
         # What was signed is compared leaf by leaf, and the native engine keeps none.
         self._native = None if checkpoints else native_module()
+        self.is_native = self._native is not None
 
     def take(self, rows: Sequence[tuple[int, str, int, bytes, bytes]]) -> None:
         """Take the next entries; what is wrong with them goes to `broken`."""

@@ -30,6 +30,7 @@ def explain_earned(context: Context, change: Earned) -> View:
     parts.append(words.say("good-until", change, expiry=expiry_text(moment.version, change, words)))
     if change.pending_until:
         form = "" if rule is None or rule.wait is None else ".claim" if rule.wait.waits == CLAIM else ".time"
+        form = ".pool" if rule is not None and rule.pool is not None else form
         parts.append(words.say(f"pending{form}", change))
     return put(
         context.words,
@@ -128,7 +129,7 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine |
     if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted | OrderAmended):
         points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}
-        text += "; " + words.say("given.instead", rule=words.rule(ordinary.name), points=points)
+        text += words.speech.semicolon + words.say("given.instead", rule=words.rule(ordinary.name), points=points)
     multipliers.append({**item, "text": text})
     return multipliers
 

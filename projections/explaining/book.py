@@ -18,8 +18,27 @@ from ledger.rulebook.schema import AT_SHOP, Award, Benefit, Cap, Condition, Give
 from projections.explaining.words import money
 
 LANGUAGES: Final = ("zh", "en")
-_TABLES: Final = ("attributes", "kinds", "scores", "memberships", "award", "benefits", "uses", "exchanges", "penalties")
-_NAMED: Final = {"kind": "kinds", "default_kind": "kinds", "takes": "kinds", "gives": "kinds", "score": "scores"}
+_TABLES: Final = (
+    "attributes",
+    "kinds",
+    "scores",
+    "memberships",
+    "campaigns",
+    "award",
+    "benefits",
+    "uses",
+    "exchanges",
+    "transfers",
+    "penalties",
+)
+_NAMED: Final = {
+    "kind": "kinds",
+    "default_kind": "kinds",
+    "takes": "kinds",
+    "gives": "kinds",
+    "score": "scores",
+    "campaign": "campaigns",
+}
 _ALWAYS: Final = frozenset({"fen"})  # said even where it is as it is when left out
 _CARDS: Final = frozenset({"member", "membership"})
 _SAID_WITH_ANOTHER: Final = frozenset({"name", "part", "score", "kind"})  # of a rule: with what it gives

@@ -11,10 +11,11 @@ from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.perks import offer_of
 from ledger.core.scores import value_at
-from ledger.rulebook.compiled import CLAIM
+from ledger.rulebook.compiled import ASKED, CLAIM, OPENS
 from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
+from ledger.wire.facts import PoolAnswered
 from ledger.wire.times import month_of, month_text
 from projections.answers.benefits import draft_at
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
@@ -93,6 +94,8 @@ def _why_expired(context: Context, change: entries.Expired) -> str:
         return words.say("what.expired", change)
     earned, number = story.earned, context.moment.step.entry.number
     was_freed = any(isinstance(event, entries.Confirmed) for step, event in story.events if step.entry.number < number)
+    if isinstance(context.moment.step.fact, PoolAnswered) and not was_freed:
+        return words.say("what.expired.lapsed", change)
     if earned.pending_until and not was_freed:
         return words.say("what.expired.pending", change)
     if change.due_at > earned.expires_at:
@@ -206,7 +209,12 @@ def _limit(context: Context, attribute: str, value: str | int) -> int:
 
 
 def _waiting(context: Context, change: entries.Waiting) -> View:
-    return _plain(context, change, claims=change.waits == CLAIM) | {"lots": []}
+    waits = change.waits
+    return _plain(context, change, claims=waits == CLAIM, asked=waits == ASKED, itself=waits == OPENS) | {"lots": []}
+
+
+def _leased(context: Context, change: entries.Leased) -> View:
+    return _plain(context, change, gives=change.n > 0, back=-change.n)
 
 
 # How a class is explained, where it takes more than its own phrases.
@@ -235,5 +243,6 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.RightEnded: _of_benefit,
     entries.Rated: _rated,
     entries.Waiting: _waiting,
+    entries.Leased: _leased,
     entries.AttributeTold: _attribute_told,
 }

@@ -73,7 +73,7 @@ def _claim(context: Context, left: Claim, formula: str) -> View:
     how = words.speech.sentence(
         words.say("back", left, given=words.points(award.given, unit), formula=formula, taken=taken)
     )
-    return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
+    return view | {"how": how, "text": f"{words.rule(award.rule)}{words.speech.colon}{how}"}
 
 
 def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[str, int], list[View]]:
@@ -100,7 +100,7 @@ def _met_text(context: Context, award: Award, met: dict[str, int], others: list[
     say, speech = context.words.say, context.words.speech
     values = {
         "lot": lot_text(award.lot),
-        "lots": ", ".join(say("met.lot", other) for other in others[:MOST_LOTS]),
+        "lots": speech.comma.join(say("met.lot", other) for other in others[:MOST_LOTS]),
         "more": len(others[MOST_LOTS:]),
     }
     return speech.joined([f"{points:,} {say(f'met.{name}', **values)}" for name, points in met.items() if points])

@@ -29,7 +29,7 @@ class Context:
 
 def put(words: Words, amount: str, how: str, **more: Any) -> dict[str, Any]:
     """A change in words: `amount` and `how` for a layout, `text` as one sentence."""
-    text = words.speech.ended(f"{amount}: {how}") if amount else words.speech.sentence(how)
+    text = words.speech.ended(f"{amount}{words.speech.colon}{how}") if amount else words.speech.sentence(how)
     return {"amount": amount, "how": how, "text": text, **more}
 
 

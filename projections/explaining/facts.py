@@ -46,9 +46,10 @@ def fact_text(fact: Fact, words: Words) -> str:
             texts = [words.say("return-line", line) for line in told]
             if rest:
                 texts.append(words.say("return-rest", lines=len(rest), fen=sum(line.refund_fen for line in rest)))
-            more["back"] = "; ".join(texts)
+            more["back"] = words.speech.semicolon.join(texts)
         case MemberDescribed():
-            more["told"] = ", ".join(f"{name} {value}".rstrip() for name, value in fact.data.attributes.items())
+            told_of = (f"{name} {value}".rstrip() for name, value in fact.data.attributes.items())
+            more["told"] = words.speech.comma.join(told_of)
         case BenefitClaimed():
             more["name"] = words.benefit_name(fact.data.benefit)
     return words.say(f"fact.{name_of(fact)}", fact.data, **more)

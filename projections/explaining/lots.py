@@ -95,7 +95,7 @@ def _since(view: dict[str, Any], words: Words) -> str:
         parts.append(words.say("lot.held", view))
     if not left and not view["held"]:
         parts.append(words.say("lot.gone"))
-    return f"{'; '.join(parts)}{words.speech.stop.rstrip()}"
+    return f"{words.speech.semicolon.join(parts)}{words.speech.stop.rstrip()}"
 
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _line(history: History, step: Step, moment: Moment | None, spendable: dict[s
     parts = [effect_text(entry.changes, words)]
     if entry.outcome:
         outcome = words.say(f"outcome.{entries.OUTCOMES[entry.outcome]}")
-        parts.append(f"{outcome}: {reason_text(step, words)}")
+        parts.append(f"{outcome}{words.speech.colon}{reason_text(step, words)}")
     elif moment is not None and not effect_text(entry.changes[moment.due :], words):
         parts += _briefly(explain_nothing(Context(history, moment, words)), words)
     return {
@@ -116,7 +116,7 @@ def _line(history: History, step: Step, moment: Moment | None, spendable: dict[s
         "outcome": entries.OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "text": fact_text(step.fact, words),
-        "result": "; ".join(filter(None, parts)) or words.say("line.unmoved"),
+        "result": words.speech.semicolon.join(filter(None, parts)) or words.say("line.unmoved"),
         "effect": effect_of(entry.changes),
         "spendable": spendable,
     }

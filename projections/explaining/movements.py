@@ -96,4 +96,4 @@ def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
         elif text := words.say(f"brief.{tag}", change, is_lowest=getattr(change, "stars", 0) == 1):
             texts.append(text)
     moved = [f"{words.signed(points, unit)} {what}".rstrip() for (unit, what), points in sums.items() if points]
-    return ", ".join([*moved, *texts])
+    return words.speech.comma.join([*moved, *texts])

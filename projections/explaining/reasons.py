@@ -57,7 +57,7 @@ def reason_details(history: History, moment: Moment, words: Words) -> dict[str, 
         text += words.say("context.first", first.entry)
     more = _context(history, moment, words)
     if more:
-        text += f"; {more}"
+        text += f"{words.speech.semicolon}{more}"
     return details | {"text": text, "needed": needed_text(moment, words)}
 
 

@@ -11,6 +11,10 @@ class Speech:
     language: ClassVar[str] = "en"
     phrases: ClassVar[str] = "english"
     stop: ClassVar[str] = ". "  # between sentences
+    comma: ClassVar[str] = ", "
+    semicolon: ClassVar[str] = "; "
+    colon: ClassVar[str] = ": "
+    aside: ClassVar[str] = " ({})"  # in brackets
     units: ClassVar[tuple[str, ...]] = ("day", "hour", "minute", "second")
     until: ClassVar[tuple[str, str]] = ("until ", "without an end of its own")
 
@@ -82,6 +86,10 @@ class Chinese(Speech):
     language: ClassVar[str] = "zh"
     phrases: ClassVar[str] = "chinese"
     stop: ClassVar[str] = "。"
+    comma: ClassVar[str] = "，"
+    semicolon: ClassVar[str] = "；"
+    colon: ClassVar[str] = "："
+    aside: ClassVar[str] = "（{}）"
     units: ClassVar[tuple[str, ...]] = ("天", "小时", "分钟", "秒")
     until: ClassVar[tuple[str, str]] = ("至 ", "没有自己的期限")
 
@@ -121,7 +129,7 @@ class Chinese(Speech):
 
     def failing(self, who: str) -> str:
         """The condition on a member that failed: tier.taoqi 为 ordinary."""
-        told = who.replace("none of: ", "以下都不符合: ").replace("shop, is not named", "没有注明店铺")
+        told = who.replace("none of: ", "以下都不符合：").replace("shop, is not named", "没有注明店铺")
         return _FOUND.sub(lambda found: f" 为{_VALUES.get(found[1], f' {found[1]}')}", told)
 
     def _several(self, noun: str) -> str:

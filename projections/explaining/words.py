@@ -222,7 +222,7 @@ class Words:
     def rule(self, rule: str) -> str:
         """A rule in a sentence: 购物返豆 (purchase.beans)."""
         name = self.rule_name(rule)
-        return f"{name} ({rule})" if name else rule
+        return name + self.speech.aside.format(rule) if name else rule
 
     def use(self, use: str) -> str:
         """A redemption's use in a sentence: offset (抵现)."""

@@ -26,7 +26,12 @@ def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
     try:
         return decode(row.state)
     except UNREADABLE as error:
-        raise Damaged(f"entry {row.number} of {row.member} (place {row.sequence}) cannot be read: {error}") from None
+        raise unreadable(row.sequence, row.member, row.number, error) from None
+
+
+def unreadable(sequence: int, member: str, number: int, error: Exception) -> Damaged:
+    """Return the error that names the place of an entry that cannot be read."""
+    return Damaged(f"entry {number} of {member} (place {sequence}) cannot be read: {error}")
 
 
 @cache
@@ -35,7 +40,7 @@ def _decoder_of(changes: frozenset[type[Any]], needs_fact: bool) -> Callable[[by
 
     The structs it decodes into have the fields of `Entry` up to there, which is all that a fold may touch.
     """
-    kept = changes | BY_TIME  # these have to be seen to know where the decision begins
+    kept = changes | BY_TIME.keys()  # these have to be seen to know where the decision begins
     union = reduce(or_, (change if change in kept else _skipped(change) for change in get_args(Change)))
     hints: dict[str, Any] = {**get_type_hints(Entry), "figures": msgspec.Raw, "changes": list[union]}  # type: ignore[valid-type]
     if not changes:

@@ -7,12 +7,15 @@ a crash a partition goes on behind the last member that is in. A process sends b
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.views.decoding import decoded, decoder_for
+from ledger.wire.unreadable import UNREADABLE
+from projections.views.decoding import decoder_for, unreadable
 from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
 from projections.views.timed import count, present
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry, new_member
@@ -21,6 +24,10 @@ BATCH = 10_000  # entries of a transaction
 WORTH_PROCESSES = 50_000  # entries; for fewer the start of a process takes longer than it saves
 Count = Callable[[str, int], None]  # entries folded into a view
 
+
+_Row = tuple[int, str, int, bytes]  # sequence, member, number, state
+_Members = Iterator[tuple[str, Iterator[_Row]]]
+_member_of = itemgetter(1)
 
 _Place = tuple[int, str]  # of a partition that is being built: up to where, and the last member that is in
 _Waiting = dict[int, _Place]
@@ -98,38 +105,47 @@ def fold_partition(
 ) -> Iterator[tuple[int, MemberBatch]]:
     """Fold what waits of a partition in batches of whole members with `most` entries, each with its number."""
     upto, after = waiting[partition]
+    rows = chain.from_iterable(ledger.journal(partition).rows_by_member(upto, after))
+    members = groupby(rows, _member_of)
     is_last = False
     while not is_last:
-        part = _fold_batch(ledger, views, partition, upto, after, most)
+        part = _fold_batch(ledger, views, partition, members, after, most)
         after, is_last = part.last, part.is_last
         yield partition, part
 
 
-def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
+def _fold_batch(
+    ledger: Ledger, views: Sequence[View], partition: int, members: _Members, after: str, most: int
+) -> MemberBatch:
     book, decode = ledger.books().in_partition(partition), decoder_for(views)
     parts = [(view, RowDeltas(view.tables), list[MemberRow]()) for view in views]
     read, last, is_last = 0, after, True
     now = latest = present()
-    for member, entries in ledger.journal(partition).by_member(after):
+    for member, entries in members:
         last = member
+        if member == PROGRAMME_SUBJECT:
+            read += sum(1 for _ in entries)
+            continue
         steps = [(view, FoldStep(book, new_member(view, member)), rows, into) for view, rows, into in parts]
-        for row in entries:
+        for sequence, _, number, state in entries:
             read += 1
-            if row.sequence <= upto and member != PROGRAMME_SUBJECT:
-                entry = decoded(decode, row)
-                for view, step, rows, _ in steps:
-                    step.entry = entry
-                    fold_entry(view, step, rows)
+            try:
+                entry = decode(state)
+            except UNREADABLE as error:
+                raise unreadable(sequence, member, number, error) from None
+            for view, step, rows, _ in steps:
+                step.entry = entry
+                fold_entry(view, step, rows)
         for view, step, rows, into in steps:
-            if step.subject.number and view.counts:
+            if view.counts:
                 count(view, book, step.subject, now, rows)
                 latest = max(latest, step.subject.clock)
-            if step.subject.number and view.state is not None:
+            if view.state is not None:
                 into.append(member_row(view, partition, step.subject))
         if read >= most:
             is_last = False
             break
-    folded = [(members, table_rows(view, rows)) for view, rows, members in parts]
+    folded = [(into, table_rows(view, rows)) for view, rows, into in parts]
     return MemberBatch(after, folded, read, last, is_last, latest)
 
 

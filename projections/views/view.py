@@ -64,13 +64,6 @@ Amounts = list[int]
 Keys = TypeVar("Keys", bound=Hashable)
 
 
-# What time does to an account, at the head of an entry, and what goes with it; behind any other change stands the
-# decision. Time gives points, too: those that wait for their instant, and those of a tier that is reached.
-BY_TIME = {Expired, IdleEnded, Released, Repaid, HistoryPruned, Confirmed, Earned, Scored}
-BY_TIME |= {TermEnded, TierMoved, TierHeld, TierHoldEnded, TierGrantEnded}
-BY_TIME |= {CounterAdded, FirstSeen, Multiplied, Withheld, Waiting, IdleMoved, TermOpened, TermAnchored, Resettled}
-
-
 class SumTable(NamedTuple):
     """A table: the columns of its key (of type text or integer) and the integers that are summed under it."""
 
@@ -175,6 +168,14 @@ class FoldStep:
     subject: MemberState
     entry: Entry | None = None
     at: int = 0  # of the change: the last instant before what fell due, or else the member's clock
+    _rises: bool | None = None
+
+    @property
+    def rises(self) -> bool:
+        """Return what `rises_by_time` says of the book, which is asked once."""
+        if self._rises is None:
+            self._rises = rises_by_time(self.book)
+        return self._rises
 
     @property
     def member(self) -> str:
@@ -324,8 +325,9 @@ class View:
 
     def account(self, state: Any) -> Account | None:
         """Return the account by which things fall due: the state or what it has. None where time changes nothing."""
-        found = state.account if isinstance(state, StateWithAccount) else state
-        return found if isinstance(found, Account) else None
+        inside = StateWithAccount in type(state).__mro__  # `isinstance` of a struct's class takes three times as long
+        found = state.account if inside else state
+        return found if type(found) is Account else None
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
@@ -340,23 +342,26 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
     subject, entry = step.subject, step.entry
     assert entry is not None
     view.entry(step, rows)
-    wanted, fold, evolve_state, state = view.changes, view.change, view.evolve, subject.state
+    wanted, evolve_state, state = view.changes, view.evolve, subject.state
+    fold = view.change if type(view).change is not View.change else None  # several views only keep a state
     if wanted:
         by_time = True
         for change in entry.changes:
             kind = type(change)
             if by_time:
-                by_time = kind in BY_TIME and _dates(view, step, change)
+                dates = BY_TIME.get(kind)
+                by_time = dates is not None and dates(view, step, change)
                 if not by_time:
                     step.at = entry.clock
             if kind in wanted:
-                fold(step, change, rows)
+                if fold is not None:
+                    fold(step, change, rows)
                 evolve_state(state, change)
     subject.number, subject.clock, subject.recorded = entry.number, entry.clock, entry.recorded
     account = state if type(state) is Account else view.account(state)
     if account is not None:
         account.number, account.clock = entry.number, entry.clock
-        if account.next_due_at <= entry.clock or rises_by_time(step.book):
+        if account.next_due_at <= entry.clock or step.rises:
             account.next_due_at = next_change(account, step.book)
 
 
@@ -379,34 +384,74 @@ def next_change(account: Account, book: Programme) -> int:
     return due
 
 
-def _dates(view: View, step: FoldStep, change: Change) -> bool:
-    """Set the instant of a change at the head of an entry; return whether time made it before the decision.
+# -- the instant of what time did ------------------------------------------------------------------------------------
+#
+# Each sets the instant of a change at the head of an entry, and returns whether time made it before the decision.
+# Nothing can be dated behind the entry before.
 
-    Nothing can be dated behind the entry before. Points that a hold gave back repay debt at the instant it ended.
-    """
-    match change:
-        case Released(due_at=0):
-            return False
-        case Expired() | Released():
-            step.at = max(change.due_at - 1, step.subject.clock)
-        case IdleEnded():
-            step.at = max(change.at - 1, step.subject.clock)
-        case Confirmed():
-            account = view.account(step.subject.state)
-            lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
-            if lot is None or lot.waits != OPENS:
-                return False
-            step.at = max(lot.pending_until, step.subject.clock)
-        case Scored():
-            return change.rule == DEDUCTION
-        case Earned():
-            rules = (version.rules.get(change.rule) for version in step.book.versions)
-            if not any(rule is not None and rule.award.on == REACHED for rule in rules):
-                return False  # only for a tier that is reached time gives points
-            step.at = max(change.earned_at, step.subject.clock)
-        case TermEnded() | TierMoved() | TierHeld() | TierHoldEnded() | TierGrantEnded():
-            step.at = max(change.at, step.subject.clock)
+
+def _undated(view: View, step: FoldStep, change: Any) -> bool:
     return True
+
+
+def _at_its_end(view: View, step: FoldStep, change: Expired) -> bool:
+    step.at = max(change.due_at - 1, step.subject.clock)
+    return True
+
+
+def _at_its_release(view: View, step: FoldStep, change: Released) -> bool:
+    """Points that a hold gave back repay debt at the instant it ended."""
+    if change.due_at == 0:
+        return False
+    step.at = max(change.due_at - 1, step.subject.clock)
+    return True
+
+
+def _before_its_instant(view: View, step: FoldStep, change: IdleEnded) -> bool:
+    step.at = max(change.at - 1, step.subject.clock)
+    return True
+
+
+def _at_its_instant(view: View, step: FoldStep, change: Any) -> bool:
+    step.at = max(change.at, step.subject.clock)
+    return True
+
+
+def _at_its_opening(view: View, step: FoldStep, change: Confirmed) -> bool:
+    account = view.account(step.subject.state)
+    lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
+    if lot is None or lot.waits != OPENS:
+        return False
+    step.at = max(lot.pending_until, step.subject.clock)
+    return True
+
+
+def _of_a_deduction(view: View, step: FoldStep, change: Scored) -> bool:
+    return change.rule == DEDUCTION
+
+
+def _for_a_tier(view: View, step: FoldStep, change: Earned) -> bool:
+    """Only for a tier that is reached time gives points."""
+    rules = (version.rules.get(change.rule) for version in step.book.versions)
+    if not any(rule is not None and rule.award.on == REACHED for rule in rules):
+        return False
+    step.at = max(change.earned_at, step.subject.clock)
+    return True
+
+
+# What time does to an account, at the head of an entry, and what goes with it; behind any other change stands the
+# decision. Time gives points, too: those that wait for their instant, and those of a tier that is reached.
+BY_TIME: dict[type[Any], Callable[[View, FoldStep, Any], bool]] = {
+    **dict.fromkeys((Repaid, HistoryPruned, CounterAdded, FirstSeen, Multiplied, Withheld, Waiting), _undated),
+    **dict.fromkeys((IdleMoved, TermOpened, TermAnchored, Resettled), _undated),
+    **dict.fromkeys((TermEnded, TierMoved, TierHeld, TierHoldEnded, TierGrantEnded), _at_its_instant),
+    Expired: _at_its_end,
+    Released: _at_its_release,
+    IdleEnded: _before_its_instant,
+    Confirmed: _at_its_opening,
+    Scored: _of_a_deduction,
+    Earned: _for_a_tier,
+}
 
 
 def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
@@ -424,7 +469,7 @@ def fold_time(view: View, step: FoldStep, changes: Iterable[Change], rows: RowDe
     """Fold changes that time alone made into rows and into the member's state."""
     step.entry, step.at = None, step.subject.clock
     for change in changes:
-        _dates(view, step, change)
+        BY_TIME.get(type(change), _undated)(view, step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
             view.evolve(step.subject.state, change)

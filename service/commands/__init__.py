@@ -22,6 +22,8 @@ PANELS = {
         "find": "Whose an order, redemption, card, claim or campaign is; and members by how their tokens begin.",
         "entries": "Every decision about a member, in order: each fact, what became of it and what it changed.",
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
+        "pool": "What a budget or stock that members share has given, and what is left; all of them where none is"
+        " named.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
         "savings": "What benefits saved this member, against what the cards cost, and what a card would have"
         " saved without one.",

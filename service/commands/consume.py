@@ -18,7 +18,7 @@ from consumers.kafka.consume import Plan, check_stream, check_topic
 from consumers.kafka.settings import KafkaSettings, LogSettings, load_tables
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
-from consumers.kafka.workers import once_a_broker_answers
+from consumers.kafka.workers import once_answered, once_stored
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
 from consumers.runtime.ingest import Summary
 from ledger.errors import WrongUse
@@ -149,21 +149,36 @@ def _plans(
 def _opened(
     shell: Shell, settings: KafkaSettings, book: list[str] | None, observe: Observe, is_stopped: Callable[[], bool]
 ) -> Iterator[Ledger | None]:
-    """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
+    """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before both answered."""
     is_there, topic = shell.has_ledger, settings.topics.facts
     toml = text_of_books(book, is_there=is_there)
-    if is_there:
-        with shell.reading() as found:
-            check_stream(found, topic)
-    partitions = once_a_broker_answers(lambda: _partitions_of(settings, topic), observe, is_stopped)
+    if is_there and once_stored(shell.place, lambda: _checked(shell, topic), observe, is_stopped) is None:
+        yield None
+        return
+    partitions = once_answered(lambda: _partitions_of(settings, topic), observe, is_stopped)
     if partitions is None:
         yield None
         return
     born = Settings(partitions, id=new_id(), stream=KAFKA, topic=topic)
-    with shell.writing(toml, create=True, settings=born) as opened:
-        check_stream(opened, topic, partitions)
-        opened.bind_stream(KAFKA, topic)
-        yield opened
+    with ExitStack() as held:
+        yield once_stored(shell.place, lambda: _written(held, shell, toml, born), observe, is_stopped)
+
+
+def _checked(shell: Shell, topic: str) -> bool:
+    """Return True once it is sure that the ledger is fed by a topic. Raises `OtherStream`, `JournalError`."""
+    with shell.reading() as found:
+        check_stream(found, topic)
+    return True
+
+
+def _written(held: ExitStack, shell: Shell, book: str | None, born: Settings) -> Ledger:
+    """Return the ledger with its lock held as long as `held` is open, fed by the topic that it is born with."""
+    with ExitStack() as trying:
+        opened = trying.enter_context(shell.writing(book, create=True, settings=born))
+        check_stream(opened, born.topic, born.partitions)
+        opened.bind_stream(KAFKA, born.topic)
+        held.push(trying.pop_all())
+    return opened
 
 
 def _partitions_of(settings: KafkaSettings, topic: str) -> int:

@@ -1,7 +1,10 @@
 """Dead letters: list, show, retry, drop."""
 
+from contextlib import closing
+from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from pkgutil import resolve_name
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +27,9 @@ app = typer.Typer(no_args_is_help=True)
 PositionsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="POSITION…", help="Where they stand: partition:offset, such as 0:17.")
 ]
+
+ReasonOption = Annotated[str | None, option("--reason", "WHY", "Why that is right; it is kept for auditors.")]
+MOST_WHY = 500  # characters of a reason
 
 
 @command_in(app, "list")
@@ -71,6 +77,7 @@ def retry(
     backlog: Annotated[
         bool, typer.Option("--backlog", help="Into Kafka as old facts: see points produce --backlog.")
     ] = False,
+    reason: ReasonOption = None,
 ) -> Answer:
     """Redrive dead letters: they are appended anew and decided; the old ones stay as a trace.
 
@@ -93,6 +100,7 @@ def retry(
             raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
         told: list[Retried] = []
         if chosen:
+            _record(opened, "retry", chosen, reason, is_mended=mended is not None)
             with fed(opened, config) as feeding:
                 told = redrive(opened, chosen, feeding, value, backlog=backlog)
     if in_part:
@@ -108,6 +116,7 @@ def drop(
     shell: Shell,
     positions: PositionsArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Every one that waits.")] = False,
+    reason: ReasonOption = None,
 ) -> Answer:
     """Remove the bytes of dead letters for good; position, reason, length and hash stay as a trace.
 
@@ -115,11 +124,31 @@ def drop(
     """
     with shell.operating() as opened:
         chosen = _chosen(opened, positions, every)
+        _record(opened, "drop", chosen, reason)
         drop_bytes(opened, chosen)
         told = [dead_letter_at(opened, letter.position).described(opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == KAFKA
     more = ["from the ledger; the topics keep theirs as long as Kafka does"] if is_fed_by_kafka else []
     return Answer(told, lambda: print_plain(f"the bytes of {len(told):,} dead letters are gone", *more))
+
+
+def _record(
+    ledger: Ledger,
+    action: Literal["retry", "drop"],
+    letters: list[StoredDeadLetter],
+    reason: str | None,
+    *,
+    is_mended: bool = False,
+) -> None:
+    """Record in the operators' file what is about to be done, where the ledger is in a folder. Raises `WrongUse`."""
+    why = (reason or "").strip()
+    if len(why) > MOST_WHY:
+        raise WrongUse(f"--reason has more than {MOST_WHY} characters")
+    if ledger.folder is None:
+        return
+    with closing(resolve_name("service.http.operator_log:OperatorLog")(ledger.folder)) as log:
+        for letter in letters:
+            log.record(getuser(), action, letter.position, mended=is_mended, why=why)
 
 
 def _line(told: Retried) -> str:

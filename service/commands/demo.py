@@ -46,6 +46,7 @@ def demo(
         bool, typer.Option("--serve", help="Then serve it, with the console, on 127.0.0.1 until it is stopped.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = PORT,
+    open: Annotated[bool, typer.Option("--open", help="Of --serve: open the console in a browser.")] = False,
     folder: FolderOption = None,
     until: Annotated[
         str | None,
@@ -64,10 +65,12 @@ def demo(
     --ledger names another. The year ends today; run again, the demo goes on
     where it stopped, or says that all is in.
 
-        points demo --serve
+        points demo --serve --open
 
         points demo --programme suning
     """
+    if open and not serve:
+        raise WrongUse("--open shows what --serve serves: give both")
     if serve and shell.json:
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
     if programme is not None:
@@ -101,7 +104,7 @@ def demo(
     if not serve:
         return answer
     shell.give(answer)
-    resolve_name("service.commands.serving:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
+    resolve_name("service.commands.serving:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside, opens=open)
     return None
 
 

@@ -106,7 +106,8 @@ def _engine() -> Check:
     if found.is_missing:
         return Check("engine", "bad", f"{found.said_by}: {found.asked}; {told(found.why_not)}")
     if found.decides == "native":
-        return Check("engine", "good", text("the native engine decides"))
+        says, left = text("the native engine decides"), text("`points stats --engines` says what it leaves to Python")
+        return Check("engine", "good", f"{says}; {left}")
     says = text("Python decides")
     return Check("engine", "good", f"{says}; {told(found.why_not)}" if found.why_not else says)
 

@@ -23,7 +23,8 @@ from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, next_version, versions, warnings
 from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.speech import ENGLISH
-from service.commands.options import ConfigOption, option
+from service.commands.options import ConfigOption, FolderOption, option
+from service.drafts.records import drafts_in
 from service.errors import print_plain, say
 from service.languages import terminal_language
 from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
@@ -58,6 +59,29 @@ def list_versions(
     with shell.reading() as opened, shell.progress("counting", entries_in(opened)) as tick:
         found = versions(opened, tick)
     return Answer(found, lambda: _print_versions(found))
+
+
+@command_in(app, "drafts")
+def list_drafts(
+    shell: Shell,
+    draft: Annotated[
+        str | None, typer.Argument(metavar="DRAFT", help="A draft's id: every step of it, and on what grounds.")
+    ] = None,
+    folder: FolderOption = None,
+) -> Answer:
+    """The drafts of rule books that were kept over HTTP or in the console: how far each is, and by whom.
+
+    points programme drafts
+
+    points programme drafts d-0123456789ab --json
+    """
+    found = drafts_in(shell.data_folder(folder))
+    if draft is None:
+        return Answer(found, "drafts:print_drafts")
+    named = next((one for one in found if one.draft == draft), None)
+    if named is None:
+        raise BadInput(f'there is no draft "{draft}"; `points programme drafts` lists them')
+    return Answer(named, "drafts:print_draft")
 
 
 @command_in(app, "check")

@@ -67,6 +67,7 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Write a line of JSON on standard error for each request.")
     ] = False,
+    open: Annotated[bool, typer.Option("--open", help="Open the console in a browser.")] = False,
     folder: FolderOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -94,7 +95,7 @@ def serve(
         access_log,
     )
     run = resolve_name("service.commands.serving:run_server")
-    run(shell, host, port, wait, shell.data_folder(folder), workers, config, bounds, follows=not no_views)
+    run(shell, host, port, wait, shell.data_folder(folder), workers, config, bounds, follows=not no_views, opens=open)
 
 
 def _proxies(texts: list[str]) -> frozenset[str]:

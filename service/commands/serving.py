@@ -14,6 +14,8 @@ from consumers.local.open import open_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger
+from service.browser import open_browser
+from service.console.requests import HOME
 from service.console.sessions import Sessions
 from service.drafts.backtester import backtester
 from service.errors import say
@@ -49,8 +51,12 @@ def run_server(
     bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
     *,
     follows: bool = True,
+    opens: bool = False,
 ) -> None:
-    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
+    """Serve a shell's ledger until it is stopped; `opens`: show the console in a browser.
+
+    Raises `WrongUse` and `CannotRunNow`.
+    """
     kafka, oidc = _kafka(shell, config), signing_in(config)
     first_key = os.environ.get(BOOTSTRAP)
     if first_key and not (folder / KEYS).exists():
@@ -67,7 +73,7 @@ def run_server(
         has_keys = oidc is not None or keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))
-        tell = partial(_tell, shell, listening, has_keys)
+        tell = partial(_tell, shell, listening, has_keys, opens)
         version = installed_version()
         with (
             follower(shell.place, folder) if follows else nullcontext(),
@@ -107,8 +113,8 @@ def _fed_here(shell: Shell) -> Iterator[Ledger]:
         yield opened
 
 
-def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int]) -> None:
-    """Say where the server listens and who may use it."""
+def _tell(shell: Shell, listening: socket, has_keys: bool, opens: bool, processes: list[int]) -> None:
+    """Say where the server listens and who may use it, and open the console where that is asked for."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
     if shell.json:
@@ -118,3 +124,5 @@ def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int])
         say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
     if not has_keys:
         say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
+    if opens:
+        open_browser(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + HOME)

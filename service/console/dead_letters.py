@@ -13,7 +13,7 @@ from ledger.wire.times import Zone
 from service.console.pages import page
 from service.console.requests import AnyRequest, caller_of, form_of, needs
 from service.console.signing import FORM_BYTES
-from service.http.handlers.dead_letters import cursor, dropped, retried
+from service.http.handlers.dead_letters import MOST_WHY, cursor, dropped, retried
 from service.http.problems import Problem, problem_of
 from service.http.state import served_by
 
@@ -52,14 +52,17 @@ async def get_dead_letter(request: AnyRequest, position: Position) -> Response[b
 async def retry_dead_letter(request: AnyRequest) -> Response[bytes]:
     """Redrive a dead letter, as it is or mended in the form; what is wrong with it is said beside it."""
     form = await form_of(request)
-    position, mended = form.get("position", ""), form.get("fact")
+    position, mended, why = form.get("position", ""), form.get("fact"), form.get("why", "").strip()
     try:
+        _check_why(why)
         told = await retried(
-            served_by(request), caller_of(request), position, None if mended is None else mended.encode()
+            served_by(request), caller_of(request), position, None if mended is None else mended.encode(), why
         )
     except (BadFact, Problem) as error:
         problem = problem_of(error)
-        return await _dead_letter_page(request, position, status=problem.status, problem=problem, mended=mended)
+        return await _dead_letter_page(
+            request, position, status=problem.status, problem=problem, mended=mended, why=why
+        )
     return await _dead_letter_page(request, position, told=told)
 
 
@@ -67,12 +70,21 @@ async def retry_dead_letter(request: AnyRequest) -> Response[bytes]:
 async def drop_dead_letter(request: AnyRequest) -> Response[bytes]:
     """Remove the bytes of a dead letter for good, once that is confirmed."""
     form = await form_of(request)
-    position = form.get("position", "")
-    if form.get("confirmed") != "yes":
-        problem = Problem("bad-request", "dropping cannot be undone: confirm it first")
-        return await _dead_letter_page(request, position, status=problem.status, problem=problem)
-    await dropped(served_by(request), caller_of(request), position)
+    position, why = form.get("position", ""), form.get("why", "").strip()
+    try:
+        if form.get("confirmed") != "yes":
+            raise Problem("bad-request", "dropping cannot be undone: confirm it first")
+        _check_why(why)
+        await dropped(served_by(request), caller_of(request), position, why)
+    except Problem as problem:
+        return await _dead_letter_page(request, position, status=problem.status, problem=problem, why=why)
     return await _dead_letter_page(request, position)
+
+
+def _check_why(why: str) -> None:
+    """Raise `Problem` unless a reason was given."""
+    if not 0 < len(why) <= MOST_WHY:
+        raise Problem("bad-request", f"say why, in 1 to {MOST_WHY} characters")
 
 
 async def _dead_letter_page(
@@ -82,6 +94,7 @@ async def _dead_letter_page(
     status: int = 200,
     problem: Problem | None = None,
     mended: str | None = None,
+    why: str = "",
     told: Retried | None = None,
 ) -> Response[bytes]:
     letter = await served_by(request).readers.read(lambda ledger: dead_letter_at(ledger, position))
@@ -94,6 +107,7 @@ async def _dead_letter_page(
         zone=zone_of(request),
         problem=problem,
         mended=mended,
+        why=why,
         told=told,
     )
 

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,7 +15,6 @@ from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.answers import Lot
-from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant
 from projections.answers.export import write_table
@@ -22,7 +22,8 @@ from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
 from projections.answers.show import describe_account, score_months
-from projections.answers.statement import Wanted, by_month, folded, lines_of, table_of
+from projections.answers.statement import Wanted, lines_of, table_of
+from projections.answers.statement_pages import Statement, statement_of
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.changes import BOOKKEEPING
@@ -35,8 +36,7 @@ from service.http.problems import Problem
 from service.http.state import Served, served_by
 from service.screens.member import together
 
-ENTRIES = 50  # of the statement, a page
-MOST_READ = 5_000  # entries, the newest, that a statement is made of
+SHORT = 1_000  # entries of a statement that is read at once; of a longer one marks are held
 MOST_EXPORTED = 100_000  # entries
 MOST_LOTS = 200  # rows
 MOST_AHEAD = 800  # days to come on the slider; the date may lie further ahead
@@ -50,6 +50,7 @@ Day = Annotated[
 Unit = Annotated[str, QueryParameter(description="A kind of points or a score that lines moved.", max_length=128)]
 FactTypeName = Annotated[str, QueryParameter(description="A type of fact.", max_length=64)]
 OutcomeName = Annotated[str, QueryParameter(description="accepted, refused or ignored.", max_length=16)]
+Month = Annotated[str, QueryParameter(description="A month, such as 2025-12.", max_length=8)]
 Form = Literal["csv", "json", "parquet"]
 FORMS: dict[str, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -74,6 +75,7 @@ async def get_member(
     kind: Unit = "",
     type: FactTypeName = "",
     outcome: OutcomeName = "",
+    month: Month = "",
 ) -> Response[bytes]:
     """Search, and the member that was found."""
     member = id.strip()
@@ -84,8 +86,11 @@ async def get_member(
         served = served_by(request)
         readers = served.histories if as_of.strip() else served.readers
         language = visitor_of(request).language
-        asked = Asked(before, Wanted(kind.strip(), type.strip(), outcome.strip()))
+        asked = Asked(before, Wanted(kind.strip(), type.strip(), outcome.strip(), month.strip()))
         found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), asked, language))
+        if found["statement"] is None:
+            long = partial(_long_statement, served, member, found["last"], asked)
+            found["statement"] = await served.histories.read(long)
     except UnknownMember:
         return page(request, "member.html", status=404, member=member, found=None)
     return page(request, "member.html", member=member, found=found, **found)
@@ -134,8 +139,10 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     return {
         "shown": shown,
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
-        "months": _score_months(version, account, instant),
-        "statement": _statement(ledger, member, account.number, asked),
+        "months": (months := _score_months(version, account, instant)),
+        "charted": [name for name, of in months.items() if any(any(parts.values()) for parts in of.values())],
+        "last": account.number,
+        "statement": _short_statement(ledger, member, account.number, asked),
         "days": {
             "first": first_day,
             "last": max(day_of(instant, offset), min(_last_expiry(account, offset), today + MOST_AHEAD), today),
@@ -178,24 +185,29 @@ def _score_months(version: ProgrammeVersion, account: Account, instant: int) -> 
     return {name: score_months(account, version, name, instant) for name in names}
 
 
-def _statement(ledger: Ledger, member: str, last: int, asked: Asked) -> dict[str, Any]:
-    """Return a page of the statement, the newest first, and what it may be filtered by."""
-    read = lines_of(ledger, member, last, MOST_READ)
-    lines = folded(filter(asked.wanted.has, read.lines))
-    behind = [line for line in lines if not asked.before or line.number < asked.before]
-    shown = behind[-ENTRIES:]
+def _short_statement(ledger: Ledger, member: str, last: int, asked: Asked) -> dict[str, Any] | None:
+    """Return a page of a statement that is read at once, None of a longer one."""
+    if last > SHORT:
+        return None
+    return _page_of(ledger, statement_of(ledger, member, last), asked)
+
+
+def _long_statement(served: Served, member: str, last: int, asked: Asked, ledger: Ledger) -> dict[str, Any]:
+    return _page_of(ledger, served.statements.of(ledger, member, last), asked)
+
+
+def _page_of(ledger: Ledger, statement: Statement, asked: Asked) -> dict[str, Any]:
+    """Return a page of a statement, the newest first, and what it may be filtered by."""
     return {
         "zone": ledger.book.offset,
-        "months": by_month(read.lines, shown[::-1]),
-        "older": shown[0].number if len(behind) > len(shown) else None,
-        "newer": len(behind) < len(lines),
-        "last": last,
-        "found": len(lines),
-        "earlier": read.earlier,
+        "page": statement.page(ledger, asked.before, asked.wanted),
+        "last": statement.number,
+        "earlier": statement.earlier,
         "wanted": asked.wanted,
-        "types": sorted({line.type for line in read.lines}),
-        "outcomes": [outcome for outcome in OUTCOMES if any(line.outcome == outcome for line in read.lines)],
-        "units": list(dict.fromkeys(unit for line in read.lines for unit in line.effect)),
+        "every_month": list(statement.months)[::-1],
+        "types": statement.types(),
+        "outcomes": statement.outcomes(),
+        "units": statement.units(),
     }
 
 
@@ -208,11 +220,12 @@ async def get_statement(
     kind: Unit = "",
     type: FactTypeName = "",
     outcome: OutcomeName = "",
+    month: Month = "",
 ) -> Response[bytes]:
     """The lines of a statement as a file, by the page's filters; CSV is safe, for a spreadsheet opens it."""
     member = id.strip()
     check_readable(caller_of(request), member)
-    wanted = Wanted(kind, type, outcome)
+    wanted = Wanted(kind, type, outcome, month)
 
     def written(ledger: Ledger) -> bytes:
         require_member(ledger, member)
@@ -224,8 +237,8 @@ async def get_statement(
                 f"the member has {account.number:,} entries; a file of the console has {MOST_EXPORTED:,} at most:"
                 " `points export entries` writes them all",
             )
-        read = lines_of(ledger, member, account.number, MOST_EXPORTED)
-        table, out = table_of(member, filter(wanted.has, read.lines), kind, offset), io.BytesIO()
+        lines = filter(wanted.has, lines_of(ledger, member, account.number))
+        table, out = table_of(member, lines, kind, offset), io.BytesIO()
         if form != "parquet":
             write_table(table, form, out, is_safe_csv=True)
         else:

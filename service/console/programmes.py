@@ -1,30 +1,26 @@
-"""Rule books: their versions, how two of them differ, a draft checked, and how one was tried on real history."""
+"""Rule books: their versions, how two of them differ, the drafts, and how they were tried on real history."""
 
-import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Response, get, post
+from litestar import Response, get
 from litestar.params import QueryParameter
 
-from ledger.journal.ledger import Ledger
-from ledger.rulebook.checks import parts_of
-from ledger.rulebook.schema import BadProgramme
-from ledger.rulebook.union import in_order
-from ledger.wire.facts import MAX_BYTES
-from projections.answers.programmes import differences, next_version, warnings
+from ledger.rulebook.languages import text_in
+from ledger.rulebook.union import Part
+from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
-from projections.explaining.book import sentences
 from projections.what_if.reports import report, stored
+from service.console.drafts import LISTED, local_times
 from service.console.language import Language
 from service.console.pages import labels, page
-from service.console.requests import AnyRequest, form_of, needs, visitor_of
-from service.console.signing import FORM_BYTES
+from service.console.requests import AnyRequest, needs, visitor_of
+from service.http import drafts
 from service.http.handlers.books import version_named, versions_of
 from service.http.problems import Problem
 from service.http.state import served_by
 
-DRAFT_BYTES = 3 * MAX_BYTES + FORM_BYTES  # a field of a form has three characters for a byte at most
 Name = Annotated[str, QueryParameter(description="A version, as entries name it.", max_length=64)]
 
 
@@ -43,8 +39,11 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
         old=old or newest[min(1, len(newest) - 1)].name,
         new=new or newest[0].name,
         differences=found,
+        drafts=(await drafts.drafts_of(served_by(request)))[:LISTED],
         backtests=await served_by(request).readers.read(lambda _: stored(_folder(request))),
         names=await labels(request),
+        local=await local_times(served_by(request)),
+        name_of=partial(_name_of, visitor_of(request).language),
     )
 
 
@@ -62,45 +61,16 @@ async def get_backtest(
     found = await served_by(request).readers.read(lambda _: report(_folder(request), name))
     if found is None:
         raise Problem("not-found", "no backtest of that name is kept")
-    return page(request, "backtest.html", report=found, names=await labels(request))
+    return page(request, "backtest.html", report=found, back="", names=await labels(request))
 
 
-@get("/programmes/draft", guards=[needs("books:read")])
-async def get_draft(request: AnyRequest) -> Response[bytes]:
-    """The form for a draft; it begins with the newest version's text."""
-    newest = (await versions_of(served_by(request)))[-1]
-    return page(request, "draft.html", toml=newest.toml, wrong="", checked=None)
-
-
-@post("/programmes/draft", guards=[needs("books:read")], status_code=200, request_max_body_size=DRAFT_BYTES)
-async def check_draft(request: AnyRequest) -> Response[bytes]:
-    """Say whether a draft can be the ledger's next version, what it says, and how it differs. Nothing is kept."""
-    toml = (await form_of(request)).get("toml", "").replace("\r\n", "\n")
-    language = visitor_of(request).language
-    try:
-        found = await served_by(request).histories.read(lambda ledger: _checked(ledger, toml, language))
-    except BadProgramme as error:
-        return page(request, "draft.html", status=422, toml=toml, wrong=str(error), checked=None)
-    return page(request, "draft.html", toml=toml, wrong="", **found)
-
-
-def _checked(ledger: Ledger, toml: str, language: Language) -> dict[str, Any]:
-    """Return what the page says of a draft. Raises `BadProgramme`."""
-    checked = next_version(ledger, in_order(parts_of(toml, "draft.toml")), "draft.toml")
-    now = time.time_ns() // 1_000
-    against = ledger.book.nearest(now)
-    return {
-        "checked": checked,
-        "is_past": checked.since <= now,
-        "warned": warnings(checked, ledger.book),
-        "against": against,
-        "differences": differences(against.programme, checked.programme),
-        "told": sentences(checked, language),
-    }
+def _name_of(language: Language, part: Part) -> str:
+    """Return what a book is called in a language."""
+    return text_in(part.languages, "name", language, part.tables.name)
 
 
 def _folder(request: AnyRequest) -> Path:
     return served_by(request).audits / BACKTESTS
 
 
-HANDLERS = (get_programmes, get_book, get_draft, check_draft, get_backtest)
+HANDLERS = (get_programmes, get_book, get_backtest)

@@ -116,7 +116,7 @@ def _visitor(connection: Connection) -> Visitor:
     if authenticator.is_open_to(connection):
         token, caller = "", EVERYTHING
     else:
-        key = key_of_session(token, authenticator, sessions, is_use=connection.url.path != LIVE)
+        key = key_of_session(token, authenticator, sessions, is_use=is_use(connection.url.path))
         if key is None:
             token = ""
         else:
@@ -127,6 +127,11 @@ def _visitor(connection: Connection) -> Visitor:
 def session_token(cookies: str) -> str:
     """Return what a Cookie header says that the session is; empty where it says nothing."""
     return cookies_of(cookies).get(SESSION_COOKIE, "")
+
+
+def is_use(path: str) -> bool:
+    """Return False for what an open page asks for by itself, which keeps no session."""
+    return path != LIVE and not path.startswith(f"{LIVE}/")
 
 
 def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions, *, is_use: bool = True) -> Key | None:

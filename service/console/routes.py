@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get
 from litestar.params import PathParameter
 from litestar.response import Redirect
 
-from service.console import acts, audits, books, dead_letters, finding, home, members, programmes, signing
+from service.console import acts, audits, books, dead_letters, drafts, finding, home, members, programmes, signing
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
@@ -71,6 +71,7 @@ CONSOLE = Router(
         *members.HANDLERS,
         *finding.HANDLERS,
         *programmes.HANDLERS,
+        *drafts.HANDLERS,
         *audits.HANDLERS,
         *dead_letters.HANDLERS,
         *acts.HANDLERS,

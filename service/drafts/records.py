@@ -1,28 +1,21 @@
 """What becomes of a draft, as the lines of the operators' log say it: who did which step, when, and on what grounds."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from ledger.journal.port import JournalError
 from ledger.wire.entries import OUTCOMES
-from service.http.operator_lines import DraftStep, LogLine
-from service.http.problems import Problem
+from service.http.operator_lines import FILE, OF_DRAFTS, DraftStep, LogLine
 
 MOST_OPEN = 50  # drafts that are not settled
 DAYS = 90  # from when it is kept, until which a draft can be published
 State = Literal["kept", "waiting", "approved", "publishing", "published", "rejected", "discarded", "expired"]
 ACCEPTED = OUTCOMES[0]
-_MAY: dict[str, tuple[State, ...]] = {  # the states that a step leads on from
-    "hand-in": ("kept", "rejected", "approved"),
-    "approve": ("waiting",),
-    "reject": ("waiting", "approved"),
-    "publish": ("approved", "publishing"),
-    "published": ("publishing",),
-    "discard": ("kept", "waiting", "approved", "rejected", "expired"),
-    "backtest": ("kept", "waiting", "approved", "rejected", "publishing", "published", "expired", "discarded"),
-}
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
@@ -125,10 +118,15 @@ def is_done(found: Draft, action: str, by: str, why: str) -> bool:
     return False
 
 
-def check_step(found: Draft, action: str, by: str) -> None:
-    """Raise `Problem` where a step cannot be done of a draft as it is, or not by this person."""
-    if found.state not in _MAY[action]:
-        last = found.steps[-1]
-        raise Problem("already-done", f"the draft is {found.state} ({last.step} by {last.by}); reload it")
-    if action == "approve" and by in (found.by, found.handed_in_by):
-        raise Problem("approval-needed", f"{by} kept or handed in this draft; another key must approve it")
+def drafts_in(folder: Path) -> list[Draft]:
+    """Return every draft that was kept in a folder, the newest first, without a server. Raises `JournalError`."""
+    path = folder / FILE
+    found: dict[str, Draft] = {}
+    try:
+        for line in path.read_bytes().splitlines() if path.is_file() else []:
+            read = msgspec.json.decode(line, type=LogLine)
+            if read.action.startswith(OF_DRAFTS):
+                found[read.about] = folded(found.get(read.about), read, read.action.removeprefix(OF_DRAFTS))
+    except (OSError, msgspec.DecodeError, KeyError) as error:
+        raise JournalError(f"{path}: {error}; `points verify` says what is wrong with it") from None
+    return [at_present(one) for one in reversed(found.values())]

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from litestar import Litestar
 from litestar.types import HTTPScope
 
-from service.console.requests import HOME, LIVE, key_of_session, session_token
+from service.console.requests import HOME, is_use, key_of_session, session_token
 from service.console.sessions import Sessions
 from service.http.access import LOCAL, Authenticator
 from service.http.places import Who
@@ -60,5 +60,4 @@ def _key_of_session(scope: HTTPScope, authenticator: Authenticator, sessions: Se
         return None
     cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
     token = session_token(cookies)
-    is_use = scope["path"] != LIVE
-    return key_of_session(token, authenticator, sessions, is_use=is_use) if token else None
+    return key_of_session(token, authenticator, sessions, is_use=is_use(scope["path"])) if token else None

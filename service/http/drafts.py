@@ -4,10 +4,11 @@ Every step checks the draft's very bytes anew, and stands in the operators' log 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -30,6 +31,7 @@ from service.drafts.backtester import record
 from service.drafts.records import ACCEPTED, DAYS, Draft
 from service.drafts.store import BadDraft, DraftStore, Run
 from service.http.access import Caller
+from service.http.answers import instant
 from service.http.handlers.facts import decided
 from service.http.operator_lines import Action, DraftStep
 from service.http.problems import Problem
@@ -41,6 +43,7 @@ MOST_FILE = 100  # characters of a file's name
 COUNT_SECONDS = 10.0  # for which entries are counted
 COUNT_EVERY = 1_000  # entries, between two looks at the time
 DAY = 86_400 * 1_000_000
+_FROM = re.compile(r"^(from[ \t]*=[ \t]*)\d{4}-\d{2}-\d{2}(?![\dT])", re.MULTILINE)
 T = TypeVar("T")
 
 
@@ -176,8 +179,7 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
     found, check = await check_of(served, name)
     if found.state == "published":
         return found
-    if day.strip() != check.day:
-        raise Problem("bad-request", f"from: the draft begins on {check.day}; give that date, or keep one with another")
+    check_day(check, day)
     if check.is_past and not is_past_meant:
         raise Problem(
             "bad-request",
@@ -197,6 +199,41 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
     return await asyncio.to_thread(
         served.operator_log.step_draft, found.published_by, "draft-published", name, what, why
     )
+
+
+def check_day(check: Checked, day: str) -> None:
+    """Raise `Problem` where a date is not the one from which a draft decides."""
+    if day.strip() != check.day:
+        raise Problem("bad-request", f"from: the draft begins on {check.day}; give that date, or keep one with another")
+
+
+async def dated(served: Served, caller: Caller, name: str, day: str) -> Draft:
+    """Keep a draft with the same words and another `from`, as a draft of its own. Raises `BadProgramme`, `Problem`."""
+    found = await draft_of(served, name)
+    toml = await text_of(served, name)
+    return await kept(served, caller, with_date(toml, day.strip(), found.file), found.file)
+
+
+def with_date(toml: str, day: str, where: str) -> str:
+    """Return a book's text with another `from` at its top, and not a byte changed beside it. Raises `Problem`."""
+    try:
+        begins = date.fromisoformat(day)
+    except ValueError:
+        raise Problem("bad-request", f"from: {day[:40]} is no date such as 2027-01-01") from None
+    head, table, rest = toml.partition("\n[")
+    changed, count = _FROM.subn(rf"\g<1>{begins.isoformat()}", head)
+    dated = changed + table + rest
+    before, after = parts_of(toml, where), parts_of(dated, where)
+    if count != 1 or len(after) != 1 or replace(before[0].tables, from_=begins) != after[0].tables:
+        raise Problem("bad-request", f"{where}: its `from` stands in a way that is not changed here; change the file")
+    return dated
+
+
+async def since_of(served: Served, text: str) -> int | None:
+    """Return the instant from which a backtest is asked for; None for the first fact on. Raises `Problem`."""
+    if not text.strip():
+        return None
+    return await served.readers.read(lambda ledger: instant(text, "from", ledger.book))
 
 
 async def started(served: Served, caller: Caller, name: str, since: int | None) -> Run:
@@ -224,7 +261,16 @@ async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
     """Cancel the backtest of a draft, if one waits or runs; return it as it is then. Raises `Problem`."""
     await asyncio.to_thread(served.operator_log.draft, name)
 
-    return await asyncio.to_thread(_stored, served, lambda store: store.cancel(name, caller.name))
+    return await asyncio.to_thread(_cancel, served, name, caller.name)
+
+
+def _cancel(served: Served, name: str, by: str) -> Run | None:
+    with closing(DraftStore(served.folder)) as store, store.at_once():
+        is_cancelled = store.cancel(name, by)
+        run = store.run(name)
+        if is_cancelled and run is not None:
+            record(served.operator_log, run)
+    return run
 
 
 async def run_of(served: Served, name: str) -> Run | None:

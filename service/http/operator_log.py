@@ -21,7 +21,7 @@ import msgspec
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
-from service.drafts.records import MOST_OPEN, Draft, at_present, check_step, folded, is_done
+from service.drafts.records import MOST_OPEN, Draft, State, at_present, folded, is_done
 from service.http.operator_lines import (
     FILE,
     HEAD,
@@ -38,6 +38,15 @@ from service.http.operator_lines import (
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
 
+_MAY: dict[str, tuple[State, ...]] = {  # the states that a step leads on from
+    "hand-in": ("kept", "rejected", "approved"),
+    "approve": ("waiting",),
+    "reject": ("waiting", "approved"),
+    "publish": ("approved", "publishing"),
+    "published": ("publishing",),
+    "discard": ("kept", "waiting", "approved", "rejected", "expired"),
+    "backtest": ("kept", "waiting", "approved", "rejected", "publishing", "published", "expired", "discarded"),
+}
 GOODWILL_TIME = timedelta(hours=24)  # for which a limit of goodwill holds
 
 
@@ -103,7 +112,10 @@ class OperatorLog:
             if found is not None:
                 asked = AdjustmentRequest(found.member, found.points, found.reason, found.kind, found.of)
                 if (found.by, asked) != (by, request):
-                    raise Problem("already-done", "another adjustment was proposed with this form")
+                    raise Problem(
+                        "already-done",
+                        "another adjustment was proposed before with this form, or with this Idempotency-Key",
+                    )
                 return found
             line = LogLine(_now(), by, "propose", name or f"a-{secrets.token_hex(8)}", request)
             self._append(line)
@@ -155,7 +167,7 @@ class OperatorLog:
             found = self._draft(name)
             if is_done(found, step, by, why):
                 return found
-            check_step(found, step, by)
+            _check_step(found, step, by)
             if step in ("approve", "publish"):
                 self._check_chain()
             self._append(LogLine(_now(), by, action, name, draft=what, why=why))
@@ -268,6 +280,15 @@ class OperatorLog:
             self._adjustments[line.about] = msgspec.structs.replace(
                 self._adjustments[line.about], state=state, decided_by=line.by, decided=line.at
             )
+
+
+def _check_step(found: Draft, action: str, by: str) -> None:
+    """Raise `Problem` where a step cannot be done of a draft as it is, or not by this person."""
+    if found.state not in _MAY[action]:
+        last = found.steps[-1]
+        raise Problem("already-done", f"the draft is {found.state} ({last.step} by {last.by}); reload it")
+    if action == "approve" and by in (found.by, found.handed_in_by):
+        raise Problem("approval-needed", f"{by} kept or handed in this draft; another key must approve it")
 
 
 def _given(fact: Fact) -> GivenFact:

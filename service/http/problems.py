@@ -15,6 +15,7 @@ from ledger.rulebook.schema import BadProgramme
 from ledger.wire.fact_codec import BadFact
 from projections.answers.feed import BadCursor
 from projections.answers.members import UnknownMember
+from projections.answers.pools import UnknownPool
 from projections.answers.to_json import to_json
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.prove import NoEntry, NotCovered
@@ -42,6 +43,7 @@ TYPES: dict[str, Type] = {
     "wrong-origin": Type(403, "The request comes from another site"),
     "approval-needed": Type(403, "It needs the approval of another key"),
     "not-found": Type(404, "There is nothing at this address"),
+    "unknown-pool": Type(404, "The rule book has no such budget or stock"),
     "unknown-member": Type(404, "Nobody knows this member"),
     "unknown-entry": Type(404, "There is no such entry or lot"),
     "unknown-position": Type(404, "There is nothing at this position"),
@@ -132,6 +134,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem("bad-request", f"after: {error}")
         case BadFact():
             return Problem("bad-fact", error.detail, reason=error.reason)
+        case UnknownPool():
+            return Problem("unknown-pool", str(error))
         case UnknownMember():
             return Problem("unknown-member", "the ledger has no entry of this member")
         case Busy():

@@ -14,6 +14,7 @@ from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
+from projections.answers.statement_pages import Statements
 from projections.views.files import Folder
 from service.http.appender import Deciders, FactAppender
 from service.http.feeds import Feeds
@@ -51,6 +52,7 @@ class Served:
     gaps: AcceptedGaps
     feed: Feeds
     folder: Path  # of what lies beside the ledger
+    statements: Statements  # for `histories` alone: they are of its one thread
 
     @property
     def has_trouble(self) -> bool:
@@ -116,6 +118,7 @@ def serving(
         AcceptedGaps(),
         Feeds(readers.read),
         folder,
+        Statements(),
     )
     appender.start()
     decides.start(appender.notify)

@@ -1,11 +1,11 @@
 """Reasons and rules on a screen."""
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from projections.answers.codes import Codes
 from service.languages import text
+from service.screens.grid import pairs
 
 _WHERE = {
     "entry": "why a fact was refused or ignored",
@@ -29,9 +29,7 @@ def print_codes(console: Console, codes: Codes) -> None:
 
 
 def _section(console: Console, title: str, rows: list[tuple[Text, Text]], width: int) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(min_width=width)
-    table.add_column()
+    table = pairs(width)
     for code, said in rows:
         table.add_row(code, said)
     console.print(Text(title, style="bold"))

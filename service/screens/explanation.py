@@ -15,7 +15,7 @@ from projections.answers.plain import plain, visible
 from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.speech import Speech, speech_of
 from projections.explaining.words import money, phrases
-from service.screens.grid import grid
+from service.screens.grid import grid, pairs
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _TAKEN = ("clawed-back", "indebted", "paid-in-cash", "written-off", "scored")
@@ -63,7 +63,7 @@ def _entry(data: View, console: Console) -> None:
         _say(console, say, say("differs"))
     if data["reason"]:
         _section(console, say("why" if data["outcome"] != "accepted" else "note"))
-        _say(console, say, f"{data['reason_text']} ({data['reason']})")
+        _say(console, say, data["reason_text"] + say.speech.aside.format(data["reason"]))
         if data["needed"]:
             _say(console, say, say("needed", needed=data["needed"]))
     shown = [view for view in data["changes"] if view["change"] not in BOOKKEEPING]
@@ -85,7 +85,7 @@ def _decided(data: View, shown: list[View], console: Console, say: _Titles) -> N
     if not any("paid_fen" in line for line in lines.values()) or data["outcome"] != "accepted":
         lines = {}
     for name, line in lines.items():
-        category = f", {line['category']}" if line.get("category") else ""
+        category = f"{say.speech.comma}{line['category']}" if line.get("category") else ""
         pieces = "" if line.get("quantity", 1) == 1 else say("pieces", quantity=line["quantity"])
         paid = money(line["paid_fen"], data["currency"])
         title = say("line", line=name, category=category, pieces=pieces, paid=paid)
@@ -132,7 +132,7 @@ def _change(view: View, say: _Titles) -> Row:
 def _of_many_lots(group: list[View], say: _Titles) -> Row:
     first = group[0]
     sign = first["amount"][0] if first["amount"][:1] in "+-" else ""
-    order = f", {first['order']}" if first["order"] else ""
+    order = f"{say.speech.comma}{first['order']}" if first["order"] else ""
     how = Text(plain(f"{say.speech.sentence(first['what'])} {say('lots', lots=len(group), order=order)}"))
     for view in group:
         lot = view["lots"][0]
@@ -149,7 +149,7 @@ def _clawback(view: View, say: _Titles) -> Row:
 
 
 def _nothing(view: View, say: _Titles) -> Row:
-    rule = f"{view['rule_name']} {view['rule']}: " if view["rule"] else ""
+    rule = f"{view['rule_name']} {view['rule']}{say.speech.colon}" if view["rule"] else ""
     return say("nothing"), Text(rule + plain(view["text"]), style="dim"), "dim"
 
 
@@ -218,12 +218,19 @@ def _member(data: View, console: Console) -> None:
     rows = []
     for kind, purse in data["points"].items():
         sums = [f"{purse[name]:,} {say(name)}" for name in _SETS_OF_POINTS if purse[name] or name == "spendable"]
-        rows.append((_named(kind, purse["name"], say), ", ".join(sums)))
+        rows.append((_named(kind, purse["name"], say), say.speech.comma.join(sums)))
     for name, score in data["scores"].items():
         called = score["part_names"] if say.speech.language != "en" else {}
-        parts = ", ".join(f"{called.get(part) or part} {value:,}" for part, value in score["parts"].items() if value)
+        parts = say.speech.comma.join(
+            f"{called.get(part) or part} {value:,}" for part, value in score["parts"].items() if value
+        )
         tier = say("tier", tier=score["tier"]) if score["tier"] else ""
-        rows.append((_named(name, score["name"], say), f"{score['value']:,}{tier}" + (f" ({parts})" if parts else "")))
+        rows.append(
+            (
+                _named(name, score["name"], say),
+                f"{score['value']:,}{tier}" + (say.speech.aside.format(parts) if parts else ""),
+            )
+        )
     for name, term in data["memberships"].items():
         told = {key: term[key] for key in ("card", "product", "until")}
         rows.append((_named(name, term["name"], say), say("card", state=say(f"state.{term['state']}"), **told)))
@@ -291,9 +298,7 @@ def _rows(console: Console, rows: Iterable[Row]) -> None:
 
 
 def _grid(console: Console, rows: Iterable[tuple[Text, Text]], width: int | None = None) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=width)
-    table.add_column(overflow="fold")  # with the default, rich cuts a line of Chinese one word short
+    table = pairs(width)
     for row in rows:
         table.add_row(*row)
     _print(console, table)

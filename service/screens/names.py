@@ -27,6 +27,7 @@ class Names:
             for code, score in tables.scores.items():
                 named[f"scores.{code}.name"] = score.name
                 named |= {f"scores.{code}.parts.{part}": name for part, name in score.parts.items()}
+            named |= {f"uses.{code}.name": use.name for code, use in tables.uses.items()}
             for code, membership in tables.memberships.items():
                 named[f"memberships.{code}.name"] = membership.name
             self._names |= {place: version.text_in(place, language, name) for place, name in named.items()}
@@ -53,6 +54,10 @@ class Names:
     def rule(self, rule: str) -> Text:
         """Return the name of a rule."""
         return label(self._rules.get(rule, ""), rule)
+
+    def use(self, use: str) -> Text:
+        """Return the name of what points are used for."""
+        return label(self._names.get(f"uses.{use}.name", ""), use)
 
     def membership(self, membership: str) -> Text:
         """Return the name of a membership."""
@@ -93,11 +98,11 @@ def label(name: str, code: str) -> Text:
 
 
 def short_time(text: str) -> str:
-    """Return an RFC 3339 time to the minute; of midnight the date alone."""
+    """Return an RFC 3339 time to the minute, such as 2025-11-11 20:00+08:00; of midnight the date alone."""
     moment = datetime.fromisoformat(text)
     if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
         return f"{moment:%Y-%m-%d}"
-    return f"{moment:%Y-%m-%d %H:%M}"
+    return moment.isoformat(sep=" ", timespec="minutes")
 
 
 def number(value: int) -> Text:

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from ledger.wire.answers import Products, Quote
+from projections.answers.codes import reason_text
 from projections.explaining.speech import speech_of
 from service.errors import print_plain
 from service.languages import terminal_language, text
@@ -14,18 +15,23 @@ def print_quote(_console: Console, found: Quote, names: Names) -> None:
     _print_head(found.member, found.known, found.at)
     if found.reason:
         print_plain(text("  would be {outcome}: {reason}", outcome=text(found.outcome), reason=found.reason))
+    language = terminal_language()
+    speech = speech_of(language)
     for line in found.earn.lines:
         where = text("line {line}", line=line.line) if line.line else text("the order")
         for award in line.awards:
             what = f"{award['points']:+,}" if "points" in award else text("nothing ({why})", why=award["why"])
-            unit = award.get("kind") or award.get("score") or ""
+            kind, score = award.get("kind", ""), award.get("score", "")
+            unit = (names.kind(kind) if kind else names.score(score)).plain if language else kind or score
             print_plain(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}")
     for use in found.redeem:
-        no_more = use.no_more
-        figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
-        why = no_more.reason + (f" ({figures})" if figures else "")
+        reason, figures = use.no_more.reason, use.no_more.figures
+        told = [_figure(name.replace("_", " "), value) for name, value in figures.items()]
+        why = reason + (speech.aside.format(speech.comma.join(told)) if told else "")
+        why += speech.colon + speech.inner(reason_text(reason, language))
+        kind, name = (names.kind(use.kind).plain, names.use(use.use).plain) if language else (use.kind, use.use)
         said = "  may redeem {most} {kind} for {use}; no more: {why}"
-        print_plain(text(said, most=use.most, kind=use.kind, use=use.use, why=why))
+        print_plain(text(said, most=use.most, kind=kind, use=name, why=why))
 
 
 def print_products(_console: Console, found: Products, names: Names) -> None:
@@ -43,3 +49,7 @@ def print_products(_console: Console, found: Products, names: Names) -> None:
 def _print_head(member: str, known: bool, at: str) -> None:
     said = "{member} at {at}" if known else "{member} (new here) at {at}"
     print_plain(text(said, member=member, at=at))
+
+
+def _figure(name: str, value: object) -> str:
+    return f"{text(name)} {value:,}" if isinstance(value, int) else f"{text(name)} {value}"

@@ -5,6 +5,7 @@ from rich.console import Console
 from ledger.wire.answers import Webhook
 from projections.answers.plain import plain
 from service.errors import print_plain
+from service.languages import text, told
 from service.screens.grid import grid
 
 
@@ -13,9 +14,11 @@ def print_webhooks(console: Console, webhooks: list[Webhook]) -> None:
     if not webhooks:
         print_plain("there are no webhooks; `points webhooks add NAME URL` makes one")
         return
-    table = grid("name", "url", "told of", "state", "delivered", "behind", "why")
+    table = grid(*map(text, ("name", "url", "told of", "state", "delivered", "behind", "why")))
     for webhook in webhooks:
-        told_of = " ".join([*webhook.types, *webhook.outcomes]) or "all"
+        told_of = " ".join([*webhook.types, *webhook.outcomes]) or text("all")
         numbers = f"{webhook.delivered:,}", f"{webhook.behind:,}"
-        table.add_row(plain(webhook.name), plain(webhook.url), told_of, webhook.state, *numbers, plain(webhook.why))
+        table.add_row(
+            plain(webhook.name), plain(webhook.url), told_of, text(webhook.state), *numbers, plain(told(webhook.why))
+        )
     console.print(table)

@@ -775,3 +775,20 @@ def test_without_rights_nothing_can_be_done_now_and_nothing_is_damaged(unwritabl
     (unwritable / "ledger.json").chmod(0)
     ran = as_a_reader("--ledger", unwritable, "stats")
     assert (ran.returncode, "Permission denied" in ran.stderr) == (4, True)
+
+
+def test_open_shows_the_console_in_a_browser_or_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from service import browser
+
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert browser.open_browser("http://127.0.0.1:8080/console") and shown == ["http://127.0.0.1:8080/console"]
+    monkeypatch.delenv("DISPLAY")
+    assert not browser.open_browser("http://127.0.0.1:8080/console") and len(shown) == 1
+    assert "open http://127.0.0.1:8080/console yourself" in capsys.readouterr().err
+    assert points("demo", "--open").code == 2

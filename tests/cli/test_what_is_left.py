@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from projections.answers.plain import is_visible
 from tests.cli.test_cli import HERE, MEMBER, in_a_process, order, points, shop, write  # noqa: F401 - a fixture
@@ -244,5 +246,40 @@ def test_a_narrow_terminal_cuts_no_figure_and_keys_say_when_they_end(
     assert "2099-01-02" in points("keys", "list").out
     monkeypatch.setenv("COLUMNS", "60")
     shown = points("show", MEMBER, "--as-of", "2025-12-01").out
-    row = next(line for line in shown.splitlines() if "#1" in line)
-    assert "2025-11-11" in row and "1,000   1,000   2027-01-01" in row and "…" not in row, shown
+    lot = "entry #1 earned on 2025-11-11 rule 购物返豆 lots 1 earned 1,000 left 1,000 gone from 2027-01-01"
+    assert lot in " ".join(shown.split()) and "…" not in shown, shown
+
+
+# Figures, days and names: whatever is short enough for a line of the narrowest screen.
+SHORT = re.compile(r"[^\s─·═]{1,18}")
+
+
+@pytest.mark.parametrize("width", ["40", "60"])
+def test_what_a_wide_screen_shows_stands_whole_on_a_narrow_one(
+    shop: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+) -> None:
+    points("ingest", ROOT / "examples" / "facts.ndjson", "--backlog")
+    points("keys", "new", "till", "--scope", "books:read", "--expires", "2099-01-02")
+    points("views", "run", "finding")
+    for line in (
+        "show m-1001 --as-of 2025-12-01",
+        "entries m-1001",
+        "explain m-1002 --as-of 2025-12-01",
+        "explain m-1001 5",
+        "stats --as-of 2025-12-01",
+        "codes",
+        "keys list",
+        "find O1",
+    ):
+        monkeypatch.setenv("COLUMNS", "200")
+        wide = points(*line.split()).out
+        words = {word for word in re.split(r"[\s─·═,，;；。：:()（）/.-]+", wide) if SHORT.fullmatch(word)}
+        monkeypatch.setenv("COLUMNS", width)
+        narrow = points(*line.split()).out
+        joined = re.sub(r"\s+", "", narrow)
+        assert narrow.count("…") == wide.count("…"), f"{line}: {narrow}"
+        assert max(map(cell_len, narrow.splitlines()), default=0) <= int(width), narrow
+        assert words, line
+        assert not (cut := {word for word in words if word not in joined}), f"{line}: {cut}\n{narrow}"

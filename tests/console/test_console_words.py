@@ -34,6 +34,10 @@ MADE = (
     "acts.kind.",
     "acts.aim.",
     "adjustments.",
+    "drafts.do.",
+    "drafts.run.",
+    "drafts.state.",
+    "drafts.step.",
 )
 
 

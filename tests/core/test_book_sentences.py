@@ -67,11 +67,11 @@ def test_a_shipped_book_is_told_without_a_key_of_the_file_in_it(book: str, langu
 
 
 def test_a_rule_says_what_it_gives_and_how_much_at_most() -> None:
-    assert "每消费满 ¥10 返 1 京豆, 每件至多 1,000" in told("jd", "zh")["award.purchase.beans"]
+    assert "每消费满 ¥10 返 1 京豆，每件至多 1,000" in told("jd", "zh")["award.purchase.beans"]
     assert "1 Beans for each full ¥10, at most 1,000 a line" in told("jd", "en")["award.purchase.beans"]
     assert "for each $1 in proportion" in told("marriott", "en")["award.points.stay"]
     assert (
-        "价格 ¥109 自 2020-01-08 起 限 成长值的等级为 v3、v4; ¥149"
+        "价格 ¥109 自 2020-01-08 起 限 成长值的等级为 v3、v4；¥149"
         in told("suning", "zh")["memberships.super.products.super.annual"]
     )
 

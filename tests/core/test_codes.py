@@ -11,7 +11,16 @@ from projections.answers.codes import codes, reason_text, reasons_in
 ROOT = Path(__file__).parents[2]
 SOURCES = [*sorted((ROOT / "ledger").rglob("*.py")), *sorted((ROOT / "consumers").rglob("*.py"))]
 # Which argument of a call is a reason.
-CALLS = {"decline": 0, "note": 0, "BadFact": 0, "Decision": 1, "Withheld": 1, "withhold": 2, "TermMoved": 4}
+CALLS = {
+    "decline": 0,
+    "note": 0,
+    "BadFact": 0,
+    "Decision": 1,
+    "Withheld": 1,
+    "withhold": 2,
+    "TermMoved": 4,
+    "_answer": 5,
+}
 
 
 def strings_in(node: ast.expr, module: ast.Module) -> set[str]:

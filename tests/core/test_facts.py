@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafkas_murmur2
 
 from ledger.journal.open import open_or_create
-from ledger.journal.partitioning import Partitioner, murmur2
+from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter
 from ledger.wire.fact_catalogue import OPERATOR_FACTS, REQUESTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, decode_canonical, json_schemas
@@ -27,6 +27,7 @@ from ledger.wire.facts import (
     RedemptionRequested,
     TransferRequested,
 )
+from ledger.wire.murmur import murmur2
 from tests.support.histories import encode, history
 from tests.support.ledgers import SmallLedger, ingested
 from tests.support.tampering import stamp_anew

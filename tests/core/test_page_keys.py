@@ -9,7 +9,6 @@ import pytest
 from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.database import migrate
-from ledger.journal.engines import native_module
 from ledger.journal.sql import Journal
 from ledger.wire.fact_codec import decode
 from tests.support.contents import rows_of
@@ -72,8 +71,7 @@ def test_a_batch_asks_by_index_and_in_few_questions(postgres: str, monkeypatch: 
     ledger.decides(batch=200)
     monkeypatch.undo()
     single = [question for question in questions if "WHERE key = %s" in question or "WHERE member = %s" in question]
-    share = 0.05 if native_module() is None else 0.1  # the native engine asks for each card's page by itself
-    assert len(single) < share * 600, Counter(single)
+    assert len(single) < 0.05 * 600, Counter(single)
     assert len(questions) - len(single) < 30 * 3, Counter(questions)
     assert _read_whole(journal) == before, "a table was read from its beginning to its end"
     ledger.close()

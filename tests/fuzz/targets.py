@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 from urllib.parse import quote
 
+from ledger.journal.engines import native_module
 from ledger.rulebook.checks import misfits
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
@@ -63,21 +64,30 @@ class Target:
 
 
 class Facts(Target):
-    """`decode`: a fact whose canonical bytes are the same fact, or `BadFact` with a reason of `points codes`."""
+    """`decode`: a fact whose canonical bytes are the same fact, or `BadFact` with a reason of `points codes`.
+
+    The native engine, where it is installed, reads no fact that this does not read just so.
+    """
 
     name = "facts"
     most_bytes = MAX_BYTES + 64
     seconds = 0.05
 
+    def __init__(self) -> None:
+        self._native = native_module()
+
     def meet(self, data: bytes) -> None:
-        reason = ""
+        reason, read = "", None
         try:
             fact, occurred = decode(data)
         except BadFact as error:
             reason = error.reason
         else:
             self._meet_again(fact, occurred)
+            read = canonical(fact), occurred
         assert not reason or reason in REASONS_OF_NO_FACT, reason
+        by_native = None if self._native is None else self._native.canonical(data)
+        assert by_native is None or by_native == read, (by_native, read)
 
     def _meet_again(self, fact: Fact, occurred: int) -> None:
         written = canonical(fact)

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -109,3 +110,13 @@ def test_a_target_that_breaks_its_promise_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tests.fuzz.targets.decode", decodes_anything)
     with pytest.raises(AssertionError, match="no-reason"):
         Facts().check(b"{}")
+
+
+def test_a_native_engine_that_reads_another_fact_is_told(native: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = Facts()
+    seeds = [seed for seed in facts.seeds() if native.canonical(seed) is not None]
+    assert seeds
+    monkeypatch.setattr("tests.fuzz.targets.canonical", lambda _: b"{}")
+    monkeypatch.setattr(Facts, "_meet_again", lambda *_: None)
+    with pytest.raises(AssertionError, match="specversion"):
+        facts.check(seeds[0])

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from ledger.rulebook.schema import shipped
+from service.cli import run
 from service.drafts.store import DraftStore
 from service.http.operator_lines import problems_of
 from tests.support.histories import encode
@@ -95,7 +96,7 @@ def is_problem(answer: httpx.Response, name: str, part: str = "") -> None:
 
 
 def test_a_draft_goes_from_one_person_to_the_ledger_by_way_of_another(
-    server: Server, people: list[httpx.Client]
+    server: Server, people: list[httpx.Client], capfd: pytest.CaptureFixture[str]
 ) -> None:
     ann, bob, cid = people
     toml = draft()
@@ -153,6 +154,11 @@ def test_a_draft_goes_from_one_person_to_the_ledger_by_way_of_another(
         timeout=60,
         check=True,
     )
+    assert run(["--ledger", str(server.folder), "programme", "drafts", name, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["steps"] == ann.get(at).json()["steps"]
+    assert run(["--ledger", str(server.folder), "programme", "drafts"]) == 0
+    assert "spring.toml" in capfd.readouterr().out
+    assert run(["--ledger", str(server.folder), "programme", "drafts", "d-0"]) == 3
     published = json.loads(listed.stdout)[-1]["published"]
     assert published["by"] == "bob, approved by cid"
 
@@ -247,6 +253,12 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 
+def _has_steps(http: httpx.Client, name: str, expected: list[tuple[str, str]]) -> None:
+    """Who began or cancelled each backtest of a draft, and how it ended, are these."""
+    steps = http.get(f"/v1/drafts/{name}").json()["steps"]
+    assert [(one["by"], one["what"]["ended"]) for one in steps if one["step"] == "backtest"] == expected
+
+
 def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[httpx.Client]) -> None:
     ann, bob, _ = people
     one, other = (kept(ann, draft(f"points = {n}, per_fen = 100", "2060-01-01"))["draft"] for n in (18, 19))
@@ -255,7 +267,11 @@ def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[
         is_problem(ann.post(f"/v1/drafts/{other}/backtest", json={}), "busy", f"draft {one}")
         assert bob.delete(f"/v1/drafts/{one}/backtest").json()["state"] == "cancelled"
         assert ann.post(f"/v1/drafts/{other}/backtest", json={}).status_code == 202
+        assert ann.delete(f"/v1/drafts/{other}/backtest").json()["state"] == "cancelled"
+        assert ann.post(f"/v1/drafts/{other}/backtest", json={}).status_code == 202  # in the place of the cancelled
     assert ended(ann, other)["run"]["state"] == "done"
+    _has_steps(ann, other, [("ann", "cancelled"), ("ann", "done")])
+    _has_steps(ann, one, [("bob", "cancelled")])
     found = ann.get(f"/v1/drafts/{one}/backtest").json()
     assert (found["run"]["state"], found["run"]["cancelled_by"], found.get("report")) == ("cancelled", "bob", None)
 
@@ -278,5 +294,4 @@ def test_a_backtest_that_the_servers_death_broke_off_is_said_to_be_and_can_be_ru
             assert (found["run"]["state"], found.get("report")) == ("interrupted", None)
             assert http.post(f"/v1/drafts/{name}/backtest", json={}).status_code == 202
             assert ended(http, name)["run"]["state"] == "done"
-            steps = http.get(f"/v1/drafts/{name}").json()["steps"]
-        assert [one["what"]["ended"] for one in steps if one["step"] == "backtest"] == ["interrupted", "done"]
+            _has_steps(http, name, [("local", "interrupted"), ("local", "done")])

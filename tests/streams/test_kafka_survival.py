@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import psycopg
 import pytest
 
@@ -43,6 +44,7 @@ from tests.support.kafka_shop import (
     until,
 )
 from tests.support.ledgers import histories_of, merged, scratch
+from tests.support.ports import free_port
 
 # The steps at which a consumer is killed, each when it comes there the so-many-th time.
 FAILPOINTS = {
@@ -136,6 +138,30 @@ def test_a_database_that_is_killed_while_it_commits_is_waited_for(
     assert events_of(log, "trouble") or not was_deciding, log  # deciding or publishing, whichever it met
     with patch.dict(os.environ, in_own_group(mine)):
         ends_as_undisturbed(mine, place, undisturbed, log)
+
+
+def test_a_database_that_is_away_at_the_start_is_waited_for(topics: Topics, own_postgres: OwnServer) -> None:
+    mine = topics.with_own_outlets()
+    place, at = own_postgres.address, f"127.0.0.1:{free_port()}"
+    migrate(place, partitions=PARTITIONS, topic=mine.facts)
+    own_postgres.kill()
+    run = start(place, "consume", "--health", at, "--until-end", environment=in_own_group(mine))
+    try:
+        until(lambda: "store" in troubles(at), run)
+    finally:
+        own_postgres.start()
+    _, log = run.communicate(timeout=100)
+    assert run.returncode == 0 and '"stage":"store"' in log.replace(" ", ""), log
+    assert decided(place) > 0
+
+
+def troubles(at: str) -> dict[str, str]:
+    """What stands in a consumer's way by its health, nothing where it does not answer yet."""
+    try:
+        found: dict[str, str] = httpx.get(f"http://{at}/health/ready", timeout=10).json()["troubles"]
+    except httpx.TransportError:
+        return {}
+    return found
 
 
 def in_own_group(mine: Topics) -> dict[str, str]:

@@ -54,6 +54,7 @@ def jd_book() -> Programme:
 class Shop:
     """One member's story. `beans` is what she can spend now; `on(day)` is the same shop at a later instant."""
 
+    name = "m-1"
     opened: ClassVar[list["Shop"]] = []  # those that a test told, for the native engine to hear them too
 
     def __init__(self, *books: str, now: str = "2025-11-11 10:00", request_max_age_days: int = 1) -> None:
@@ -282,7 +283,7 @@ class Shop:
         """What `points show` says of her."""
         now = to_instant(self.now)
         shown: dict[str, Any] = msgspec.to_builtins(
-            describe_account("m-1", self.account, self.book, now, shops_of(self.entries))
+            describe_account(self.name, self.account, self.book, now, shops_of(self.entries))
         )
         del shown["member"]
         return shown
@@ -366,7 +367,7 @@ class Shop:
             "id": id or f"f{len(self.entries) + 1}",
             "source": source,
             "type": f"{type_}.v1",
-            "subject": "m-1",
+            "subject": self.name,
             "time": when.isoformat(),
             "data": data,
         }

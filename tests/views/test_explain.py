@@ -287,7 +287,7 @@ def test_a_reader_of_chinese_is_told_in_chinese(lived: Ledger) -> None:
         texts = [view["fact"]["text"], view["reason_text"], view["needed"], view["text"]]
         for name in ("changes", "clawbacks", "nothing"):
             texts += [one["text"] for one in view[name]]
-        screen = printed(view).partition("规则, ")[0]  # what the book itself says has its own language
+        screen = printed(view).partition("规则，")[0]  # what the book itself says has its own language
         for text in (*texts, screen):
             assert _ENGLISH.search(text) is None, text
         assert view["fact"]["text"] in view["text"] and view["text"].endswith("。")
@@ -295,7 +295,7 @@ def test_a_reader_of_chinese_is_told_in_chinese(lived: Ledger) -> None:
     assert _ENGLISH.search(printed(story)) is None
     lot = next(change["lot"] for change in changes(explained(lived), "earned"))
     lot_story = printed(explain_lot(lived, "m-1", lot, as_of=last_clock(lived), language="zh"))
-    assert _ENGLISH.search(lot_story.partition("规则, ")[0]) is None
+    assert _ENGLISH.search(lot_story.partition("规则，")[0]) is None
 
 
 NAMED = ("use", "title.book")  # what has a name needs no code beside it

@@ -6,8 +6,11 @@ import pytest
 
 from ledger.core.account import Account
 from ledger.core.evolve import evolve
+from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import decode_entry
-from projections.answers.statement import Wanted, by_month, folded, lines_of, table_of
+from projections.answers import statement_pages
+from projections.answers.statement import Line, Month, Wanted, folded, lines_of, table_of
+from projections.answers.statement_pages import Statement, Statements, statement_of
 from tests.support.ledgers import SmallLedger, histories_of, scratch
 
 
@@ -27,30 +30,86 @@ def test_each_balance_is_what_was_spendable_after_the_entry_however_many_are_rea
                         for change in entry.changes:
                             evolve(account, change)
                         spendable.append({kind: purse.spendable() for kind, purse in account.purses.items()})
-                    read = lines_of(ledger, member, len(spendable), 10_000)
-                    assert read.earlier == 0 and [line.number for line in read.lines] == list(
-                        range(1, len(spendable) + 1)
-                    )
+                    lines = list(lines_of(ledger, member, len(spendable)))
+                    assert [line.number for line in lines] == list(range(1, len(spendable) + 1))
                     before: dict[str, int] = {}
-                    for line, of in zip(read.lines, spendable, strict=True):
+                    for line, of in zip(lines, spendable, strict=True):
                         assert line.balances == of
                         for kind, points in of.items():
                             moved = line.effect.get(kind, 0) + line.lost.get(kind, 0)
                             assert points - before.get(kind, 0) == moved
                         before = of
-                    part = lines_of(ledger, member, len(spendable), 7)
-                    assert part.earlier == len(spendable) - 7
-                    assert [line.id for line in part.lines] == [line.id for line in read.lines[-7:]]
-                    assert all(line.balances is None for line in part.lines)
-                    months = by_month(read.lines, read.lines[::-1])
-                    came_to = sum(sum(month.sums.get("beans", (0, 0))) for month in months)
-                    assert came_to == spendable[-1].get("beans", 0)
+                    page = statement_of(ledger, member, len(spendable)).page(ledger, 0, Wanted())
+                    came_to = sum(sum(month.sums.get("beans", (0, 0))) for month in walked(ledger, member, lines))
+                    assert came_to == spendable[-1].get("beans", 0) and page.found == len(spendable)
                     wanted = Wanted("beans", "", "accepted")
-                    chosen = [line for line in read.lines if wanted.has(line)]
+                    chosen = [line for line in lines if wanted.has(line)]
                     assert chosen and all(line.outcome == "accepted" for line in chosen)
                     told = list(table_of(member, chosen, "beans", ledger.book.offset).rows)
                     assert sum(row[9] for row in told) == sum(line.effect.get("beans", 0) for line in chosen)
-                    one = [line for line in read.lines if line.reason == "duplicate"]
+                    one = [line for line in lines if line.reason == "duplicate"]
                     assert sum(line.folded + 1 for line in folded(one)) == len(one)
         finally:
             small.close()
+
+
+@pytest.fixture(autouse=True)
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many marks, some let go, and many pages, in a history of 200 facts."""
+    for name, value in (("FIRST_SPACING", 3), ("MOST_MARKS", 6), ("LINES", 5), ("READ_AT_ONCE", 50)):
+        monkeypatch.setattr(statement_pages, name, value)
+
+
+def walked(ledger: Ledger, member: str, lines: list[Line]) -> list[Month]:
+    """The months of a statement, read page by page as it grows and by filters; each page is what all lines say."""
+    held, last = Statements(), len(lines)
+    for grown in (last // 3, last // 2, last):
+        statement = held.of(ledger, member, grown)
+        filters = [Wanted(), Wanted("beans"), Wanted(outcome="ignored"), Wanted(type="order.completed.v1")]
+        filters += [Wanted("beans", month=month) for month in statement.months]
+        for wanted in filters:
+            chosen = folded(filter(wanted.has, lines[:grown]))
+            assert statement.page(ledger, 0, wanted).found == sum(line.folded + 1 for line in chosen)
+            found, cuts = every_page(ledger, statement, wanted)
+            assert not cuts
+            assert found == chosen[::-1]
+    assert held.of(ledger, member, last // 2).number == last // 2 and held.of(ledger, member, last) is statement
+    by_month = {month: Month(month, [], of.sums) for month, of in statement.months.items()}
+    assert list(by_month) == list(dict.fromkeys(line.month for line in lines))
+    return list(by_month.values())
+
+
+def test_a_page_stops_where_it_has_read_enough_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger")
+        try:
+            small.hears([one for one in histories_of(Random(1), 1, 100) for _ in range(3)])
+            small.decides()
+            ledger = small.ledger
+            member = next(member for p in ledger.partitions for member, _ in ledger.journal(p).by_member())
+            last = ledger.journal(ledger.partition_of(member)).last_number(member)
+            lines = list(lines_of(ledger, member, last))
+            statement = statement_of(ledger, member, last)
+            for wanted in (Wanted(), Wanted(outcome="ignored")):  # duplicates stand at the edge of a page
+                assert every_page(ledger, statement, wanted)[0] == folded(filter(wanted.has, lines))[::-1]
+            monkeypatch.setattr(statement_pages, "MOST_READ", 10)
+            wanted = Wanted(outcome="refused")
+            found, cuts = every_page(ledger, statement, wanted)
+            assert cuts and found == list(filter(wanted.has, lines))[::-1]
+            monkeypatch.setattr(statement_pages, "MOST_ENTRIES", 20)
+            page = statement_of(ledger, member, last).page(ledger, 0, Wanted())
+            assert page.found == 20 and all(line.balances is None for month in page.months for line in month.lines)
+        finally:
+            small.close()
+
+
+def every_page(ledger: Ledger, statement: Statement, wanted: Wanted) -> tuple[list[Line], int]:
+    """Return the lines of all pages, and how many pages were cut."""
+    before, found, cuts = 0, list[Line](), 0
+    while True:
+        page = statement.page(ledger, before, wanted)
+        found += [line for month in page.months for line in month.lines]
+        cuts += page.is_cut
+        before = page.older
+        if not before:
+            return found, cuts

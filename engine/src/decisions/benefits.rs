@@ -6,6 +6,7 @@ use crate::claims::{cards_of, count_at_shop, give, give_back, pay, purse_of};
 use crate::draft::{Done, Draft, Stop, decline};
 use crate::entries::{BenefitCounted, BenefitUsed, Map, Text};
 use crate::facts::{Claim, ClaimReturn, Data};
+use crate::handed_back::HandedBack;
 use crate::pages::{ClaimPage, OrderPage, not_payable};
 use crate::perks::{holder_of, offer_of, why_closed};
 use crate::programme::{CountedBy, Perk};
@@ -89,6 +90,9 @@ pub fn claim(draft: &mut Draft, asked: &Data, data: &Claim) -> Done {
         if draft.has_page(&format!("card/{card}"))? {
             return Err(decline("already", []));
         }
+    }
+    if perk.stock.is_some() {
+        return Err(Stop::HandBack(HandedBack::Pool));
     }
     let mut page = ClaimPage {
         membership: perk.membership.clone(),

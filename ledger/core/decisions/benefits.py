@@ -1,15 +1,16 @@
 """Benefits that are claimed: by quota and price, with what they give, in one decision or not at all."""
 
+from ledger.core.asks import begin
 from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
-from ledger.core.claims import cards_of, count_at_shop, give, give_back, pay, purse_of
+from ledger.core.claims import cards_of, count_at_shop, give, give_back, hold_price, pay, price_of, purse_of
 from ledger.core.draft import Draft
-from ledger.core.pages import NOT_PAYABLE, ClaimPage, OrderPage, PageLine
+from ledger.core.pages import NOT_PAYABLE, AskPage, ClaimedAskPage, ClaimPage, OrderPage, PageLine
 from ledger.core.perks import holder_of, offer_of, why_closed
 from ledger.core.rights import check_line
 from ledger.core.tiers import MAX_GRANTS
-from ledger.rulebook.compiled import Perk
-from ledger.wire.entries import BenefitCounted, BenefitUsed
+from ledger.rulebook.compiled import Perk, Pool
+from ledger.wire.entries import BenefitCounted, BenefitUsed, lot_text
 from ledger.wire.facts import Claim, ClaimReturn
 
 
@@ -61,20 +62,44 @@ def claim(draft: Draft, data: Claim) -> None:
         draft.decline("too-many-grants", most=MAX_GRANTS)
     if any(draft.pages.get(f"card/{card}") is not None for card in cards_of(draft, data.claim, benefit.gives)):
         draft.decline("already")
+    if perk.stock is not None and price_of(data.claim) in account.holds:
+        draft.decline("already")
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
     _count(draft, perk, data, page, line, card)
-    if charge is not None:
-        pay(draft, data.claim, purses[charge.kind], charge.points)
-    give(draft, data.claim, benefit.gives, purses, page)
-    rules = draft.version.rules_on("benefit.claimed")
-    if rules:
-        page.awards += apply_rules(draft, rules, data, data.claim, may_return=True)
+    if perk.stock is not None:
+        if charge is not None:
+            hold_price(draft, data.claim, purses[charge.kind], charge.points)
+        _ask(draft, perk.stock, data)
+    else:
+        if charge is not None:
+            pay(draft, data.claim, purses[charge.kind], charge.points)
+        give_all(draft, perk, data, page)
     draft.pages.put(f"claim/{data.claim}", page)
     if benefit.returns_with_order and data.order:
         order = order or OrderPage()
         order.claims = (*order.claims, data.claim)
     if order is not None:
         draft.pages.put(f"order/{data.order}", order)
+
+
+def give_all(draft: Draft, perk: Perk, data: Claim, page: ClaimPage) -> None:
+    """Give what a claim gives, and what rules give for it."""
+    gifts = perk.benefit.gives
+    purses = {gift.kind: purse_of(draft, gift.kind, data.shop) for gift in gifts if gift.kind is not None}
+    give(draft, data.claim, gifts, purses, page)
+    rules = draft.version.rules_on("benefit.claimed")
+    if rules:
+        page.awards += apply_rules(draft, rules, data, data.claim, may_return=True)
+
+
+def _ask(draft: Draft, stock: Pool, data: Claim) -> None:
+    """Ask the stock for a piece; what the claim gives comes with the yes."""
+    lot = draft.next_lot()  # of its own, so that nothing else in the entry has its name
+    ask = AskPage("", 1, draft.month if stock.by_month else 0, stock.refill, claim=data.claim, benefit=data.benefit)
+    ask.order, ask.line, ask.shop = data.order, data.line, data.shop
+    begin(draft, stock, ask, lot)
+    draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(lot_text(lot)))
+    draft.note("asked", claim=data.claim, pool=stock.subject)
 
 
 def _used(draft: Draft, perk: Perk, data: Claim, bucket: int, line: PageLine | None) -> int:

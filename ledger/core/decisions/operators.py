@@ -1,6 +1,8 @@
 """What operators and campaigns say: grants, adjustments, opening lots, freezing."""
 
 from ledger.core.aims import take_of
+from ledger.core.asks import open_asks_of
+from ledger.core.decisions.pools import give_up_ask
 from ledger.core.draft import Draft
 from ledger.core.lots import collect, earn, forfeit, release_hold
 from ledger.core.pages import GrantPage
@@ -26,6 +28,8 @@ def close(draft: Draft, data: Reason) -> None:
     account = draft.account
     if account.closed:
         draft.decline("already")
+    for asked in open_asks_of(draft):
+        give_up_ask(draft, asked)
     for name, hold in list(account.holds.items()):
         release_hold(draft, name, hold, draft.clock)
     for kind, purse in account.purses.items():

@@ -134,6 +134,8 @@ def hold(draft: Draft, data: Hold) -> None:
     until = to_instant(data.until)
     if until <= draft.clock:
         draft.decline("hold-over")
+    if data.hold in draft.account.holds:
+        draft.decline("already")  # it is the name of what is held for a claim
     spendable = draft.account.purse(kind).spendable()
     if data.points > spendable:
         draft.decline(f"{kind.partition(AT_SHOP)[0]}-short", asked=data.points, spendable=spendable)

@@ -72,7 +72,7 @@ class Campaigns(PointsView):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a grant, and each change of a lot that was granted."""
         names = step.subject.state.campaigns
-        granted = change.page if isinstance(change, Earned) and change.rule == RULE else None
+        granted = change.page if type(change) is Earned and change.rule == RULE else None
         for posting in postings_of(change, step.subject.state.account) if granted or names else ():
             campaign = granted or names.get(posting.lot)
             if campaign:
@@ -85,7 +85,7 @@ class Campaigns(PointsView):
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change that moves points, and remember whose a granted lot is."""
         super().evolve(state.account, change)
-        if isinstance(change, Earned) and change.rule == RULE:
+        if type(change) is Earned and change.rule == RULE:
             state.campaigns[change.lot] = change.page
 
 

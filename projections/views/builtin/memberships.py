@@ -114,19 +114,19 @@ class Memberships(View):
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum what counts against a card beside what its line would have earned without it."""
-        if isinstance(change, Earned) and change.card:
+        if type(change) is Earned and change.card:
             rule = _rule(step, change.rule)
             membership = (rule.award.member or "") if rule is not None else ""
             ordinary = _ordinary_points(step, change, rule)
             rows.add(SAVINGS.name, (step.member, membership, change.card, change.kind), change.points, ordinary, 1)
-        elif isinstance(change, BenefitUsed):
+        elif type(change) is BenefitUsed:
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), 1)
-        elif isinstance(change, BenefitGivenBack) and change.card:
+        elif type(change) is BenefitGivenBack and change.card:
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), -1)
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to a term, or to what conditions on the member are asked of."""
-        if not isinstance(change, Earned):
+        if type(change) is not Earned:
             state.take(change)
 
 

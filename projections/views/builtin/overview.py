@@ -146,12 +146,12 @@ class Overview(PointsView):
             for place, sign in moved:
                 rows.add_to(MOVEMENTS.name, (kind, day), place, sign * posting.points, WIDTH)
                 rows.add_to(COHORTS.name, (kind, expires), place, sign * posting.points, WIDTH)
-        if isinstance(change, Earned):
+        if type(change) is Earned:
             kind, month = without_shop(change.kind), month_at(step.at, zone)
             rows.add(GIVEN.name, (month, kind, change.rule), change.points, 1)
             if change.rule == RULE:
                 rows.add(CAMPAIGNS.name, (month, kind, change.page), change.points, 1)
-        elif isinstance(change, TierMoved):
+        elif type(change) is TierMoved:
             moves = month_at(step.at, zone), without_shop(change.score), change.before, change.after
             rows.add(MOVES.name, moves, 1)
 

@@ -15,9 +15,10 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import DIVIDER
-from ledger.wire.answers import Books, Liability, Partition, Positions, Programmes
+from ledger.wire.answers import Books, Liability, Partition, Pool, Pools, Positions, Programmes
 from ledger.wire.times import to_text
 from projections.answers import stats
+from projections.answers.pools import pool_named, pools_of
 from projections.answers.programmes import describe_version
 from projections.ticking import Progress
 from projections.views.builtin.books import Books as BooksView
@@ -53,6 +54,26 @@ async def get_liability(request: AnyRequest, as_of: AsOf = None, by_shop: ByShop
     """Points outstanding, by the month in which they would expire."""
     make = partial(stats.outstanding_by_month, by_shop=by_shop)
     return answer(request, await summed(served_by(request), as_of, make))
+
+
+@_ALL_MEMBERS.get("/v1/pools", "getPools", "Budgets and stocks")
+async def get_pools(request: AnyRequest, as_of: AsOf = None) -> Response[Pools]:
+    """What each budget and stock that members share has given, and what is left."""
+    served = served_by(request)
+    at = instant(as_of, "as_of", served.ledger.book)
+    return answer(request, Pools(await served.readers.read(lambda ledger: pools_of(ledger, at))))
+
+
+@_ALL_MEMBERS.get("/v1/pools/{name:str}", "getPool", "A budget or stock", "unknown-pool")
+async def get_pool(
+    request: AnyRequest,
+    name: Annotated[str, PathParameter(description="``campaigns.NAME`` or ``benefits.NAME``.", max_length=128)],
+    as_of: AsOf = None,
+) -> Response[Pool]:
+    """What one budget or stock has given, and what is left."""
+    served = served_by(request)
+    at = instant(as_of, "as_of", served.ledger.book)
+    return answer(request, await served.readers.read(lambda ledger: pool_named(ledger, name, at)))
 
 
 @_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")
@@ -166,4 +187,4 @@ def _positions(ledger: Ledger, served: Served) -> list[Partition]:
     ]
 
 
-HANDLERS = (get_books, get_liability, get_programmes, get_programme, get_positions)
+HANDLERS = (get_books, get_liability, get_pools, get_pool, get_programmes, get_programme, get_positions)

@@ -32,6 +32,8 @@ from service.http.state import Served, served_by
 PAGE = 50
 MOST_OF_A_PAGE = 200  # of 64 KiB at most, in base64
 _ERRORS = ("unknown-position", "already-done")
+MOST_WHY = 128  # characters, as a reason of a fact has
+Reason = Annotated[str, QueryParameter(description="Why that is right; it is kept for auditors.", max_length=MOST_WHY)]
 
 
 @OPERATORS.get("/v1/dead-letters", "getDeadLetters", "Dead letters")
@@ -68,26 +70,28 @@ async def get_dead_letter(request: AnyRequest, position: PositionParameter) -> R
     "bad-fact",
     most_bytes=MAX_BYTES,
 )
-async def retry_dead_letter(request: AnyRequest, position: PositionParameter) -> Response[Retried]:
+async def retry_dead_letter(request: AnyRequest, position: PositionParameter, reason: Reason = "") -> Response[Retried]:
     """Append a dead letter anew and decide it there: the mended fact of the body, or where that is empty, as it is.
 
     A mended fact is given like any other, so the key needs facts:write for its source too. A trace
     of the dead letter stays.
     """
     mended = await request.body() or None
-    return plain_answer(await retried(served_by(request), caller_of(request), position, mended))
+    return plain_answer(await retried(served_by(request), caller_of(request), position, mended, reason.strip()))
 
 
-async def retried(served: Served, caller: Caller, position: str, mended: bytes | None) -> Retried:
+async def retried(served: Served, caller: Caller, position: str, mended: bytes | None, why: str = "") -> Retried:
     """Redrive a dead letter for a caller, with `mended` bytes or as it is; return what became of it.
+
+    Who and why are recorded first.
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
     letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
     if mended is not None:
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
-    is_mended = mended is not None
-    await asyncio.to_thread(served.operator_log.record, caller.name, "retry", letter.position, mended=is_mended)
+    log, is_mended = served.operator_log, mended is not None
+    await asyncio.to_thread(log.record, caller.name, "retry", letter.position, mended=is_mended, why=why)
     value = letter.raw if mended is None else mended
     retried_as, fate = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
@@ -95,17 +99,22 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
 
 @OPERATORS.delete("/v1/dead-letters/{position:str}", "dropDeadLetter", "Drop a dead letter's bytes", *_ERRORS)
-async def drop_dead_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
+async def drop_dead_letter(
+    request: AnyRequest, position: PositionParameter, reason: Reason = ""
+) -> Response[DeadLetter]:
     """Remove the bytes of a dead letter for good; position, reason, length and hash stay as a trace."""
-    return plain_answer(await dropped(served_by(request), caller_of(request), position))
+    return plain_answer(await dropped(served_by(request), caller_of(request), position, reason.strip()))
 
 
-async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
-    """Remove the bytes of a dead letter for a caller; return what is left. Raises `BadPosition` and `Problem`."""
+async def dropped(served: Served, caller: Caller, position: str, why: str = "") -> DeadLetter:
+    """Remove the bytes of a dead letter for a caller; return what is left. Raises `BadPosition` and `Problem`.
+
+    Who and why are recorded first.
+    """
     letter = await served.readers.read(lambda ledger: dead_letter_at(ledger, position))
     if letter.state == DROPPED:
         raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
-    await asyncio.to_thread(served.operator_log.record, caller.name, "drop", letter.position)
+    await asyncio.to_thread(served.operator_log.record, caller.name, "drop", letter.position, why=why)
     return await served.readers.read(lambda ledger: _drop(ledger, letter))
 
 

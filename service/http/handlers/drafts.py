@@ -12,7 +12,7 @@ from service.drafts.records import Draft, Drafts
 from service.drafts.store import Run
 from service.http import drafts
 from service.http.access import caller_of, needs
-from service.http.answers import answer, instant, plain_answer
+from service.http.answers import answer, plain_answer
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.state import served_by
@@ -104,10 +104,7 @@ async def discard(request: AnyRequest, draft: Name) -> Response[Draft]:
 async def start(request: AnyRequest, draft: Name, data: BacktestRequest) -> Response[Run]:
     """Decide the whole history again under a draft, beside the server; one backtest runs at a time."""
     served = served_by(request)
-    since = None
-    if data.from_ is not None:
-        day = data.from_
-        since = await served.readers.read(lambda ledger: instant(day, "from", ledger.book))
+    since = await drafts.since_of(served, data.from_ or "")
     run = await drafts.started(served, caller_of(request), draft, since)
     return plain_answer(run, 202, {"Location": f"/v1/drafts/{draft}/backtest", "Retry-After": "1"})
 

@@ -19,6 +19,7 @@ from ledger.wire.entry_json import describe_decision, parse_position, position_t
 from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from projections.answers.asked import ASKED, answer_to
 from service.http.access import Caller, caller_of, check_source, needs_writing
 from service.http.answers import JSON, check_encoding, check_media_type, plain_answer
 from service.http.events import event_of, lines_of_batch
@@ -29,6 +30,7 @@ from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 
 LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks for the answer to a claim
 WaitHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -49,6 +51,8 @@ async def post_fact(request: AnyRequest, prefer: WaitHeader = None) -> Response[
     """Take one CloudEvent, structured or binary. It is durable before it is answered, and decided once for ever.
 
     The same (subject, source, id) again answers with what was decided first, so anything may be retried.
+    A claim of a benefit with a stock is answered by the decision in which it ended: given, or `pool-empty`; 202 where
+    the stock has not answered yet.
     """
     fact, raw = await _fact_of(request)
     return await _take(request, fact, raw, _wait_of(request, prefer))
@@ -121,6 +125,9 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
         raise _nothing_at(position)  # what one may not see is not there
     if isinstance(fate, DeadLettered):
         raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
+    if fate.reason == ASKED:
+        asked = fate
+        fate = await served.readers.read(lambda ledger: answer_to(ledger, asked)) or asked
     return plain_answer(fate)
 
 
@@ -162,7 +169,7 @@ async def decided(
 async def _take(
     request: AnyRequest, fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
-    served = served_by(request)
+    served, begun = served_by(request), time.monotonic()
     fate: Fate | None
     served.check_partition_of(fact.subject)
     before = await served.readers.read(lambda ledger: decided_before(ledger, [fact]))
@@ -180,9 +187,25 @@ async def _take(
         case Decision(reason="duplicate"):
             number = int(fate.figures["first"])
             fate = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
+    if fate.reason == ASKED and wait > 0:
+        answered = await _answer_to(served, fate, wait - (time.monotonic() - begun))
+        if answered is None:
+            return _taken(fate.position)
+        fate = answered
     if must_be_accepted and fate.outcome != "accepted":
         raise _judged("refused", fate)
     return plain_answer(fate)
+
+
+async def _answer_to(served: Served, asked: Decision, wait: float) -> Decision | None:
+    """Return the decision in which a claim ended that asked a stock, None where that is not known within `wait` s."""
+    until, pause = time.monotonic() + wait, FIRST_PAUSE
+    while (found := await served.readers.read(lambda ledger: answer_to(ledger, asked))) is None:
+        if time.monotonic() + pause > until:
+            return None
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return found
 
 
 def _first_decision(ledger: Ledger, member: str, number: int) -> Decision:

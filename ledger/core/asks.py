@@ -1,0 +1,102 @@
+"""What a member asked of pools, budgets and stocks that members share: `ledger.core.decisions.pools` decides answers.
+
+An ask is named by a lot: the one that waits, or for a claim one that the entry could have opened. Its page says what
+waits for the answer, and how much of what was drawn came back since.
+"""
+
+from functools import lru_cache
+
+from ledger.core.draft import Draft
+from ledger.core.pages import AskPage, ClaimedAskPage, OpenAsksPage
+from ledger.rulebook.compiled import Pool
+from ledger.wire.entries import lot_text
+from ledger.wire.facts import PoolAsk, PoolAsked, PoolReturn, PoolReturned
+from ledger.wire.murmur import partition_of
+
+WAITS, DRAWN, GIVEN_UP, OVER = 0, 1, 2, 3  # of an ask: no answer yet, yes, given up before it, nothing follows any more
+OPEN = "asks"  # the key of the page that lists what waits for an answer
+LEASED = "@"  # between the subject of a pool and the partition and number of a lease of it
+
+
+def begin(draft: Draft, pool: Pool, ask: AskPage, lot: int) -> None:
+    """Ask a pool, or the lease of it in the member's partition of birth, for what a lot (or its like) names."""
+    name = lot_text(lot)
+    ask.pool = pool.subject
+    if pool.lease:
+        ask.pool = lease_of(pool.subject, partition_of(draft.name, draft.partitions), draft.partitions)
+    version = draft.version.name
+    tell = PoolAsk(frm=draft.name, ask=name, n=ask.n, bucket=ask.bucket, version=version, limit=pool.limit)
+    draft.tell(ask.pool, PoolAsked, tell)
+    draft.pages.put(f"ask/{name}", ask)
+    open_asks = _open_asks(draft)
+    open_asks.asks.append(name)
+    draft.pages.put(OPEN, open_asks)
+
+
+@lru_cache(maxsize=4_096)
+def lease_of(pool: str, partition: int, partitions: int) -> str:
+    """Return the subject of a pool's lease for a partition: the first of its names that lies there."""
+    number = 0
+    while partition_of(f"{pool}{LEASED}{partition}.{number}", partitions) != partition:
+        number += 1
+    return f"{pool}{LEASED}{partition}.{number}"
+
+
+def ask_of_lot(draft: Draft, lot: int) -> AskPage | None:
+    """Return the ask that a lot waits for, or waited for; None for other lots."""
+    page = draft.pages.get(f"ask/{lot_text(lot)}")
+    return page if isinstance(page, AskPage) else None
+
+
+def ask_of_claim(draft: Draft, claim: str, benefit: str) -> tuple[str, AskPage] | None:
+    """Return the ask of a claim with its name; None for a claim of a benefit without a stock."""
+    named = draft.pages.get(f"claim-ask/{claim}") if benefit in draft.book.stocked else None
+    if not isinstance(named, ClaimedAskPage):
+        return None
+    page = draft.pages.get(f"ask/{named.ask}")
+    assert isinstance(page, AskPage), "an ask that a claim names has a page"
+    return named.ask, page
+
+
+def open_asks_of(draft: Draft) -> list[str]:
+    """Return the names of the asks that wait for an answer, in the order in which they were asked."""
+    return list(_open_asks(draft).asks) if draft.book.has_pools else []
+
+
+def end(draft: Draft, name: str, ask: AskPage, state: int) -> None:
+    """Let an ask wait no more: it was answered, or is given up."""
+    ask.state = state
+    draft.pages.put(f"ask/{name}", ask)
+    open_asks = _open_asks(draft)
+    if name in open_asks.asks:
+        open_asks.asks.remove(name)
+        draft.pages.put(OPEN, open_asks)
+
+
+def give_up_lot(draft: Draft, lot: int) -> None:
+    """Give an ask up whose lot has nothing left: whatever the pool answers, nothing comes of it."""
+    ask = ask_of_lot(draft, lot)
+    if ask is not None and ask.state == WAITS:
+        end(draft, lot_text(lot), ask, GIVEN_UP)
+
+
+def put_back(draft: Draft, name: str, ask: AskPage, n: int) -> None:
+    """Give back to a pool what came back of a draw, as far as it did not before."""
+    n = min(n, ask.n - ask.back)
+    if n <= 0:
+        return
+    ask.back += n
+    draft.pages.put(f"ask/{name}", ask)
+    draft.tell(ask.pool, PoolReturned, PoolReturn(frm=draft.name, ask=name, n=n))
+
+
+def refill(draft: Draft, lot: int, points: int) -> None:
+    """Give back to a budget that takes it what is claimed back of a lot which was drawn from it."""
+    ask = ask_of_lot(draft, lot)
+    if ask is not None and ask.state == DRAWN and ask.refill:
+        put_back(draft, lot_text(lot), ask, points)
+
+
+def _open_asks(draft: Draft) -> OpenAsksPage:
+    page = draft.pages.get(OPEN)
+    return page if isinstance(page, OpenAsksPage) else OpenAsksPage()
