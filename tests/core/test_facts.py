@@ -386,7 +386,7 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 9
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 10
 
 
 @pytest.mark.parametrize("type_", OPERATORS_DATA)
