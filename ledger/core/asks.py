@@ -44,13 +44,13 @@ def lease_of(pool: str, partition: int, partitions: int) -> str:
 
 def ask_of_lot(draft: Draft, lot: int) -> AskPage | None:
     """Return the ask that a lot waits for, or waited for; None for other lots."""
-    page = draft.pages.get(f"ask/{lot_text(lot)}") if draft.book.has_pools else None
+    page = draft.pages.get(f"ask/{lot_text(lot)}")
     return page if isinstance(page, AskPage) else None
 
 
-def ask_of_claim(draft: Draft, claim: str) -> tuple[str, AskPage] | None:
+def ask_of_claim(draft: Draft, claim: str, benefit: str) -> tuple[str, AskPage] | None:
     """Return the ask of a claim with its name; None for a claim of a benefit without a stock."""
-    named = draft.pages.get(f"claim-ask/{claim}") if draft.book.has_pools else None
+    named = draft.pages.get(f"claim-ask/{claim}") if benefit in draft.book.stocked else None
     if not isinstance(named, ClaimedAskPage):
         return None
     page = draft.pages.get(f"ask/{named.ask}")

@@ -118,7 +118,7 @@ def count_at_shop(draft: Draft, benefit: str, shop: str, bucket: int, by: int) -
 
 def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Give a claim back: to the quota that counted it, the points it cost, the points, cards and tier it gave."""
-    found = ask_of_claim(draft, claim)
+    found = ask_of_claim(draft, claim, page.benefit)
     if found is not None and found[1].state == WAITS:
         end(draft, *found, GIVEN_UP)
         give_up(draft, claim, page)

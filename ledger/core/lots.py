@@ -174,7 +174,7 @@ def _take_own(draft: Draft, award: Award, key: int, claim: int, line: str) -> in
     """Claim points of a lot of an award's own. Returns what is to come from others: it was spent."""
     if not claim:
         return 0
-    if draft.book.has_pools:
+    if award.rule in draft.book.drawing:
         refill(draft, key, claim)
     lot = draft.account.purses[award.kind].lots.get(key)
     own = min(claim, lot.left) if lot else 0

@@ -7,7 +7,6 @@ a lot that is gone): what is not fetched ahead is read when it is asked for.
 from collections.abc import Iterator
 
 from ledger.core.account import Account, term_at
-from ledger.core.asks import OPEN
 from ledger.rulebook.compiled import Programme
 from ledger.wire.fact_catalogue import BY_CLASS
 from ledger.wire.facts import Fact, OrderCompleted, PointsAdjusted
@@ -26,8 +25,6 @@ def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:
     aim = fact.data.of if isinstance(fact, PointsAdjusted) else None
     if aim is not None and not aim.lot:
         yield f"order/{aim.order}" if aim.order else f"grant/{aim.grant}"
-    if book.has_pools:
-        yield OPEN
     version = book.nearest(occurred)
     for rule in version.rules_on(row.on):
         if rule.day_cap or rule.award.each_day:

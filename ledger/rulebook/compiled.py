@@ -826,7 +826,9 @@ class Programme:
 
     def __init__(self, tomls: list[str], where: str = "rule book", engine: int = ENGINE) -> None:
         self.versions: list[ProgrammeVersion] = []
-        self.has_pools = False  # of any version: a budget or stock that members share
+        # Of any version: rules and benefits that draw from a budget or stock which members share.
+        self.drawing: set[str] = set()
+        self.stocked: set[str] = set()
         self.by_name: dict[str, ProgrammeVersion] = {}
         for toml in tomls:
             self.add(toml, where, engine)
@@ -855,7 +857,8 @@ class Programme:
         self.versions += self.stages_of(version, engine)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version
-        self.has_pools = self.has_pools or bool(version.pools)
+        self.drawing.update(rule.name for rule in version.rules.values() if rule.pool is not None)
+        self.stocked.update(perk.name for perk in version.perks.values() if perk.stock is not None)
         return version
 
     def stages_of(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
@@ -887,6 +890,11 @@ class Programme:
         held = self.by_name[self.versions[-1].name].parts
         others = (part._replace(where=f"the ledger's {part.tables.programme}") for part in held)
         return in_order([*parts, *(part for part in others if part.tables.programme not in own)])
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any version has a budget or stock that members share, and something that draws from it."""
+        return bool(self.drawing or self.stocked)
 
     @property
     def whole_versions(self) -> list[ProgrammeVersion]:

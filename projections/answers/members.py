@@ -3,14 +3,19 @@
 import heapq
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from ledger.core.account import Account
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import Entry
+from ledger.wire.answers import Entry, Outcome
+from ledger.wire.entries import OUTCOMES, Change
+from ledger.wire.entries import Entry as StoredEntry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import describe_entry
+from ledger.wire.entry_json import describe_entry, fact_head
 from ledger.wire.facts import PROGRAMME_SUBJECT
+
+LOOKED_AT = 4_000  # entries for one page at most, where a filter leaves out most of them
 
 
 class UnknownMember(NotFound):
@@ -43,6 +48,59 @@ def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = N
     if account is None:
         raise UnknownMember(ledger, member)
     return account
+
+
+class EntryFilter(NamedTuple):
+    """Which entries of a member; what is left out leaves none out.
+
+    Of a kind of points or a score that they moved, of types of facts, with outcomes, and of facts that occurred from an
+    instant until before another, in microseconds.
+    """
+
+    kind: str = ""
+    types: frozenset[str] = frozenset()
+    outcomes: frozenset[Outcome] = frozenset()
+    since: int | None = None
+    until: int | None = None
+
+    def has(self, entry: StoredEntry) -> bool:
+        """Return True if an entry is one of them."""
+        return (
+            (not self.outcomes or OUTCOMES[entry.outcome] in self.outcomes)
+            and (self.since is None or entry.occurred >= self.since)
+            and (self.until is None or entry.occurred < self.until)
+            and (not self.types or fact_head(entry).type in self.types)
+            and (not self.kind or any(self.kind in _units(change) for change in entry.changes))
+        )
+
+
+def _units(change: Change) -> tuple[str, ...]:
+    """Return the kind of points and the score that a change is about, as far as it is about one."""
+    return tuple(getattr(change, name) for name in ("kind", "score") if hasattr(change, name))
+
+
+def filtered_entries(
+    ledger: Ledger, member: str, after: int, limit: int, wanted: EntryFilter
+) -> tuple[list[Entry], int | None]:
+    """Return up to `limit` entries behind a number, and behind which number the next ones are; None where none are.
+
+    A page looks at `LOOKED_AT` entries at most, so it may have less than `limit` and be followed by more. Raises
+    `UnknownMember`.
+    """
+    require_member(ledger, member)
+    journal, zone = ledger.journal(ledger.partition_of(member)), ledger.book.offset
+    looked = limit + 1 if wanted == EntryFilter() else max(LOOKED_AT, limit + 1)
+    found: list[Entry] = []
+    last = count = 0
+    for row in journal.entries_of(member, after, looked):
+        entry = decode_entry(row.state)
+        count += 1
+        if len(found) == limit:
+            return found, last
+        last = entry.number
+        if wanted.has(entry):
+            found.append(describe_entry(entry, row.link, zone))
+    return found, last if count == looked else None
 
 
 def entries_of(ledger: Ledger, member: str, after: int = 0, limit: int | None = None) -> Iterator[Entry]:

@@ -1,7 +1,12 @@
 """A copy of an embedded ledger while it is written, and a ledger from such a copy.
 
-Each file is copied from one consistent state by SQLite's backup interface. Journals come first and the inbox last: a
+Each file is copied from one consistent state by SQLite's backup interface. Journals come before the inbox: a
 journal is a prefix of the inbox, and the inbox only grows, so each copied journal is a prefix of the copied inbox.
+
+What stands beside the ledger is copied where it does no harm to be earlier or later than that. How far webhooks were
+told comes before the journals, and is never ahead of them. What operators did comes behind the inbox: an approval whose
+fact is not in it is given again. Its drafts' texts come behind that, and keys last. Sessions are not kept: they are in
+the memory of a server, and end with it. Views are made again from the journals.
 """
 
 import shutil
@@ -15,6 +20,7 @@ from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
 from projections.answers.output import output_folder
+from projections.answers.sidecar import AUDITS, CHECKPOINTS
 from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,
@@ -27,9 +33,16 @@ from service.archive.files import (
     read_manifest,
     write_manifest,
 )
+from service.drafts.store import FILE as DRAFTS
+from service.http.operator_lines import FILE as OPERATORS
+from service.http.operator_lines import HEAD as OPERATORS_HEAD
+from service.keys import FILE as KEYS
+from service.webhooks.store import FILE as WEBHOOKS
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
+# Beside a ledger, for its owner's eyes only.
+_PRIVATE = frozenset((WEBHOOKS, KEYS, DRAFTS, OPERATORS, OPERATORS_HEAD))
 PAGES = 2_048  # of SQLite, between two reports of progress
 
 
@@ -53,6 +66,8 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
     check_new(folder)
     with output_folder(folder) as making:
         done = 0
+        making.chmod(0o700)
+        beside = [WEBHOOKS] if _copy_beside(ledger.folder, making, WEBHOOKS) else []
         for name in names:
             done = _copy(ledger.folder / name, making / name, done, progress)
         # There is none where the facts come from Kafka. The journals, copied before, cannot be ahead of one made since.
@@ -61,8 +76,11 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
             _copy(ledger.inbox, making / INBOX, done, progress)
         for name in (SETTINGS, BOOK):
             _copy_file(ledger.folder / name, making / name)
+        beside += _copy_operators(ledger.folder, making)
+        beside += [name for name in (DRAFTS, KEYS) if _copy_beside(ledger.folder, making, name)]
+        beside += _copy_checkpoints(ledger.folder, making)
         entries = _entries(making)
-        files = [file_at(making, name) for name in (SETTINGS, BOOK, *names)]
+        files = [file_at(making, name) for name in (SETTINGS, BOOK, *names, *beside)]
         backup = Backup(FORMAT, ledger.identity, entries, files)
         write_manifest(making / MANIFEST, backup)
     return backup
@@ -77,7 +95,10 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
     check_no_ledger(target)
     with output_folder(target) as making:
         for file in backup.files:
+            (making / file.file).parent.mkdir(parents=True, exist_ok=True)
             _copy_file(folder / file.file, making / file.file)
+            if file.file in _PRIVATE:
+                (making / file.file).chmod(0o600)
         check_files(making, backup.files, progress, folder)
         _check_whole(backup, making, folder / MANIFEST)
     return backup
@@ -85,7 +106,8 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
 
 def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
     """Raise `BadCopy` unless each file of the ledger is listed, once: a journal that is missing would begin anew."""
-    names = sorted(file.file for file in backup.files if file.file != INBOX)
+    beside = {INBOX, *_PRIVATE}
+    names = sorted(one.file for one in backup.files if one.file not in beside and not one.file.startswith(AUDITS))
     is_whole = {SETTINGS, BOOK} <= set(names)
     if is_whole:
         with closing(FolderLedger.at(making)) as ledger:
@@ -93,6 +115,39 @@ def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
             is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
     if not is_whole:
         raise BadCopy(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
+
+
+def _copy_beside(source: Path, making: Path, name: str) -> bool:
+    """Copy a database that stands beside a ledger, for its owner's eyes; return False where there is none."""
+    if not (source / name).is_file():
+        return False
+    (making / name).touch(0o600)
+    _copy(source / name, making / name, 0, lambda _: None)
+    return True
+
+
+def _copy_operators(source: Path, making: Path) -> list[str]:
+    """Copy what operators did, as far as its lines are whole, behind the head that says how many there were."""
+    found = []
+    for name in (OPERATORS_HEAD, OPERATORS):
+        if (source / name).is_file():
+            data = (source / name).read_bytes()
+            (making / name).touch(0o600)
+            (making / name).write_bytes(data[: data.rfind(b"\n") + 1])
+            sync(making / name)
+            found.append(name)
+    return found
+
+
+def _copy_checkpoints(source: Path, making: Path) -> list[str]:
+    """Copy the checkpoints that were handed in: nobody can sign them again as of then."""
+    place = Path(AUDITS) / CHECKPOINTS
+    found = sorted(path.name for path in (source / place).glob("[A-Za-z0-9]*") if path.is_file())
+    if found:
+        (making / place).mkdir(parents=True)
+    for name in found:
+        _copy_file(source / place / name, making / place / name)
+    return [str(place / name) for name in found]
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:

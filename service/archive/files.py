@@ -20,6 +20,7 @@ Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NAMES = (
     r"ledger\.json|book\.toml|inbox\.db|partition-[0-9]{1,4}\.db|parked/partition-[0-9]{1,4}\.parquet"
     r"|entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}\.parquet"
+    r"|keys\.db|webhooks\.db|drafts\.db|operators\.(ndjson|head)|audits/checkpoints/[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 )
 Name = Annotated[str, Meta(pattern=f"^({_NAMES})$")]  # below the folder, and nowhere else
 

@@ -1,4 +1,4 @@
-"""Webhooks: add, list, enable, remove, test."""
+"""Webhooks: add, list, rotate, enable, remove, test."""
 
 import asyncio
 from collections.abc import Iterator
@@ -90,6 +90,25 @@ def enable(
         found = webhooks.enable(ledger, name, from_now=from_now)
         _record(shell, folder, name, "enable from now" if from_now else "enable")
         return _told(described(ledger, webhooks, found), f"{name} is enabled")
+
+
+@command_in(app)
+def rotate(
+    shell: Shell,
+    name: NameArgument,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="The old secret signs no more: it has become known.")
+    ] = False,
+    folder: FolderOption = None,
+) -> Answer:
+    """Give a webhook a new secret, which is printed once; the old one signs beside it for a day.
+
+    points webhooks rotate crm
+    """
+    with _webhooks(shell, folder) as (ledger, webhooks):
+        found = webhooks.rotate(name, at_once=at_once)
+        _record(shell, folder, name, "rotate at once" if at_once else "rotate")
+        return Answer(described(ledger, webhooks, found, found.secret), lambda: print_plain(found.secret))
 
 
 @command_in(app)

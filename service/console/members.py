@@ -139,7 +139,8 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     return {
         "shown": shown,
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
-        "months": _score_months(version, account, instant),
+        "months": (months := _score_months(version, account, instant)),
+        "charted": [name for name, of in months.items() if any(any(parts.values()) for parts in of.values())],
         "last": account.number,
         "statement": _short_statement(ledger, member, account.number, asked),
         "days": {

@@ -58,9 +58,9 @@ def _work(pipe: Connection, place: str, folder: Path) -> None:
 class _Progress:
     """Says how far a backtest is; called with the entries that are decided again. Raises `Stopped`."""
 
-    def __init__(self, store: DraftStore, draft: str, total: int) -> None:
+    def __init__(self, store: DraftStore, run: Run, total: int) -> None:
         self._store = store
-        self._draft = draft
+        self._run = run
         self._total = total
         self._deadline = time.monotonic() + MOST_SECONDS
         self._told = 0.0
@@ -70,7 +70,7 @@ class _Progress:
         if now - self._told < TOLD_SECONDS:
             return
         self._told = now
-        if not self._store.progress(self._draft, entries, self._total):
+        if not self._store.progress(self._run, entries, self._total):
             raise Stopped("it was cancelled")
         if now > self._deadline:
             raise Stopped(f"it took more than {MOST_SECONDS // 60} minutes; `points backtest` has no such bound")
@@ -80,7 +80,7 @@ def _run_one(store: DraftStore, log: OperatorLog, ledger: Ledger, run: Run, name
     """Run a backtest of the text with a SHA-256, and record how it ended."""
     found, report, why = None, None, ""
     try:
-        tick = _Progress(store, run.draft, sum(ledger.heads().values()))
+        tick = _Progress(store, run, sum(ledger.heads().values()))
         tick(0)
         failpoint("backtest")
         text = joined(drafted(ledger.book, parts_of(store.text(name), file)))
@@ -91,9 +91,10 @@ def _run_one(store: DraftStore, log: OperatorLog, ledger: Ledger, run: Run, name
         report = to_json(found)
     except Exception as error:  # whatever it is: who asked for it is told
         why = str(error) or type(error).__name__
-    ended = store.end(run.draft, "failed" if why else "done", why, report)
-    if ended is not None:
-        record(log, ended, found)
+    with store.at_once():  # who sees that it has ended finds it in the record
+        ended = store.end(run, "failed" if why else "done", why, report)
+        if ended is not None:
+            record(log, ended, found)
 
 
 def record(log: OperatorLog, run: Run, found: Report | None = None) -> None:

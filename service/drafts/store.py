@@ -30,6 +30,7 @@ BUSY_SECONDS = 5
 MOST_RUNS = 100  # backtests that are kept, of the drafts that were tried last
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 GOING: tuple[State, ...] = ("waiting", "running")
+_STILL_RUNS = "WHERE draft = ? AND began = ? AND state = 'running'"
 _COLUMNS = "draft, by, since, state, entries, total, began, ended, why, cancelled_by, report_sha256"
 
 
@@ -109,13 +110,24 @@ class DraftStore:
 
     # -- backtests ---------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Have what is done within be seen by others all at once, or not at all."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
     def start(self, draft: str, name: str, file: str, by: str, since: int | None) -> list[Run]:
         """Ask for a backtest of the text with a SHA-256; return those that were interrupted before.
 
         Raises `BadDraft` while another waits or runs.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self.at_once():
             going = self.going()
             if going is not None:
                 raise BadDraft(f"a backtest of draft {going.draft} runs, begun by {going.by}: wait for it or cancel it")
@@ -128,11 +140,6 @@ class DraftStore:
                 "DELETE FROM backtests WHERE draft NOT IN (SELECT draft FROM backtests ORDER BY began DESC LIMIT ?)",
                 (MOST_RUNS,),
             )
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
         return left
 
     def going(self) -> Run | None:
@@ -155,14 +162,14 @@ class DraftStore:
         except UNREADABLE:
             return None
 
-    def cancel(self, draft: str, by: str) -> Run | None:
-        """Have the backtest of a draft end, if it waits or runs; return it as it is then."""
-        self._db.execute(
+    def cancel(self, draft: str, by: str) -> bool:
+        """Have the backtest of a draft end; return False where none waits or runs."""
+        rows = self._db.execute(
             "UPDATE backtests SET state = 'cancelled', ended = ?, cancelled_by = ?"
             " WHERE draft = ? AND state IN ('waiting', 'running')",
             (_now(), by, draft),
         )
-        return self.run(draft)
+        return rows.rowcount == 1
 
     # -- what the process that runs them does ------------------------------------------------------------------------
 
@@ -192,22 +199,22 @@ class DraftStore:
         ).fetchone()
         return None if row is None else (_run(row[:-2]), row[-2], row[-1])
 
-    def progress(self, draft: str, entries: int, total: int) -> bool:
-        """Say how far the backtest of a draft is; return False where it was cancelled."""
+    def progress(self, run: Run, entries: int, total: int) -> bool:
+        """Say how far a backtest is; return False where it was cancelled."""
         rows = self._db.execute(
-            "UPDATE backtests SET entries = ?, total = ? WHERE draft = ? AND state = 'running'", (entries, total, draft)
+            f"UPDATE backtests SET entries = ?, total = ? {_STILL_RUNS}", (entries, total, run.draft, run.began)
         )
         return rows.rowcount == 1
 
-    def end(self, draft: str, state: State, why: str = "", report: bytes | None = None) -> Run | None:
-        """Say how the backtest of a draft ended, unless it was cancelled before; return it as it is now."""
+    def end(self, run: Run, state: State, why: str = "", report: bytes | None = None) -> Run | None:
+        """Say how a backtest ended; return it as it is then, or None where it was cancelled before."""
         named = sha256(report).hexdigest() if report is not None else ""
-        self._db.execute(
+        row = self._db.execute(
             "UPDATE backtests SET state = ?, ended = ?, why = ?, report = ?, report_sha256 = ?"
-            " WHERE draft = ? AND state = 'running'",
-            (state, _now(), why, report, named, draft),
-        )
-        return self.run(draft)
+            f" {_STILL_RUNS} RETURNING {_COLUMNS}",
+            (state, _now(), why, report, named, run.draft, run.began),
+        ).fetchone()
+        return None if row is None else _run(row)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,7 +1,7 @@
 """Answers as HTTP has them: JSON with an ETag, 304 where the asker has it already, and the instant asked for."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -10,11 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.rulebook.compiled import Programme
+from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.times import parse_instant
 from projections.answers.to_json import to_json
 from service.http.problems import Problem
 
 JSON = "application/json"
+TYPES = frozenset(str(row.fact.__struct_config__.tag) for row in CATALOGUE)
 Document = Struct | dict[str, Any]
 
 
@@ -79,3 +81,11 @@ def instant(text: str | None, name: str, book: Programme) -> int:
 def known_instant(text: str | None, book: Programme) -> int | None:
     """Return the instant of `known_at`, or None. Raises `Problem`."""
     return None if text is None else instant(text, "known_at", book)
+
+
+def known_types(names: Sequence[str]) -> frozenset[str]:
+    """Return types of facts that a request names. Raises `Problem` for one that there is not."""
+    for name in names:
+        if name not in TYPES:
+            raise Problem("bad-request", f'type: there are no facts of type "{name[:128]}"; `points schema` lists them')
+    return frozenset(names)

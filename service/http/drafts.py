@@ -261,7 +261,16 @@ async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
     """Cancel the backtest of a draft, if one waits or runs; return it as it is then. Raises `Problem`."""
     await asyncio.to_thread(served.operator_log.draft, name)
 
-    return await asyncio.to_thread(_stored, served, lambda store: store.cancel(name, caller.name))
+    return await asyncio.to_thread(_cancel, served, name, caller.name)
+
+
+def _cancel(served: Served, name: str, by: str) -> Run | None:
+    with closing(DraftStore(served.folder)) as store, store.at_once():
+        is_cancelled = store.cancel(name, by)
+        run = store.run(name)
+        if is_cancelled and run is not None:
+            record(served.operator_log, run)
+    return run
 
 
 async def run_of(served: Served, name: str) -> Run | None:

@@ -1,18 +1,30 @@
 """The operations of a subject, of each its address, its names in the OpenAPI document, and its errors."""
 
-from typing import Any
+from hashlib import sha256
+from typing import Annotated, Any
 
 from litestar import Request, delete, get, post
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter
 from litestar.types import Guard
 
 from ledger.wire.answers import Problem as ProblemAnswer
 from service.http.problems import MEDIA_TYPE, TYPES, Problem
 
 AnyRequest = Request[Any, Any, Any]
-_NO_PARAMETERS = frozenset({"request", "data", "prefer"})  # of a handler: what is no query
+_NO_PARAMETERS = frozenset({"request", "data"})  # of a handler: what is no query
+MOST_IDEMPOTENCY = 255  # characters
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        max_length=MOST_IDEMPOTENCY,
+        description="The same again, by the same key and with the same body, answers as the first time: send anew what"
+        " got no answer. It may be any text, such as a UUID.",
+    ),
+]
 Responses = dict[int, ResponseSpec]
 # What any address may answer.
 ANYWHERE = (
@@ -40,12 +52,21 @@ def problems(*names: str) -> Responses:
     }
 
 
+def once_named(caller: str, given: str | None) -> str:
+    """Return 32 hexadecimal digits for the `Idempotency-Key` of a caller; empty where none was given."""
+    return sha256(f"{len(caller)} {caller}{given}".encode()).hexdigest()[:32] if given else ""
+
+
 async def knows_its_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard: a query parameter that the address does not take is named, and not silently left out."""
     if not connection.scope["query_string"]:
         return
     path = connection.path_params
-    taken = [name for name in handler.parsed_fn_signature.parameters if name not in _NO_PARAMETERS and name not in path]
+    taken = [
+        getattr(field.kwarg_definition, "name", None) or name
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if name not in _NO_PARAMETERS and name not in path and not isinstance(field.kwarg_definition, HeaderParameter)
+    ]
     for name in connection.query_params:
         if name not in taken:
             has = f"it takes {', '.join(taken)}" if taken else "it takes none"

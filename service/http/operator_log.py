@@ -112,7 +112,10 @@ class OperatorLog:
             if found is not None:
                 asked = AdjustmentRequest(found.member, found.points, found.reason, found.kind, found.of)
                 if (found.by, asked) != (by, request):
-                    raise Problem("already-done", "another adjustment was proposed with this form")
+                    raise Problem(
+                        "already-done",
+                        "another adjustment was proposed before with this form, or with this Idempotency-Key",
+                    )
                 return found
             line = LogLine(_now(), by, "propose", name or f"a-{secrets.token_hex(8)}", request)
             self._append(line)

@@ -9,13 +9,14 @@ import hmac
 import socket
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 import httpx
 
 from ledger.errors import CannotRunNow
+from ledger.wire.times import SECOND
 from service.webhooks.store import Webhook
 
 SECONDS = 15.0  # for an answer
@@ -33,14 +34,16 @@ class NotDelivered(CannotRunNow):
         self.is_gone = is_gone
 
 
-def signed(secret: str, name: str, at: int, body: bytes) -> Mapping[str, str]:
-    """Return the headers of a message of that name and body, sent at a second since 1970 UTC."""
-    key = b64decode(secret.removeprefix("whsec_"))
-    signature = hmac.new(key, f"{name}.{at}.".encode() + body, sha256).digest()
+def signed(secrets: Sequence[str], name: str, at: int, body: bytes) -> Mapping[str, str]:
+    """Return the headers of a message of that name and body, sent at a second since 1970 UTC, signed by each secret."""
+    signatures = []
+    for secret in secrets:
+        key = b64decode(secret.removeprefix("whsec_"))
+        signatures.append(b64encode(hmac.new(key, f"{name}.{at}.".encode() + body, sha256).digest()).decode())
     return {
         "webhook-id": name,
         "webhook-timestamp": str(at),
-        "webhook-signature": f"v1,{b64encode(signature).decode()}",
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
         "content-type": "application/json",
         "user-agent": AGENT,
     }
@@ -55,7 +58,8 @@ async def send(http: httpx.AsyncClient, webhook: Webhook, name: str, body: bytes
     """Send a message, and return once its receiver has acknowledged it by any 2xx. Raises `NotDelivered`."""
     url = httpx.URL(webhook.url)
     address = await _address_of(url, is_private=webhook.is_private)
-    headers = {**signed(webhook.secret, name, int(time.time()), body), "host": url.netloc.decode()}
+    now = int(time.time())
+    headers = {**signed(webhook.secrets_at(now * SECOND), name, now, body), "host": url.netloc.decode()}
     request = http.build_request(
         "POST", url.copy_with(host=address), content=body, headers=headers, extensions={"sni_hostname": url.host}
     )

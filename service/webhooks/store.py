@@ -20,6 +20,7 @@ from ledger.journal.opening import private_database
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Outcome
 from ledger.wire.fact_catalogue import CATALOGUE
+from ledger.wire.times import SECOND
 
 FILE = "webhooks.db"
 MOST = 32  # webhooks of a ledger
@@ -29,6 +30,9 @@ LONGEST_NAME = 64
 LONGEST_WHY = 500
 SECRET_BYTES = 32
 BUSY_SECONDS = 5
+FORMAT = 1
+OLD_SECONDS = 86_400  # for which an old secret signs beside a new one
+ONCE_SECONDS = 86_400  # for which the same request again is known
 TYPES = frozenset(str(row.fact.__struct_config__.tag) for row in CATALOGUE)
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "refused", "ignored")
 
@@ -58,6 +62,13 @@ class Webhook(NamedTuple):
     why: str = ""  # the last failure, or why it was disabled
     delivered: int = 0  # entries
     delivered_at: int | None = None
+    old_secret: str = ""  # that signs, too, until `old_until`
+    old_until: int = 0
+    once: str = ""  # the name of the request that made or rotated it last
+
+    def secrets_at(self, instant: int) -> tuple[str, ...]:
+        """Return the secrets that sign at an instant, the newest first."""
+        return (self.secret, self.old_secret) if self.old_secret and instant < self.old_until else (self.secret,)
 
 
 class Told(NamedTuple):
@@ -85,8 +96,21 @@ class Webhooks:
                 "CREATE TABLE IF NOT EXISTS told (name TEXT NOT NULL, partition INTEGER NOT NULL,"
                 " sequence INTEGER NOT NULL, link BLOB NOT NULL, PRIMARY KEY (name, partition)) STRICT"
             )
+            self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.path}: {error}") from error
+
+    def _migrate(self) -> None:
+        """Add the columns that a file of an older version has not, once."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] >= FORMAT:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
+            for column in ("old_secret TEXT NOT NULL DEFAULT ''", "old_until INTEGER NOT NULL DEFAULT 0"):
+                self._db.execute(f"ALTER TABLE webhooks ADD COLUMN {column}")
+            self._db.execute("ALTER TABLE webhooks ADD COLUMN once TEXT NOT NULL DEFAULT ''")
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        self._db.execute("COMMIT")
 
     def all(self) -> list[Webhook]:
         """Return every webhook, by name."""
@@ -110,22 +134,30 @@ class Webhooks:
         outcomes: Sequence[str] = (),
         is_private: bool = False,
         from_beginning: bool = False,
+        once: str = "",
     ) -> Webhook:
-        """Make a webhook, told what is decided from now on, or all there ever was. Raises `BadWebhook`."""
+        """Make a webhook, told what is decided from now on, or all there ever was. Raises `BadWebhook`.
+
+        The same again with the same `once`, within a day, returns the one that was made.
+        """
         check_request(name, url, types, outcomes, is_private=is_private)
-        secret = "whsec_" + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        secret = _new_secret()
         told = tuple(outcome for outcome in OUTCOMES if outcome in outcomes)
         found = Webhook(name, url, secret, tuple(dict.fromkeys(types)), told, is_private, by, _now())
+        found = found._replace(once=once)
         starts = {p: Told(0, b"") if from_beginning else end_of(ledger, p) for p in ledger.partitions}
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if self._db.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= MOST:
                 raise BadWebhook(f"there are {MOST} webhooks, as many as may be; remove one first")
-            self._db.execute(f"INSERT INTO webhooks ({_COLUMNS}) VALUES ({', '.join('?' * 14)})", _row(found))
+            self._db.execute(f"INSERT INTO webhooks ({_COLUMNS}) VALUES ({', '.join('?' * 17)})", _row(found))
             self._start(name, starts)
             self._db.execute("COMMIT")
         except sqlite3.IntegrityError:
             self._roll_back()
+            there = self.named(name)
+            if there.once == once != "" and _now() < there.created + ONCE_SECONDS * SECOND and _is_alike(there, found):
+                return there
             raise BadWebhook(f'there is a webhook "{name}" already; remove it or give another name') from None
         except BaseException:
             self._roll_back()
@@ -152,6 +184,31 @@ class Webhooks:
         )
         self._db.execute("COMMIT")
         return found._replace(is_active=True, failing_since=None, failures=0, why="")
+
+    def rotate(self, name: str, *, at_once: bool = False, once: str = "") -> Webhook:
+        """Give it a new secret; the old one signs beside it for a day, or no more `at_once`. Raises `BadWebhook`.
+
+        The same again with the same `once`, while the old one signs, returns what it gave then.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            found, now = self.named(name), _now()
+            if not (found.once == once != "" and now < found.old_until):
+                found = found._replace(
+                    secret=_new_secret(),
+                    old_secret="" if at_once else found.secret,
+                    old_until=0 if at_once else now + OLD_SECONDS * SECOND,
+                    once=once,
+                )
+                self._db.execute(
+                    "UPDATE webhooks SET secret = ?, old_secret = ?, old_until = ?, once = ? WHERE name = ?",
+                    (found.secret, found.old_secret, found.old_until, once, name),
+                )
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return found
 
     def told(self, name: str) -> dict[int, Told]:
         """Return how far a webhook was told, by partition."""
@@ -203,7 +260,7 @@ class Webhooks:
 
 _COLUMNS = (
     "name, url, secret, types, outcomes, is_private, by, created, is_active, failing_since, failures, why, delivered,"
-    " delivered_at"
+    " delivered_at, old_secret, old_until, once"
 )
 
 
@@ -262,6 +319,15 @@ def _webhook(row: Sequence[Any]) -> Webhook:
 
 def _row(webhook: Webhook) -> tuple[Any, ...]:
     return (*webhook[:3], "\n".join(webhook.types), "\n".join(webhook.outcomes), *webhook[5:])
+
+
+def _new_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _is_alike(one: Webhook, other: Webhook) -> bool:
+    """Return True if two webhooks were asked for alike."""
+    return one[:2] == other[:2] and one[3:7] == other[3:7]
 
 
 def _split(text: str) -> tuple[str, ...]:

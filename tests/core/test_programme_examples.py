@@ -4,6 +4,8 @@ The figures are worked out by hand from each book's rules. Amounts are in fen, o
 """
 
 from ledger.rulebook.schema import shipped
+from ledger.wire.entries import Drawn
+from tests.support.post_office import PostOffice
 from tests.support.shop import OPERATORS, Shop
 
 YEAR_LATER = "2026-08-10T09:00:00+08:00"
@@ -493,10 +495,55 @@ def test_a_credit_of_30_or_a_score_of_201_opens_the_annual_card() -> None:
 def test_a_gift_pack_from_the_5th_to_the_20th_once_a_month() -> None:
     shop = jd_member(10_000)
     assert shop.claims("gift-pack", at="2019-03-04 23:59:59") == "refused: not-open"
-    assert shop.claims("gift-pack", at="2019-03-05") == "accepted"
+    assert shop.claims("gift-pack", at="2019-03-05") == "accepted: asked"
     assert shop.claims("gift-pack", at="2019-03-20 23:59:59") == "refused: quota-used"
     assert shop.claims("gift-pack", at="2019-03-21") == "refused: not-open"
     assert jd_member(9_999).claims("gift-pack", at="2019-03-05") == "refused: not-entitled"
+
+
+def test_the_gift_packs_of_a_month_are_first_come_first_served() -> None:
+    """The shipped book has 10,000 of them a month; here it has one."""
+    office = PostOffice(shipped("jd").replace("stock = 10_000 ", "stock = 1 "), now="2019-02-10")
+    for name in ("first", "second"):
+        office.at(name).completes("O1", line(100 * 9_990, category="book"))
+        office.at(name).claims("gift-pack", at="2019-03-05")
+    office.delivers_all()
+    assert [office.at(name).last.reason for name in ("first", "second")] == ["", "pool-empty"]
+    assert office.at("second").claims("gift-pack", at="2019-03-06") == "accepted: asked"  # the quota is free again
+    assert office.at("first").claims("gift-pack", at="2019-03-06") == "refused: quota-used"
+
+
+def test_plus_day_is_paid_out_of_the_jdp_plans_budget() -> None:
+    office = PostOffice(shipped("jd"), now="2020-01-07")
+    shop = office.at("m")
+    shop.buys("plus.annual", paid_fen=14_900)
+    shop.completes("O1", line(12_345, category="phone"), at="2020-01-08")
+    assert (shop.beans, shop.pending) == (123, 123)
+    office.delivers_all()
+    assert (shop.beans, shop.pending) == (246, 0)
+    pool = office.at("pool/campaigns.jdp")
+    (drawn,) = [change.n for entry in pool.entries for change in entry.changes if isinstance(change, Drawn)]
+    assert pool.book.versions[-1].pools["pool/campaigns.jdp"].limit - drawn == 999_999_999_877
+
+
+def test_beans_that_are_grabbed_come_out_of_one_budget_and_no_more_than_50_a_member() -> None:
+    office = PostOffice(shipped("jd").replace("budget = 1_000_000 ", "budget = 60 "), now="2020-06-01")
+    for name in ("m", "n"):
+        for time in range(6):
+            office.at(name).tells("activity.done", done=f"{name}{time}", activity="grab-beans")
+    office.delivers_all()
+    assert (office.at("m").awarded, office.at("m").beans, office.at("n").beans) == ([10] * 5, 50, 10)
+
+
+def test_the_gifts_of_88_members_day_come_out_of_its_budget_once_a_member() -> None:
+    office = PostOffice(shipped("taoqi-88vip"), now="2017-08-08 10:00")
+    member = office.at("m")
+    member.tells("activity.done", done="D0", activity="day-88")
+    assert member.awarded == []  # it is for super members and above
+    member.tells("tier.granted", grant="g", score="taoqi", tier="super", until="2018-08-08T00:00:00+08:00")
+    assert [member.tells("activity.done", done=f"D{n}", activity="day-88") for n in (1, 2)] == ["accepted"] * 2
+    office.delivers_all()
+    assert member.account.purse("welfare").spendable() == 8_800
 
 
 def test_a_birthday_is_for_persons_in_its_month() -> None:

@@ -262,7 +262,7 @@ def test_the_client_decodes_into_what_the_server_answers_from() -> None:
 def test_a_webhooks_message_is_verified() -> None:
     secret, now = "whsec_" + b64encode(b"a secret of 32 bytes for a shop!").decode(), 1_764_000_000
     body = b'{"type":"points.webhook.test.v1","timestamp":"","data":{"ledger":"L1","entries":[]}}'
-    headers = dict(signed(secret, "msg_1", now, body))
+    headers = dict(signed([secret], "msg_1", now, body))
     message = verify(secret, headers, body, now=now + 299)
     assert (message.id, message.type, message.ledger, message.entries) == ("msg_1", "points.webhook.test.v1", "L1", [])
     older = "whsec_" + b64encode(b"the one before").decode()
@@ -277,7 +277,7 @@ def test_a_webhooks_message_is_verified() -> None:
         (headers, body, now - 301, "300 seconds"),
         (headers | {"webhook-timestamp": "soon"}, body, now, "number of seconds"),
         ({}, body, now, "is missing"),
-        (dict(signed(secret, "msg_1", now, b"[]")), b"[]", now, "none of a ledger's"),
+        (dict(signed([secret], "msg_1", now, b"[]")), b"[]", now, "none of a ledger's"),
     ):
         with pytest.raises(NotVerified, match=why):
             verify(secret, given, sent, now=at)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -205,6 +206,32 @@ def test_entries_come_a_page_at_a_time(http: httpx.Client) -> None:
         is_problem(http.get(f"/v1/members/h-6/entries?{bad}"), "bad-request")
 
 
+def test_entries_of_a_member_are_filtered(http: httpx.Client) -> None:
+    old = grant("h-8", "g-old", 1, ago=86_400)
+    http.post("/v1/facts:bulk", content=ndjson([old, *(grant("h-8", f"g-{n}", 1) for n in range(4))]), headers=NDJSON)
+    http.post("/v1/redemptions", json=redemption("h-8", "r-8", 10**9))
+
+    def numbers(**asked: Any) -> list[int]:
+        found, after = [], 0
+        while after is not None:
+            answer = http.get("/v1/members/h-8/entries", params={**asked, "after": after, "limit": 2})
+            page = fits(answer, answers.Entries)
+            assert page.next is None or f"after={page.next}" in answer.headers["link"]
+            found += [entry.number for entry in page.entries]
+            after = page.next
+        return found
+
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    assert numbers() == [1, 2, 3, 4, 5, 6] == numbers(type=["campaign.granted.v1", "redemption.requested.v1"])
+    assert (
+        numbers(type="campaign.granted.v1") == [1, 2, 3, 4, 5] == numbers(outcome="accepted") == numbers(kind="beans")
+    )
+    assert numbers(outcome=["refused", "ignored"]) == [6] and numbers(kind="jd-value") == []
+    assert numbers(**{"from": since}) == [2, 3, 4, 5, 6] and numbers(until=since) == [1]
+    for bad in ("type=x", "outcome=x", "from=x", "until=x", "since=2025-01-01", f"kind={'x' * 129}"):
+        is_problem(http.get(f"/v1/members/h-8/entries?{bad}"), "bad-request")
+
+
 def test_an_answer_that_the_asker_has_is_not_sent_again(http: httpx.Client) -> None:
     http.post("/v1/facts", json=grant("h-7", "g-8", 9))
     first = http.get("/v1/members/h-7")
@@ -376,6 +403,7 @@ def test_a_dead_letter_is_mended_or_dropped_and_it_is_kept_who_did_it() -> None:
         with served(ledger) as found, found.client() as http:
             waiting = fits(http.get("/v1/dead-letters?limit=2"), answers.DeadLetters)
             rest = fits(http.get("/v1/dead-letters", params={"after": waiting.next}), answers.DeadLetters)
+            assert len(fits(http.get("/v1/dead-letters?all=true"), answers.DeadLetters).letters) == 3
             assert len(waiting.letters) == 2 and len(rest.letters) == 1 and rest.next is None
             letters = {letter.reason: letter.position for letter in (*rest.letters, *waiting.letters)}
             mended = fits(

@@ -253,6 +253,12 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 
+def _has_steps(http: httpx.Client, name: str, expected: list[tuple[str, str]]) -> None:
+    """Who began or cancelled each backtest of a draft, and how it ended, are these."""
+    steps = http.get(f"/v1/drafts/{name}").json()["steps"]
+    assert [(one["by"], one["what"]["ended"]) for one in steps if one["step"] == "backtest"] == expected
+
+
 def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[httpx.Client]) -> None:
     ann, bob, _ = people
     one, other = (kept(ann, draft(f"points = {n}, per_fen = 100", "2060-01-01"))["draft"] for n in (18, 19))
@@ -261,7 +267,11 @@ def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[
         is_problem(ann.post(f"/v1/drafts/{other}/backtest", json={}), "busy", f"draft {one}")
         assert bob.delete(f"/v1/drafts/{one}/backtest").json()["state"] == "cancelled"
         assert ann.post(f"/v1/drafts/{other}/backtest", json={}).status_code == 202
+        assert ann.delete(f"/v1/drafts/{other}/backtest").json()["state"] == "cancelled"
+        assert ann.post(f"/v1/drafts/{other}/backtest", json={}).status_code == 202  # in the place of the cancelled
     assert ended(ann, other)["run"]["state"] == "done"
+    _has_steps(ann, other, [("ann", "cancelled"), ("ann", "done")])
+    _has_steps(ann, one, [("bob", "cancelled")])
     found = ann.get(f"/v1/drafts/{one}/backtest").json()
     assert (found["run"]["state"], found["run"]["cancelled_by"], found.get("report")) == ("cancelled", "bob", None)
 
@@ -284,5 +294,4 @@ def test_a_backtest_that_the_servers_death_broke_off_is_said_to_be_and_can_be_ru
             assert (found["run"]["state"], found.get("report")) == ("interrupted", None)
             assert http.post(f"/v1/drafts/{name}/backtest", json={}).status_code == 202
             assert ended(http, name)["run"]["state"] == "done"
-            steps = http.get(f"/v1/drafts/{name}").json()["steps"]
-        assert [one["what"]["ended"] for one in steps if one["step"] == "backtest"] == ["interrupted", "done"]
+            _has_steps(http, name, [("local", "interrupted"), ("local", "done")])

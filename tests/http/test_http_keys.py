@@ -219,7 +219,11 @@ def test_adjustments_that_wait_are_there_after_a_restart_and_a_torn_line_is_none
         open_or_create(ledger).close()
         ann, bob = new_key(ledger, "ann", "operate"), new_key(ledger, "bob", "operate")
         with running(ledger) as server, server.client(ann) as http:
-            at = http.post("/v1/adjustments", json={"member": "z", "points": 5, "reason": "x"}).headers["location"]
+            asked, once = {"member": "z", "points": 5, "reason": "x"}, {"Idempotency-Key": "5f0c"}
+            at = http.post("/v1/adjustments", json=asked, headers=once).headers["location"]
+            assert http.post("/v1/adjustments", json=asked, headers=once).headers["location"] == at
+            is_problem(http.post("/v1/adjustments", json=asked | {"points": 6}, headers=once), "already-done")
+            is_problem(http.post("/v1/adjustments", json=asked, headers={"Idempotency-Key": "x" * 256}), "bad-request")
             server.kill()
         with (ledger / "operators.ndjson").open("ab") as file:
             file.write(b'{"at":"2026')

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
+from ledger.journal.open import open_ledger
 from service.webhooks import deliver
 from service.webhooks.sending import is_public
 from service.webhooks.store import MOST, BadWebhook, Webhooks
@@ -164,6 +165,38 @@ def test_a_ledger_that_went_back_disables_and_leaves_nothing_out_silently(tmp_pa
     deliver.asyncio.run(run())
 
 
+def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(tmp_path: Path) -> None:
+    ingested(tmp_path, [grant("m", "g", 5)]).close()
+    folder = tmp_path / "ledger"
+    with receiving() as receiver:
+        old = added(folder, "crm", receiver.url)["secret"]
+        run = points(folder, "webhooks", "rotate", "crm")
+        new = run.stdout.strip()
+        assert run.returncode == 0 and new.startswith("whsec_") and new != old
+        assert points(folder, "webhooks", "test", "crm").returncode == 0
+        ((headers, body),) = receiver.messages
+        lower = {name.lower(): value for name, value in headers.items()}
+        assert Verifier(old).verify(body, lower) and Verifier(new).verify(body, lower)
+    with closing(Webhooks(folder)) as kept:
+        found = kept.named("crm")
+        assert found.secrets_at(found.old_until - 1) == (new, old) and found.secrets_at(found.old_until) == (new,)
+        once = kept.rotate("crm", once="r-1")
+        assert kept.rotate("crm", once="r-1") == once != kept.rotate("crm", once="r-2")
+        assert kept.rotate("crm", at_once=True).old_secret == ""
+
+
+def test_a_file_of_webhooks_of_before_has_no_old_secrets(tmp_path: Path) -> None:
+    ingested(tmp_path, [grant("m", "g", 5)]).close()
+    with closing(Webhooks(tmp_path / "ledger")) as kept, closing(open_ledger(tmp_path / "ledger")) as ledger:
+        kept.add(ledger, "crm", "https://crm.example/x", "ann")
+        for column in ("old_secret", "old_until", "once"):
+            kept._db.execute(f"ALTER TABLE webhooks DROP COLUMN {column}")
+        kept._db.execute("PRAGMA user_version = 0")
+    with closing(Webhooks(tmp_path / "ledger")) as kept:
+        found = kept.named("crm")
+        assert found.secrets_at(1) == (found.secret,) and found.by == "ann"
+
+
 def test_the_api_adds_tests_and_removes_for_a_key_that_may_operate() -> None:
     with scratch() as folder, served(folder / "ledger") as server:
         reads, both = new_key(server.folder, "reads", "members:read"), ("operate", "members:read")
@@ -175,6 +208,14 @@ def test_the_api_adds_tests_and_removes_for_a_key_that_may_operate() -> None:
             assert made.status_code == 201 and made.json()["secret"].startswith("whsec_")
             assert made.json()["by"] == "operator" and not made.json()["private"]
             assert http.post("/v1/webhooks", json=wanted).status_code == 422
+            once = {"Idempotency-Key": "5f0c"}
+            first = http.post("/v1/webhooks", json={**wanted, "name": "erp"}, headers=once).json()
+            assert http.post("/v1/webhooks", json={**wanted, "name": "erp"}, headers=once).json() == first
+            other = {**wanted, "name": "erp", "outcomes": []}
+            assert http.post("/v1/webhooks", json=other, headers=once).status_code == 422
+            rotated = http.post("/v1/webhooks/erp/rotation", headers=once)
+            assert rotated.status_code == 200 and rotated.json()["secret"] not in ("", first["secret"])
+            assert http.delete("/v1/webhooks/erp").status_code == 200
             assert http.post("/v1/webhooks", json={**wanted, "url": "http://x.example"}).status_code == 422
             (listed,) = http.get("/v1/webhooks").json()["webhooks"]
             assert listed["secret"] == "" and listed["state"] in ("active", "failing")

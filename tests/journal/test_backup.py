@@ -3,8 +3,10 @@
 import json
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -15,6 +17,10 @@ from ledger.journal.open import open_ledger, open_or_create
 from projections.answers.output import unfinished
 from service.archive import backup
 from service.archive.backup import back_up
+from service.http.operator_lines import problems_of as operator_problems
+from service.http.operator_log import OperatorLog
+from service.keys import Keys
+from service.webhooks.store import Webhooks
 from tests.cli.test_cli import Ran, points
 from tests.journal.test_crash import completes, contents, start
 from tests.support.histories import LONG_AGO, encode
@@ -65,6 +71,31 @@ def test_backups_beside_a_running_ingest_are_whole_and_go_on_to_the_same_end(fil
             on(restored, "replay", "--from-topic", "--jobs", 1)
             on(restored, "ingest", *files, "--backlog", "--jobs", 1)
             assert contents(restored) == undisturbed
+
+
+def test_what_stands_beside_the_journals_is_in_a_backup_for_its_owners_eyes(ledger: Path, tmp_path: Path) -> None:
+    with closing(Keys(ledger)) as keys, closing(Webhooks(ledger)) as webhooks, closing(OperatorLog(ledger)) as log:
+        _, text = keys.new("ann", ["operate"])
+        with closing(open_ledger(ledger)) as opened:
+            secret = webhooks.add(opened, "crm", "https://crm.example/x", "ann").secret
+            told = webhooks.told("crm")
+        log.record("ann", "drop", "0:1")
+        (ledger / "operators.ndjson").open("ab").write(b'{"at":"2026')  # a line that is being written
+        (ledger / "audits" / "checkpoints").mkdir(parents=True)
+        (ledger / "audits" / "checkpoints" / "2026-01-01.checkpoint").write_text("{}")
+        on(ledger, "backup", tmp_path / "copy")  # while all of them are open
+    on(tmp_path / "again", "restore", tmp_path / "copy")
+    for place in (tmp_path / "copy", tmp_path / "again"):
+        for name in ("keys.db", "webhooks.db", "operators.ndjson", "operators.head"):
+            assert stat.S_IMODE((place / name).stat().st_mode) == 0o600, (place, name)
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o700
+    with closing(Keys(tmp_path / "again")) as keys, closing(Webhooks(tmp_path / "again")) as webhooks:
+        assert keys.find(text) is not None
+        assert webhooks.named("crm").secret == secret and webhooks.told("crm") == told
+    assert operator_problems(tmp_path / "again") == []
+    assert (tmp_path / "again" / "operators.ndjson").read_bytes().count(b"\n") == 1
+    assert (tmp_path / "again" / "audits" / "checkpoints" / "2026-01-01.checkpoint").read_text() == "{}"
+    on(tmp_path / "again", "verify")
 
 
 def test_what_is_decided_while_files_are_copied_never_puts_a_journal_ahead_of_its_inbox(

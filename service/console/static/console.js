@@ -3,7 +3,7 @@
 
 const DAY = 86_400_000; // milliseconds
 const charts = [];
-const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
+const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact", maximumSignificantDigits: 3 });
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -37,9 +37,10 @@ function heights(values, form) {
   return values.map((_, i) => values[0].map((_, at) => values.slice(0, i + 1).reduce((sum, one) => sum + Math.max(one[at], 0), 0)));
 }
 
-// The values of the place under the pointer, beside it.
+// The values of the place under the pointer or chosen by the arrow keys, beside it.
 function tips(table, first) {
   const tip = made("div", "tip");
+  tip.setAttribute("aria-hidden", "true");
   tip.hidden = true;
   return {
     hooks: {
@@ -63,6 +64,29 @@ function tips(table, first) {
   };
 }
 
+// A chart is stepped through by the arrow keys, Home and End; what the place says is told to who cannot see it.
+function steps(place, table, chart) {
+  const last = table.labels.length - 1;
+  const told = made("span", "sr");
+  told.setAttribute("aria-live", "polite");
+  place.append(told);
+  place.tabIndex = 0;
+  place.setAttribute("role", "group");
+  const show = at => {
+    chart.setCursor({ left: chart.valToPos(at, "x"), top: 0 });
+    told.textContent = `${table.labels[at]}: ${table.names.map((name, i) => `${name} ${table.shown[at][i]}`).join(", ")}`;
+  };
+  place.onkeydown = event => {
+    const at = chart.cursor.left >= 0 ? chart.cursor.idx ?? -1 : -1;
+    const to = { ArrowLeft: at < 0 ? last : at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
+    if (event.key === "Escape") chart.setCursor({ left: -10, top: -10 });
+    if (to === undefined) return;
+    event.preventDefault();
+    show(Math.min(Math.max(to, 0), last));
+  };
+  place.onblur = () => { chart.setCursor({ left: -10, top: -10 }); told.textContent = ""; };
+}
+
 function draw(place) {
   const table = tableOf(place);
   const form = place.dataset.form ?? "stack";
@@ -84,7 +108,7 @@ function draw(place) {
     place.append(legend);
   }
   const count = table.labels.length;
-  return new uPlot({
+  const chart = new uPlot({
     width: place.clientWidth,
     height: place.classList.contains("low") ? 200 : 280,
     legend: { show: false },
@@ -100,6 +124,8 @@ function draw(place) {
     ],
     plugins: [tips(table, first)],
   }, [table.labels.map((_, i) => i), ...drawn], place);
+  steps(place, table, chart);
+  return chart;
 }
 
 function drawAll() {
@@ -125,11 +151,13 @@ document.addEventListener("htmx:afterSettle", () => {
   for (const id of open.splice(0)) document.getElementById(id)?.setAttribute("open", "");
   if (document.querySelector(".chart:empty")) drawAll();
 });
-// What looks for news by itself waits while somebody is in it or looks elsewhere, and leaves open what was opened.
+// What looks for news by itself waits while somebody reads a chart or a table in it, writes in it, or looks elsewhere;
+// it leaves open what was opened.
 const open = [];
+const BUSY = ".chart:hover, .chart:focus, .tall:hover, .tall:focus-within, input:focus, select:focus, button:focus, a:focus";
 document.addEventListener("htmx:beforeRequest", event => {
   const part = event.detail.elt;
-  if (part.dataset.quiet && (document.hidden || part.querySelector(":hover, :focus"))) event.preventDefault();
+  if (part.dataset.quiet && (document.hidden || part.querySelector(BUSY))) event.preventDefault();
 });
 // An error is shown where the answer would stand; the member is asked for as a page, which says what is wrong.
 document.addEventListener("htmx:beforeSwap", event => {

@@ -13,7 +13,7 @@ from ledger.wire.fact_codec import decode
 from service.http.access import Caller, caller_of, needs
 from service.http.answers import answer, plain_answer
 from service.http.handlers.facts import decided
-from service.http.operations import AnyRequest, Subject
+from service.http.operations import AnyRequest, IdempotencyKey, Subject, once_named
 from service.http.problems import Problem
 from service.http.state import Served, served_by
 
@@ -35,15 +35,19 @@ async def get_adjustments(request: AnyRequest) -> Response[Adjustments]:
     "proposeAdjustment",
     "Propose an adjustment",
     "bad-fact",
+    "already-done",
     "too-large",
     "wrong-media-type",
     most_bytes=BYTES,
     status=201,
 )
-async def propose(request: AnyRequest, data: AdjustmentRequest) -> Response[Adjustment]:
+async def propose(
+    request: AnyRequest, data: AdjustmentRequest, idempotency_key: IdempotencyKey = None
+) -> Response[Adjustment]:
     """Propose to give or take points. Nothing moves until another key approves it."""
     served, caller = served_by(request), caller_of(request)
-    found = await proposed(served, caller, data)
+    once = once_named(caller.name, idempotency_key)
+    found = await proposed(served, caller, data, f"a-{once}" if once else "")
     return plain_answer(found, 201, {"Location": f"/v1/adjustments/{found.adjustment}"})
 
 

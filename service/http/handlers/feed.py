@@ -10,12 +10,11 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from ledger.wire.answers import FeedPage, Outcome
-from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.feed import Filter, Page, page_of
 from projections.answers.to_json import to_json
 from service.http.access import caller_of, check_readable
-from service.http.answers import plain_answer
+from service.http.answers import known_types, plain_answer
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.state import Served, served_by
@@ -25,7 +24,6 @@ MOST = 1_000
 AT_ONCE = 100  # entries of a stream that are read together
 STREAM_SECONDS = 45.0  # of one stream, less than a request may take: its client goes on behind the last event's id
 QUIET_SECONDS = 10.0  # until a stream without entries says that it lives
-TYPES = frozenset(str(row.fact.__struct_config__.tag) for row in CATALOGUE)
 
 Cursor = Annotated[
     str,
@@ -54,7 +52,7 @@ async def get_feed(
     that connects again sends as `Last-Event-ID`.
     """
     check_feed(request, member)
-    wanted = Filter(member, _types(type or []), frozenset(outcome or []))
+    wanted = Filter(member, known_types(type or []), frozenset(outcome or []))
     served = served_by(request)
     after = request.headers.get("last-event-id") or after
     page = await served.readers.read(lambda ledger: page_of(ledger, after, limit, wanted))
@@ -96,13 +94,6 @@ async def _events(served: Served, page: Page, wanted: Filter) -> AsyncIterator[b
             await served.feed.wait()
         cursor = page.cursor
         page = await served.readers.read(lambda ledger, cursor=cursor: page_of(ledger, cursor, AT_ONCE, wanted))  # type: ignore[misc]
-
-
-def _types(names: list[str]) -> frozenset[str]:
-    for name in names:
-        if name not in TYPES:
-            raise Problem("bad-request", f'type: there are no facts of type "{name[:128]}"; `points schema` lists them')
-    return frozenset(names)
 
 
 def _following(request: AnyRequest, cursor: str) -> str:

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, MemberNames, Memberships, Scores
-from projections.answers.members import entries_of, members_after
+from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, MemberNames, Memberships, Outcome, Scores
+from projections.answers.members import EntryFilter, entries_of, filtered_entries, members_after
 from projections.answers.show import balances_of, show_member
 from projections.explaining.explain import explain_entry, explain_lot
 from projections.explaining.history import NothingToExplain
 from projections.explaining.member import explain_member
 from service.http.access import needs, needs_member
-from service.http.answers import answer, instant, known_instant
+from service.http.answers import answer, instant, known_instant, known_types
 from service.http.operations import AnyRequest, Subject
 from service.http.state import served_by
 from service.languages import accepted_language
@@ -96,13 +97,38 @@ async def get_entries(
     member: Token,
     after: Annotated[int, QueryParameter(ge=0, le=1 << 53, description="The cursor: entries behind this number.")] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
+    kind: Annotated[
+        str, QueryParameter(description="That moved this kind of points or this score alone.", max_length=128)
+    ] = "",
+    type: Annotated[
+        list[str] | None, QueryParameter(description="Of facts of these types alone, such as order.completed.v1.")
+    ] = None,
+    outcome: Annotated[list[Outcome] | None, QueryParameter(description="With these outcomes alone.")] = None,
+    since: Annotated[
+        str | None, QueryParameter(name="from", description="Of facts that occurred at this instant or later.")
+    ] = None,
+    until: Annotated[str | None, QueryParameter(description="Of facts that occurred before this instant.")] = None,
 ) -> Response[Entries]:
-    """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one."""
-    found = await served_by(request).readers.read(lambda ledger: list(entries_of(ledger, member, after, limit + 1)))
-    following = found[limit - 1].number if len(found) > limit else None
-    response = answer(request, Entries(member, found[:limit], following))
+    """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one.
+
+    With a filter a page may have less than `limit` entries though more follow: go on while there is `next`.
+    """
+
+    def page(ledger: Ledger) -> tuple[list[Entry], int | None]:
+        wanted = EntryFilter(
+            kind,
+            known_types(type or []),
+            frozenset(outcome or []),
+            None if since is None else instant(since, "from", ledger.book),
+            None if until is None else instant(until, "until", ledger.book),
+        )
+        return filtered_entries(ledger, member, after, limit, wanted)
+
+    found, following = await served_by(request).readers.read(page)
+    response = answer(request, Entries(member, found, following))
     if following is not None:
-        response.headers["Link"] = f'<?after={following}&limit={limit}>; rel="next"'
+        query = [(name, value) for name, value in request.query_params.multi_items() if name not in ("after", "limit")]
+        response.headers["Link"] = f'<?{urlencode([("after", following), ("limit", limit), *query])}>; rel="next"'
     return response
 
 

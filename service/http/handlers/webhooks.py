@@ -6,13 +6,13 @@ from contextlib import closing
 from typing import Annotated, TypeVar
 
 from litestar import Response
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Webhook, WebhookRequest, Webhooks
 from service.http.access import caller_of, needs
 from service.http.answers import answer, plain_answer
-from service.http.operations import AnyRequest, Subject
+from service.http.operations import AnyRequest, IdempotencyKey, Subject, once_named
 from service.http.problems import Problem
 from service.http.state import Served, served_by
 from service.webhooks import store
@@ -45,7 +45,7 @@ async def get_webhooks(request: AnyRequest) -> Response[Webhooks]:
     most_bytes=BYTES,
     status=201,
 )
-async def add(request: AnyRequest, data: WebhookRequest) -> Response[Webhook]:
+async def add(request: AnyRequest, data: WebhookRequest, idempotency_key: IdempotencyKey = None) -> Response[Webhook]:
     """Have entries posted as they are decided: signed (Standard Webhooks), in order, again until acknowledged.
 
     The secret is in this answer alone. Addresses that are not public are reached only where an operator added the
@@ -62,6 +62,7 @@ async def add(request: AnyRequest, data: WebhookRequest) -> Response[Webhook]:
             types=data.types,
             outcomes=data.outcomes,
             from_beginning=data.from_beginning,
+            once=once_named(by, idempotency_key),
         )
         return described(ledger, kept, made, made.secret)
 
@@ -69,6 +70,32 @@ async def add(request: AnyRequest, data: WebhookRequest) -> Response[Webhook]:
     made = await _asked(served, add_to)
     await _record(served, by, data.name, f"add {data.url}")
     return plain_answer(made, 201)
+
+
+@_WEBHOOKS.post(
+    "/v1/webhooks/{name:str}/rotation",
+    "rotateWebhook",
+    "Rotate a webhook's secret",
+    "unknown-webhook",
+    most_bytes=BYTES,
+)
+async def rotate(
+    request: AnyRequest,
+    name: Name,
+    at_once: Annotated[bool, QueryParameter(description="The old secret signs no more: it has become known.")] = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Webhook]:
+    """Give it a new secret, which is in this answer alone. The old one signs beside it for a day."""
+    served, by = served_by(request), caller_of(request).name
+
+    def rotate_it(ledger: Ledger, kept: store.Webhooks) -> Webhook:
+        _named(kept, name)
+        found = kept.rotate(name, at_once=at_once, once=once_named(by, idempotency_key))
+        return described(ledger, kept, found, found.secret)
+
+    found = await _asked(served, rotate_it)
+    await _record(served, by, name, "rotate at once" if at_once else "rotate")
+    return plain_answer(found)
 
 
 @_WEBHOOKS.delete("/v1/webhooks/{name:str}", "removeWebhook", "Remove a webhook", "unknown-webhook")
@@ -148,4 +175,4 @@ def _named(kept: store.Webhooks, name: str) -> store.Webhook:
         raise Problem("unknown-webhook", str(error)) from None
 
 
-HANDLERS = (get_webhooks, add, remove, enable, test)
+HANDLERS = (get_webhooks, add, rotate, remove, enable, test)
