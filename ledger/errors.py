@@ -18,7 +18,7 @@
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
     └── ControlFlow                raised to be caught within the program: one that escapes is a bug
-        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped
+        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped, BadToken, UnknownKey
 
 A message says what happened, then the way out.
 """
