@@ -10,6 +10,7 @@ from rich.console import Console
 from projections.answers.shops import shops_of
 from projections.answers.show import describe_account
 from service.screens.member import print_member
+from service.screens.names import Names
 from tests.cli.test_cli import points
 from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK, TEN
 from tests.support.ledgers import write_facts
@@ -39,7 +40,7 @@ def test_points_that_wait_for_their_budget_are_shown_so() -> None:
     member.completes("O1", TEN)
     shown = describe_account("m", member.account, member.book, member.account.clock, shops_of(member.entries))
     console = Console(file=StringIO(), width=100)
-    print_member(console, shown, member.book)
+    print_member(console, shown, Names(member.book, "en"))
     assert "waits for its budget" in console.file.getvalue()  # type: ignore[attr-defined]
     (lot,) = shown.points["beans"].lots
     assert (lot.pending, lot.pending_until) == (True, UNSET)
