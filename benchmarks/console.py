@@ -29,6 +29,7 @@ TIMES = 100  # that each page is asked for
 LONGEST_BUILD = 6 * 3_600  # seconds
 SAMPLE = 50  # members
 MOST_TRIES = 100
+KEPT = ("books", "overview", "finding")  # views that the server keeps
 
 
 def console(work: Work, traffic: Path) -> Figures:
@@ -68,6 +69,11 @@ def _addresses(members: list[str]) -> dict[str, list[str]]:
     asked = [quote(member, safe="") for member in members]
     return {
         "overview": ["/console"],
+        "overview, 12 months": ["/console?range=12m"],
+        "overview, all": ["/console?range=all"],
+        "find, by a member's beginning": [f"/v1/find?q={member[: max(2, len(member) - 1)]}" for member in asked],
+        "find, by an order's id": [f"/v1/find?kind=order&q=O1-{number}" for number in range(1, SAMPLE + 1)],
+        "latest members": ["/console/find"],
         "member": [f"/console/member?id={member}" for member in asked],
         "why": [f"/console/why?id={member}&number=1" for member in asked],
         "liability": ["/console/liability"],
@@ -116,9 +122,9 @@ def _client(url: str) -> Iterator[Any]:
 def _wait_for_books(ask: Any) -> int:
     end = time.monotonic() + LONGEST_BUILD
     while time.monotonic() < end:
-        live = [one for one in json.loads(ask("/v1/views"))["views"] if one["view"] == "books" and one["is_live"]]
-        if live and not live[0]["behind"]:
-            return int(live[0]["entries"])
+        views = {one["view"]: one for one in json.loads(ask("/v1/views"))["views"] if one["is_live"]}
+        if all(name in views and not views[name]["behind"] for name in KEPT):
+            return int(views["books"]["entries"])
         time.sleep(1)
     raise SystemExit(f"the books were not built in {LONGEST_BUILD} s")
 

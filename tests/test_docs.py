@@ -72,6 +72,7 @@ SECTIONS = {
     "Campaign": "## `[campaigns.NAME]`",
     "Exchange": "## `[exchanges.NAME]`",
     "ExchangeRate": "### `rate`",
+    "Transfer": "## `[transfers.NAME]`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
 }

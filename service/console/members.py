@@ -96,6 +96,21 @@ async def get_member(
     return page(request, "member.html", member=member, found=found, **found)
 
 
+@get("/member/savings", guards=[needs("members:read")])
+async def get_savings(request: AnyRequest, id: Id, as_of: Day = "") -> Response[bytes]:
+    """What a member of many entries saved, by all of them: a part of the member's page, or a page of its own."""
+    member = id.strip()
+    check_readable(caller_of(request), member)
+    language = visitor_of(request).language
+
+    def saved(ledger: Ledger) -> dict[str, Any]:
+        instant = _end_of_day(as_of, ledger.book.offset) if as_of else time.time_ns() // 1000
+        return {"saved": savings(ledger, member, instant), "names": Labels(ledger.book, language)}
+
+    template = "savings.html" if "hx-request" in request.headers else "savings-page.html"
+    return page(request, template, member=member, **await served_by(request).histories.read(saved))
+
+
 @get("/why", guards=[needs("members:read")])
 async def get_why(
     request: AnyRequest, id: Id, number: Annotated[int, QueryParameter(ge=1, le=1 << 53, description="The entry's.")]
@@ -135,7 +150,7 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     book = ledger.book_of(member)
     version = book.nearest(instant)
     shown = describe_account(member, account, book, instant, shops_of_member(ledger, member, version, instant))
-    today = day_of(now, offset)
+    today, has_saved = day_of(now, offset), bool(account.number) and saves(ledger.book)
     return {
         "shown": shown,
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
@@ -151,7 +166,8 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
             "is_now": not as_of,
         },
         "names": Labels(ledger.book, language),
-        "saved": savings(ledger, member, instant) if account.number and saves(ledger.book) else None,
+        "saved": savings(ledger, member, instant) if has_saved and account.number <= SHORT else None,
+        "saved_later": has_saved and account.number > SHORT,
     }
 
 
@@ -274,4 +290,4 @@ def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-HANDLERS = (get_member, get_statement, get_why)
+HANDLERS = (get_member, get_statement, get_savings, get_why)

@@ -21,7 +21,7 @@ from ledger.wire.follow_ups import source_of
 from projections.audit.proof.keys import new_key as new_key_file
 from projections.what_if import reports
 from projections.what_if.backtest import backtest
-from service.console import sessions
+from service.console import members, sessions
 from tests.support.browsers import opened
 from tests.support.histories import LONG_AGO, encode
 from tests.support.histories import history as lived
@@ -38,6 +38,7 @@ PAGES = (
     f"/console/member?id={MEMBER}",
     f"/console/member?id={MEMBER}&kind=beans&outcome=accepted",
     f"/console/why?id={MEMBER}&number=2",
+    f"/console/member/savings?id={MEMBER}",
     f"/console/acts?id={MEMBER}",
     "/console/adjustments",
     "/console/find",
@@ -75,11 +76,24 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "points.claimed": {"of": {"grant": "G?"}},
     "exchange.requested": {"request": "X1", "exchange": "miles", "points": 100},
     "exchange.reversed": {"request": "X1"},
+    "transfer.requested": {"transfer": "G1", "rule": "gift", "to": "m-2", "points": 10},
+    "transfer.reversed": {"transfer": "G1"},
     "benefit.returned": {"claim": "C?"},
     "account.closed": {"reason": "asked"},
     "account.reopened": {"reason": "asked"},
 }
+GIVEN = [{"points": 10, "earned_at": "2025-01-01T12:00:00+08:00", "rule": "purchase.beans"}]
 OF_ACCOUNTS: dict[str, Fact] = {
+    "transfer.arrived": {
+        "frm": "m-2",
+        "transfer": "G9",
+        "rule": "gift",
+        "kind": "beans",
+        "points": 10,
+        "lots": GIVEN,
+    },
+    "transfer.returned": {"frm": "m-2", "transfer": "G9", "points": 10},
+    "transfer.recalled": {"frm": "m-2", "transfer": "G9"},
     "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
     "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
     "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},
@@ -190,6 +204,20 @@ def test_a_statement_is_filtered_and_saved_as_it_is_seen(server: Server) -> None
         assert odd.content[:4] == b"PAR1"
         assert http.get("/console/member/statement", params={"id": "m-none"}).status_code == 404
         assert "No entry is of these" in http.get("/console/member", params={**asked, "outcome": "refused"}).text
+
+
+def test_of_a_long_statement_every_page_has_balances_and_what_was_saved_comes_afterwards() -> None:
+    with scratch() as folder:
+        ingested(folder, [grant(MEMBER, f"g-{n}", 1) for n in range(members.SHORT + 60)]).close()
+        with served(folder / "ledger") as server, server.client() as http:
+            for _ in range(2):  # read whole, then from a mark
+                newest = http.get("/console/member", params={"id": MEMBER}).text
+                assert f"{members.SHORT + 60:,}</span>" in newest and 'hx-get="/console/member/savings' in newest
+            older = http.get("/console/member", params={"id": MEMBER, "before": 101}).text
+            assert re.findall(r"balance </span>(\d+)", older) == [str(n) for n in range(100, 50, -1)]
+            part = http.get("/console/member/savings", params={"id": MEMBER}, headers={"HX-Request": "true"})
+            assert part.status_code == 200 and "<html" not in part.text
+            assert http.get("/console/member/savings", params={"id": "m-none"}).status_code == 404
 
 
 def test_a_member_that_nobody_knows_is_said_so(chromium: Browser, server: Server) -> None:

@@ -41,8 +41,8 @@ def sign_in(page: Page, key: str) -> None:
 def keep(page: Page, file: str, toml: str) -> str:
     """Keep a draft; return the address of its page."""
     page.goto("/console/programmes/draft")
-    page.locator("#file").fill(file)
-    page.locator("#toml").fill(toml)
+    page.locator("#choose").set_input_files({"name": file, "mimeType": "text/plain", "buffer": toml.encode()})
+    expect(page.locator("#file")).to_have_value(file)
     page.locator('button[value="keep"]').click()
     page.wait_for_url("**/console/programmes/drafts/d-*")
     return page.url

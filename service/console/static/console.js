@@ -146,7 +146,22 @@ function slide() {
   day.addEventListener("change", () => { slider.value = Date.parse(day.value) / DAY; tell(); });
 }
 
-document.addEventListener("DOMContentLoaded", () => { slide(); drawAll(); });
+// A file that is chosen is put where its text would be pasted.
+function upload() {
+  const chooser = document.getElementById("choose");
+  if (!chooser) return;
+  chooser.parentElement.hidden = false;
+  chooser.addEventListener("change", async () => {
+    const file = chooser.files[0];
+    const isLarge = file && file.size > Number(chooser.dataset.most);
+    chooser.setCustomValidity(isLarge ? chooser.dataset.large : "");
+    if (!file || isLarge) { chooser.reportValidity(); return; }
+    document.getElementById("toml").value = await file.text();
+    document.getElementById("file").value = file.name;
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => { slide(); upload(); drawAll(); });
 document.addEventListener("htmx:afterSettle", () => {
   for (const id of open.splice(0)) document.getElementById(id)?.setAttribute("open", "");
   if (document.querySelector(".chart:empty")) drawAll();

@@ -18,6 +18,7 @@ from service.http.problems import Problem
 from service.http.state import served_by
 
 BYTES = 16 << 10  # of what is asked of a draft
+LISTED = 200  # drafts, the newest
 KEPT_BYTES = 2 * MAX_BYTES  # of a draft as JSON
 READERS = Subject("Drafts", needs("books:read"))
 OPERATORS = Subject("Drafts", needs("operate"))
@@ -60,8 +61,8 @@ class Backtest(Struct, frozen=True):
 
 @READERS.get("/v1/drafts", "getDrafts", "Drafts")
 async def get_drafts(request: AnyRequest) -> Response[Drafts]:
-    """Drafts that were kept here, the newest first, each with every step of it."""
-    return answer(request, Drafts(await drafts.drafts_of(served_by(request))))
+    """The newest two hundred drafts that were kept here, each with every step of it."""
+    return answer(request, Drafts((await drafts.drafts_of(served_by(request)))[:LISTED]))
 
 
 @OPERATORS.post("/v1/drafts", "keepDraft", "Keep a draft", "no-room", *_ERRORS, most_bytes=KEPT_BYTES, status=201)
