@@ -37,7 +37,7 @@ SECTIONS = (
     "http",
     "console",
 )
-BY_NAME = (*SECTIONS, "kafka", "streams")  # which need a broker, and are run only when they are named
+BY_NAME = (*SECTIONS, "long", "kafka", "streams")  # the last take minutes or need a broker: only where they are named
 
 
 def main() -> int:
@@ -96,6 +96,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             sizes = FULL if options.full else (facts, facts * MEMORY)
             found["memory"] = growth.memory(place, sizes, MEMBERS)
             report.memory(found["memory"])
+        if "long" in wanted:
+            found["long"] = growth.long(place, FULL[1] if options.full else facts, MANY)
+            report.long(found["long"])
         if "kafka" in wanted:
             found["kafka"] = kafka.kafka(place, path, facts)
             report.kafka(found["kafka"], facts)

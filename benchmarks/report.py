@@ -136,6 +136,25 @@ def memory(found: Figures) -> None:
     _ratio(f"{last['facts'] / first['facts']:.0f}x the facts, peak RSS", last["rss"] / first["rss"])
 
 
+def long(found: Figures) -> None:
+    """One ledger as it grows."""
+    _title(f"A ledger that grows: {found['members']:,} members, 2 jobs", "facts/s", "CPU µs", "RSS MB", "anonymous")
+    rows, done = found["rows"], 0
+    for row in rows:
+        done += row["facts"]
+        _row(
+            f"up to {done:,} facts",
+            f"{row['facts'] / row['seconds']:,.0f}",
+            f"{row['cpu'] / row['facts'] * 1e6:,.1f}",
+            f"{row['rss'] / MEGA:,.0f}",
+            f"{row['anonymous'] / MEGA:,.0f}",
+        )
+    first, last = rows[0], rows[-1]
+    _ratio("last : first, facts a second", first["seconds"] / last["seconds"])
+    _ratio("last : first, CPU a fact", last["cpu"] / first["cpu"])
+    _ratio("seconds to start on it and decide one fact", found["restart"])
+
+
 def kafka(found: Figures, facts: int) -> None:
     """From Kafka into both stores, broker and server on the same machine, and how long a fact waits."""
     _title("Kafka into SQLite, or as said", "facts/s", "CPU s", "per CPU s", *STAGES)

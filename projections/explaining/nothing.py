@@ -7,7 +7,7 @@ from ledger.core.evaluate import meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine
 from ledger.rulebook.compiled import Clause, Rule
 from ledger.wire import entries
-from ledger.wire.fact_catalogue import REACHED
+from ledger.wire.fact_catalogue import FOLLOW_UPS, REACHED
 from ledger.wire.facts import (
     OrderCancelled,
     OrderLine,
@@ -231,6 +231,8 @@ def _no_rule_asked(context: Context) -> tuple[str, str]:
     moment, words, fact = context.moment, context.words, context.moment.step.fact
     on, code, form = name_of(fact), "no-rule", ""
     values: View = {}
+    if type(fact) in FOLLOW_UPS:
+        return "", ""  # it is an answer, and no occasion for rules
     match fact:
         case OrderPaid():
             code = "not-completed"

@@ -177,7 +177,8 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
     One whose date is past has to be meant. Raises `BadProgramme` and `Problem`.
     """
     found, check = await check_of(served, name)
-    if found.state == "published":
+    is_sent = (await asyncio.to_thread(served.operator_log.draft, name)).state == "publishing"
+    if found.state == "published" and not is_sent:
         return found
     check_day(check, day)
     if check.is_past and not is_past_meant:
@@ -185,7 +186,8 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
             "bad-request",
             f"{check.day} is past: facts since then that are still to come are decided by it; say that it is meant",
         )
-    _check_newest(found, check)
+    if not is_sent:
+        _check_newest(found, check)
     found = await _step(served, caller, "draft-publish", name, check)
     at = to_instant(datetime.fromisoformat(found.published))
     raw = await served.histories.read(lambda ledger: publication_of(ledger, check.version.toml, _by(found), at))
@@ -260,7 +262,6 @@ def _start(served: Served, found: Draft, by: str, since: int | None) -> Run:
 async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
     """Cancel the backtest of a draft, if one waits or runs; return it as it is then. Raises `Problem`."""
     await asyncio.to_thread(served.operator_log.draft, name)
-
     return await asyncio.to_thread(_cancel, served, name, caller.name)
 
 

@@ -20,8 +20,14 @@ import pytest
 
 from ledger.rulebook.schema import shipped
 from service.cli import run
+from service.console.requests import is_use
+from service.drafts import records
 from service.drafts.store import DraftStore
-from service.http.operator_lines import problems_of
+from service.http import operator_log
+from service.http.drafts import with_date
+from service.http.operator_lines import DraftStep, problems_of
+from service.http.operator_log import OperatorLog
+from service.http.problems import Problem
 from tests.support.histories import encode
 from tests.support.ledgers import scratch
 from tests.support.served import ROOT, Server, environment, fact, new_key, points, served
@@ -240,6 +246,63 @@ def test_a_version_that_came_between_has_the_draft_looked_at_again(people: list[
     assert ann.post(f"/v1/drafts/{second}/handing-in", json={"reason": "again"}).json()["state"] == "waiting"
     assert cid.post(f"/v1/drafts/{second}/approval").json()["state"] == "approved"
     assert ann.post(f"/v1/drafts/{second}/publication", json=wanted).json()["state"] == "published"
+
+
+def test_what_a_server_died_over_is_published_by_whoever_asks_again(server: Server, people: list[httpx.Client]) -> None:
+    ann, bob, _ = people
+    name = handed_in(people, draft("points = 20, per_fen = 100", "2045-01-01"))
+    assert bob.post(f"/v1/drafts/{name}/approval").status_code == 200
+    with closing(OperatorLog(server.folder)) as log:  # the line was on the disk, and nothing was sent
+        log.step_draft("ann", "draft-publish", name, DraftStep())
+    found = ann.get(f"/v1/drafts/{name}").json()
+    assert (found["state"], found["published_by"]) == ("publishing", "ann")
+    for _ in range(2):
+        answer = bob.post(f"/v1/drafts/{name}/publication", json={"from": "2045-01-01"}).json()
+        assert (answer["state"], answer["published_by"]) == ("published", "ann"), answer
+
+
+def test_so_many_drafts_are_open_and_an_old_one_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_log, "MOST_OPEN", 2)
+    with closing(OperatorLog(tmp_path)) as log:
+        first, _ = (log.keep_draft("ann", DraftStep(sha256=f"{n}")) for n in range(2))
+        with pytest.raises(Problem, match="2 drafts are kept"):
+            log.keep_draft("ann", DraftStep(sha256="2"))
+        log.step_draft("ann", "draft-discard", first.draft, DraftStep())
+        assert log.keep_draft("ann", DraftStep(sha256="2")).is_open
+        monkeypatch.setattr(records, "DAYS", -1)
+    with closing(OperatorLog(tmp_path)) as log:  # read again, each was kept so long ago that it has expired
+        assert {one.state for one in log.drafts()} == {"discarded", "expired"}
+        with pytest.raises(Problem, match="the draft is expired"):
+            log.step_draft("ann", "draft-hand-in", log.drafts()[0].draft, DraftStep(), "late")
+
+
+def test_of_two_approved_drafts_that_are_published_at_once_one_is(tmp_path: Path) -> None:
+    with closing(OperatorLog(tmp_path)) as log:
+        one, other = (log.keep_draft("ann", DraftStep(file=f"{n}.toml", sha256=f"{n}")).draft for n in range(2))
+        for name in (one, other):
+            log.step_draft("ann", "draft-hand-in", name, DraftStep(), "asked")
+            log.step_draft("bob", "draft-approve", name, DraftStep())
+        log.step_draft("ann", "draft-publish", one, DraftStep())
+        for _ in range(2):  # while it is sent, and once it is in
+            with pytest.raises(Problem, match="is published meanwhile"):
+                log.step_draft("ann", "draft-publish", other, DraftStep())
+            log.step_draft("ann", "draft-published", one, DraftStep(outcome="accepted"))
+        log.step_draft("ann", "draft-hand-in", other, DraftStep(), "again")
+        log.step_draft("bob", "draft-approve", other, DraftStep())
+        assert log.step_draft("ann", "draft-publish", other, DraftStep()).state == "publishing"
+
+
+def test_a_date_is_changed_and_nothing_beside_it() -> None:
+    text = BOOK.replace("from = 2019-02-13", "from   = 2019-02-13 # born", 1)
+    assert with_date(text, "2031-02-03", "b.toml") == text.replace("2019-02-13 #", "2031-02-03 #", 1)
+    for wrong, day in ((BOOK, "2031-02-30"), (BOOK, "soon"), (BOOK.replace("from = ", '"from" = ', 1), "2031-01-01")):
+        with pytest.raises(Problem, match="from"):
+            with_date(wrong, day, "b.toml")
+
+
+def test_what_an_open_page_asks_for_by_itself_keeps_no_session() -> None:
+    assert not is_use("/console/live") and not is_use("/console/live/backtest")
+    assert is_use("/console/lively") and is_use("/console")
 
 
 def test_bytes_that_were_changed_are_never_published(server: Server, people: list[httpx.Client]) -> None:

@@ -46,7 +46,7 @@ from ledger.wire.facts import (
     PoolReturn,
 )
 
-MAX_WAITING: Final = 10_000  # at one lease, for one bucket
+MAX_WAITING: Final = 50_000  # at one lease, for one bucket
 # Why an answer is no.
 EMPTY = "pool-empty"
 CLOSED = "pool-closed"
@@ -169,7 +169,10 @@ def ask(draft: Draft, data: PoolAsk) -> None:
             _answer(draft, data.frm, data.ask, data.n, data.bucket, BUSY)
             return
         queue.waiting.append(Waiter(data.ask, data.n, data.frm))
-        _serve(draft, root, data.bucket, queue, limit)
+        if len(queue.waiting) == 1 or not queue.is_asking:  # else whoever came before waits for a block
+            _serve(draft, root, data.bucket, queue, limit)
+        else:
+            draft.pages.put(f"queue/{data.bucket}", queue)
 
 
 def returned(draft: Draft, data: PoolReturn) -> None:
@@ -306,15 +309,14 @@ def _serve(draft: Draft, root: str, bucket: int, queue: QueuePage, limit: int, *
 
     `is_empty` says that the pool had nothing: who does not fit is told so.
     """
-    waiting: list[Waiter] = []
-    for one in queue.waiting:
-        if not waiting and _free(draft, bucket) >= one.n:
-            _answer(draft, one.frm, one.ask, one.n, bucket, "")
-        elif is_empty:
-            _answer(draft, one.frm, one.ask, one.n, bucket, EMPTY)
-        else:
-            waiting.append(one)
-    queue.waiting = waiting
+    waiting, done = queue.waiting, 0
+    for one in waiting:
+        fits = _free(draft, bucket) >= one.n
+        if not fits and not is_empty:
+            break
+        _answer(draft, one.frm, one.ask, one.n, bucket, "" if fits else EMPTY)
+        done += 1
+    del waiting[:done]
     if waiting and not queue.is_asking:
         queue.is_asking = True
         pool = draft.version.pools.get(root)
