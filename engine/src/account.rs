@@ -53,6 +53,10 @@ pub struct Purse {
     pub idle_until: i64,
     pub idle_ended: i64,
     pub forfeited: i64,
+    /// Points that left for other accounts.
+    pub gone: i64,
+    /// Points that arrived from other accounts, and came back from them.
+    pub come: i64,
 }
 
 impl Purse {

@@ -115,6 +115,14 @@ tagged! {
         GivenBack "given-back" { kind: Text, lot: i64, points: i64, origin: Text, rule: Text, earned: i64, earned_at: i64, expires_at: i64, returnable: bool }
         /// Debt that a penalty had made is owed no more.
         Forgiven "forgiven" { kind: Text, points: i64, origin: Text }
+        /// Points of a lot left the account for another, by a gift.
+        Sent "sent" { kind: Text, lot: i64, points: i64, transfer: Text }
+        /// Points that `frm` gave came in as a new lot, with the rule, the instant and the end that they had there.
+        Received "received" { kind: Text, lot: i64, points: i64, rule: Text, earned_at: i64, expires_at: i64, frm: Text, transfer: Text }
+        /// Points of a gift came back to the very lot that they had left, which is opened again where it was gone.
+        SentBack "sent-back" { kind: Text, lot: i64, points: i64, transfer: Text, rule: Text, earned: i64, earned_at: i64, expires_at: i64, returnable: bool }
+        /// Points of a lot that `frm` had given went back there.
+        Recalled "recalled" { kind: Text, lot: i64, points: i64, frm: Text, transfer: Text }
         /// A kind whose points end when it is idle was used: what there is of it ends at `until_at`, if not used again.
         IdleMoved "idle-moved" { kind: Text, until_at: i64 }
         /// A kind was not used for as long as its points last: all lots ended, and what comes back to them is gone.

@@ -100,6 +100,45 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             account.is_due_by(due);
             left
         }
+        Change::Sent(change) => {
+            let purse = &mut account.purses[&change.kind];
+            take(purse, change.lot, change.points);
+            add(&mut purse.gone, change.points)
+        }
+        Change::Recalled(change) => {
+            let purse = &mut account.purses[&change.kind];
+            take(purse, change.lot, change.points);
+            add(&mut purse.gone, change.points)
+        }
+        Change::Received(change) => {
+            let purse = account.purses.entry(change.kind.clone()).or_default();
+            let lot = Lot {
+                left: change.points,
+                held: 0,
+                earned: change.points,
+                earned_at: change.earned_at,
+                expires_at: change.expires_at,
+                rule: change.rule.clone(),
+                pending_until: 0,
+                returnable: false,
+                waits: 0,
+            };
+            purse.lots.insert(change.lot, lot);
+            let come = add(&mut purse.come, change.points);
+            account.is_due_by(change.expires_at);
+            come
+        }
+        Change::SentBack(change) => {
+            let purse = &mut account.purses[&change.kind];
+            let come = add(&mut purse.come, change.points);
+            let lot = purse.lots.entry(change.lot).or_insert_with(|| {
+                reopened(&change.rule, change.earned, change.earned_at, change.expires_at, change.returnable)
+            });
+            add(&mut lot.left, change.points);
+            let due = if lot.pending_until == 0 { lot.expires_at } else { lot.pending_until };
+            account.is_due_by(due);
+            come
+        }
         Change::GivenBack(change) => {
             let purse = &mut account.purses[&change.kind];
             purse.clawed_back -= change.points;

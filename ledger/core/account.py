@@ -53,6 +53,8 @@ class Purse(Struct, array_like=True, gc=False):
     idle_until: int = 0  # of a kind that ends when idle: its lots end then, unless it is used before; 0: no such end
     idle_ended: int = 0  # lots with keys below this ended with the purse, and what comes back to them is gone
     forfeited: int = 0
+    gone: int = 0  # left for other accounts
+    come: int = 0  # arrived from other accounts, and came back from them
 
     def end_of(self, lot: Lot) -> int:
         """When a lot that is not pending expires: by itself, or earlier with its idle purse."""
@@ -96,6 +98,10 @@ class Purse(Struct, array_like=True, gc=False):
     def held(self) -> int:
         """Points that holds keep."""
         return sum(lot.held for lot in self.lots.values())
+
+    def in_transit(self) -> int:
+        """What went to other accounts less what came from them: over all members, the points that are on their way."""
+        return self.gone - self.come
 
 
 class OpenHold(Struct, array_like=True, gc=False):

@@ -26,6 +26,7 @@ from ledger.core.decisions import (
     pools,
     redemptions,
     reviews,
+    transfers,
 )
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
@@ -268,12 +269,17 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.PointsClaimed: pending.claim_points,
     facts.ExchangeRequested: exchanges.exchange,
     facts.ExchangeReversed: exchanges.reverse_exchange,
+    facts.TransferRequested: transfers.give,
+    facts.TransferReversed: transfers.reverse,
     facts.CardPurchased: memberships.open_card,
     facts.CardCodeRedeemed: memberships.open_card,
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: benefits.claim,
     facts.BenefitReturned: benefits.return_claim,
+    facts.TransferArrived: transfers.arrive,
+    facts.TransferReturned: transfers.come_back,
+    facts.TransferRecalled: transfers.recall,
     facts.PoolAsked: pools.ask,
     facts.PoolAnswered: pools.answered,
     facts.PoolReturned: pools.returned,

@@ -178,15 +178,7 @@ def _take(purse: Purse, key: int, points: int) -> None:
 def _restored(account: Account, change: entries.Restored) -> int:
     purse = account.purses[change.kind]
     purse.redeemed -= change.points
-    lot = purse.lots.get(change.lot)
-    if lot is None:
-        lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
-        purse.lots[change.lot] = lot
-    lot.left += change.points
-    if not lot.pending_until:
-        _note(purse, change.lot, change.points)
-    account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
-    return lot.left
+    return _reopen(account, purse, change)
 
 
 def _waiting(account: Account, change: entries.Waiting) -> None:
@@ -206,6 +198,43 @@ def _given_back(account: Account, change: entries.GivenBack) -> int:
     if not lot.pending_until:
         _note(purse, change.lot, change.points)
     account.next_due_at = min(account.next_due_at, lot.expires_at)
+    return lot.left
+
+
+def _sent(account: Account, change: entries.Sent | entries.Recalled) -> int:
+    purse = account.purses[change.kind]
+    purse.gone += change.points
+    _take(purse, change.lot, change.points)
+    return purse.gone
+
+
+def _received(account: Account, change: entries.Received) -> int:
+    purse = account.purses.setdefault(change.kind, Purse())
+    points, earned_at, expires_at = change.points, change.earned_at, change.expires_at
+    purse.lots[change.lot] = Lot(points, 0, points, earned_at, expires_at, change.rule, 0, returnable=False)
+    purse.come += points
+    _note(purse, change.lot, points)
+    account.next_due_at = min(account.next_due_at, expires_at)
+    return purse.come
+
+
+def _sent_back(account: Account, change: entries.SentBack) -> int:
+    purse = account.purses[change.kind]
+    purse.come += change.points
+    _reopen(account, purse, change)
+    return purse.come
+
+
+def _reopen(account: Account, purse: Purse, change: entries.Restored | entries.SentBack) -> int:
+    """Put points back into their own lot, opened again where it is gone; return what it then has."""
+    lot = purse.lots.get(change.lot)
+    if lot is None:
+        lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
+        purse.lots[change.lot] = lot
+    lot.left += change.points
+    if not lot.pending_until:
+        _note(purse, change.lot, change.points)
+    account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
     return lot.left
 
 
@@ -531,6 +560,10 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Held: _held,
     entries.Captured: _captured,
     entries.Released: _released,
+    entries.Sent: _sent,
+    entries.Received: _received,
+    entries.SentBack: _sent_back,
+    entries.Recalled: _sent,
     entries.IdleMoved: _idle_moved,
     entries.IdleEnded: _idle_ended,
     entries.ScoredOnce: _scored_once,

@@ -120,14 +120,24 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int, ke
 
     `key` is that of its page where it is not ``redemption/…``.
     """
-    rest = points
-    for part in reversed(page.parts):
+    restored = restore_parts(draft, redemption, page.parts, points, page.kind)
+    draft.pages.put(key or f"redemption/{redemption}", page)
+    return restored
+
+
+def restore_parts(draft: Draft, redemption: str, parts: list[Part], points: int, kind: str) -> int:
+    """Give up to `points` of what was spent back to its lots, the last taken first. Returns how many there were.
+
+    `kind` is empty where each part has its own.
+    """
+    rest, common = points, kind
+    for part in reversed(parts):
         back = min(rest, part.points - part.restored)
         if not back:
             continue
         part.restored += back
         rest -= back
-        kind = page.kind or part.kind
+        kind = common or part.kind
         if draft.version.idle and part.lot >= draft.account.purse(kind).idle_ended:
             keep_alive(draft, kind)
         draft.emit(
@@ -144,7 +154,6 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int, ke
             )
         )
         repay_or_expire(draft, kind, part.lot, draft.clock)
-    draft.pages.put(key or f"redemption/{redemption}", page)
     return points - rest
 
 

@@ -250,6 +250,41 @@ class ExchangePage(Struct, array_like=True, gc=False, tag="exchange"):
     is_reversed: bool = False
 
 
+class TransferPage(Struct, array_like=True, gc=False, tag="transfer"):
+    """A gift at its sender: what went by lot, in burn order, with what of it came back; and the fee that was burned."""
+
+    to: str
+    rule: str
+    kind: str
+    parts: list[Part] = field(default_factory=list)
+    fee: list[Part] = field(default_factory=list)
+    back: int = 0
+
+    @property
+    def gone(self) -> int:
+        """The points that went to the receiver."""
+        return sum(part.points for part in self.parts)
+
+    @property
+    def is_ended(self) -> bool:
+        """Return True once all of it has come back."""
+        return self.back == self.gone
+
+
+TAKEN: Final = "taken"
+SENT_BACK: Final = "sent-back"
+RECALLED: Final = "recalled"  # before it arrived
+
+
+class ReceivedPage(Struct, array_like=True, gc=False, tag="received"):
+    """A gift at its receiver: `state` is one of the three above, `left` what did not go back of its `lots`."""
+
+    state: str
+    kind: str = ""
+    lots: list[int] = field(default_factory=list)
+    left: int = 0
+
+
 class ScorePage(Struct, array_like=True, gc=False, tag="score"):
     """A score of one shop: its points by part, and the tier that was written down last."""
 
@@ -385,9 +420,10 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
 _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
+_TransferPages = TransferPage | ReceivedPage
 _PoolPages = AskPage | ClaimedAskPage | OpenAsksPage | DrawnPage | LimitPage | QueuePage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
-Page = _OrderPages | _CardPages | LotPage | DayPage | _OtherPages | _PoolPages
+Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages | _PoolPages
 
 SEEN: Final = SeenPage()
 

@@ -1,7 +1,8 @@
 """Postings: what a change of an account moves, from which named account to which.
 
 The one definition of the ledger's double entry. A member's points stand in `spendable`, `pending` and `held`; they come
-from `issued` and go to `redeemed`, `expired`, `clawed_back` or `forfeited`. A claim that no spendable point could meet
+from `issued` and go to `redeemed`, `expired`, `clawed_back` or `forfeited`. What one account sends another stands in
+`in_transit` until it is there: over all members, that is what is on its way. A claim that no spendable point could meet
 stands beside them: `claimed`, out of the member's `debt`, out of what was `written_off`, or out of a refund
 (`cash_shortfall`).
 
@@ -28,20 +29,24 @@ from ledger.wire.entries import (
     GivenBack,
     Held,
     PaidInCash,
+    Recalled,
+    Received,
     Refrozen,
     Released,
     Repaid,
     Restored,
+    Sent,
+    SentBack,
     Spent,
     WrittenOff,
 )
 
 SPENDABLE, PENDING, HELD = "spendable", "pending", "held"
 ISSUED, REDEEMED, EXPIRED, CLAWED_BACK = "issued", "redeemed", "expired", "clawed_back"
-FORFEITED = "forfeited"
+FORFEITED, IN_TRANSIT = "forfeited", "in_transit"
 CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL = "claimed", "debt", "written_off", "cash_shortfall"
 IN_AND_OUT = (ISSUED, REDEEMED, EXPIRED, CLAWED_BACK)  # of what members have
-ACCOUNTS = (SPENDABLE, PENDING, HELD, *IN_AND_OUT, FORFEITED, CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL)
+ACCOUNTS = (SPENDABLE, PENDING, HELD, *IN_AND_OUT, FORFEITED, IN_TRANSIT, CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL)
 SOURCES = frozenset({ISSUED, DEBT, WRITTEN_OFF, CASH_SHORTFALL})  # their figures grow by what leaves them
 
 T = TypeVar("T")
@@ -97,9 +102,21 @@ def _earned(change: Earned, account: Account | None) -> Postings:
 
 
 def _restored(change: Restored, account: Account | None) -> Postings:
+    return _to_own_lot(REDEEMED, change, account)
+
+
+def _to_own_lot(source: str, change: Restored | SentBack, account: Account | None) -> Postings:
     lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
     to = PENDING if lot is not None and lot.pending_until else SPENDABLE  # frozen again since they were spent
-    return (Posting(change.kind, REDEEMED, to, change.points, change.lot, change.expires_at),)
+    return (Posting(change.kind, source, to, change.points, change.lot, change.expires_at),)
+
+
+def _received(change: Received, account: Account | None) -> Postings:
+    return (Posting(change.kind, IN_TRANSIT, SPENDABLE, change.points, change.lot, change.expires_at),)
+
+
+def _sent_back(change: SentBack, account: Account | None) -> Postings:
+    return _to_own_lot(IN_TRANSIT, change, account)
 
 
 def _given_back(change: GivenBack, account: Account | None) -> Postings:
@@ -165,6 +182,10 @@ _POSTINGS: Mapping[type[Change], Callable[[Any, Account | None], Postings]] = {
     Expired: _from_lot(SPENDABLE, EXPIRED),
     ClawedBack: _clawed_back,
     Forfeited: _from_lot(SPENDABLE, FORFEITED),
+    Sent: _from_lot(SPENDABLE, IN_TRANSIT),
+    Recalled: _from_lot(SPENDABLE, IN_TRANSIT),
+    Received: _received,
+    SentBack: _sent_back,
     Repaid: _repaid,
     DebtIncurred: _claimed(DEBT),
     WrittenOff: _claimed(WRITTEN_OFF),

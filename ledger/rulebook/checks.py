@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,8 @@ from ledger.rulebook.schema import (
     Product,
     ProgrammeTables,
     Score,
+    Transfer,
+    UseCap,
     Who,
     instant_of,
     zone_of,
@@ -302,6 +305,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"default_kind: facts that name no kind and those of [kinds.{KIND_LEFT_OUT}] could not be told apart"
     for name, exchange in programme.exchanges.items():
         yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
+    for name, transfer in programme.transfers.items():
+        yield from _transfer_problems(f"transfers.{name}", transfer, programme)
     for name, campaign in programme.campaigns.items():
         yield from _campaign_problems(f"campaigns.{name}", campaign, programme)
     for name, penalty in programme.penalties.items():
@@ -595,6 +600,9 @@ def _shop_problems(programme: ProgrammeTables) -> Iterator[str]:
         rates = (asked for rate in exchange.rate for asked in scores_asked(rate.who))
         if {exchange.takes, exchange.gives, *scores_asked(exchange.who), *rates} & keyed:
             yield f"exchanges.{name}: an exchange names no shop, and something of it is kept for each shop"
+    for name, transfer in programme.transfers.items():
+        if {transfer.kind, *scores_asked(transfer.who)} & keyed:
+            yield f"transfers.{name}: a transfer names no shop, and something of it is kept for each shop"
 
 
 def scores_asked(who: Who | None) -> Iterator[str]:
@@ -631,16 +639,30 @@ def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
             yield f"{at}{said}"
 
 
+def _transfer_problems(at: str, transfer: Transfer, programme: ProgrammeTables) -> Iterator[str]:
+    if transfer.kind not in programme.kinds:
+        yield f"{at}.kind: there is no [kinds.{transfer.kind}]"
+    if transfer.fee and Fraction(transfer.fee) >= 1:
+        yield f"{at}.fee: burns all that is given; it is to be less than 1"
+    yield from _cap_problems(at, transfer.cap)
+    yield from who_problems(f"{at}.who", transfer.who, programme)
+
+
+def _cap_problems(at: str, caps: tuple[UseCap, ...]) -> Iterator[str]:
+    """Yield what is wrong with caps of what is for no order."""
+    if any(cap.per == "order" for cap in caps):
+        yield f'{at}.cap: per = "order" is for uses'
+    if len({cap.per for cap in caps}) < len(caps):
+        yield f"{at}.cap: the same `per` stands twice"
+
+
 def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) -> Iterator[str]:
     for key, kind in (("takes", exchange.takes), ("gives", exchange.gives)):
         if kind not in programme.kinds:
             yield f"{at}.{key}: there is no [kinds.{kind}]"
     if exchange.takes == exchange.gives:
         yield f"{at}.gives: is the kind that it takes"
-    if any(cap.per == "order" for cap in exchange.cap):
-        yield f'{at}.cap: per = "order" is for uses'
-    if len({cap.per for cap in exchange.cap}) < len(exchange.cap):
-        yield f"{at}.cap: the same `per` stands twice"
+    yield from _cap_problems(at, exchange.cap)
     yield from who_problems(f"{at}.who", exchange.who, programme)
     for place, rate in enumerate(exchange.rate):
         yield from moment_problems(f"{at}.rate[{place}]", rate.from_, None)

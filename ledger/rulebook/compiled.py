@@ -339,6 +339,23 @@ class Rate(NamedTuple):
     who: Entitlement | None
 
 
+class TransferTerms(NamedTuple):
+    """Who may give, what share of it is burned, and whether the points keep their ends."""
+
+    who: Entitlement | None
+    fee: Fraction
+    keeps_expiry: bool
+
+    def fee_of(self, points: int) -> int:
+        """Return what is burned of points that are given, rounded up."""
+        return -(-points * self.fee.numerator // self.fee.denominator)
+
+    @property
+    def least(self) -> int:
+        """The fewest points of which something goes to the receiver."""
+        return -(-self.fee.denominator // (self.fee.denominator - self.fee.numerator))
+
+
 class ExchangeTerms(NamedTuple):
     """Whom an exchange is for, and its rates in the book's order."""
 
@@ -715,6 +732,10 @@ class ProgrammeVersion:
         }
         self.exchanges = {
             name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
+        }
+        self.transfers = {
+            name: TransferTerms(compile_who(one.who), Fraction(one.fee or 0), one.keeps_expiry)
+            for name, one in self.programme.transfers.items()
         }
         # Scores that need older months than facts may still come for.
         self.kept_longer = [r for r in self.rankings.values() if oldest_needed(r, FIRST_MONTH) < FIRST_MONTH]

@@ -415,6 +415,17 @@ class Exchange(_Table, frozen=True):
     who: Who | None = None
 
 
+class Transfer(_Table, frozen=True):
+    """Points that a member may give to another: `fee` of them are burned, rounded up; who may, and how many."""
+
+    name: _Text
+    kind: _Label
+    fee: Annotated[str, Meta(pattern=r"^[0-9]{1,6}/[1-9][0-9]{0,5}$")] | None = None
+    cap: tuple[UseCap, ...] = ()
+    who: Who | None = None
+    keeps_expiry: bool = True  # otherwise they end no later than points of the kind that are earned then
+
+
 class Exemption(_Table, frozen=True):
     """The members whom a penalty spares, `in_month` times a month."""
 
@@ -463,6 +474,7 @@ class ProgrammeTables(_Table, frozen=True):
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     benefits: Annotated[dict[_Label, Benefit], Meta(max_length=1000)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
+    transfers: Annotated[dict[_Label, Transfer], Meta(max_length=100)] = field(default_factory=dict)
     campaigns: Annotated[dict[_Label, Campaign], Meta(max_length=1000)] = field(default_factory=dict)
     currency: _Currency = "CNY"  # of which `_fen` is a hundredth
     default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none

@@ -23,6 +23,7 @@ NAMED: Final = (
     "penalties",
     "benefits",
     "exchanges",
+    "transfers",
     "campaigns",
 )
 _ALIKE: Final = ("utc_offset", "time_zone", "transitions", "currency", "late_days")

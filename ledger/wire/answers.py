@@ -393,7 +393,7 @@ class _Summed(Struct, frozen=True):
 
 
 class BooksOfKind(Struct, frozen=True):
-    """Where the points of a kind are: issued is the sum of those below up to `clawed_back`, and `forfeited`."""
+    """Where the points of a kind are: issued is the sum of those up to `clawed_back`, `forfeited` and `in_transit`."""
 
     issued: int
     spendable: int
@@ -406,6 +406,7 @@ class BooksOfKind(Struct, frozen=True):
     debt: int
     cash_shortfall_fen: int
     forfeited: int
+    in_transit: int
     balanced: bool
 
 

@@ -236,6 +236,52 @@ class Forfeited(_Change, tag="forfeited", frozen=True):
     points: int
 
 
+class Sent(_Change, tag="sent", frozen=True):
+    """Points of a lot left the account for another, by a gift."""
+
+    kind: str
+    lot: int
+    points: int
+    transfer: str
+
+
+class Received(_Change, tag="received", frozen=True):
+    """Points that `frm` gave came in as a new lot, with the rule, the instant and the end that they had there."""
+
+    kind: str
+    lot: int
+    points: int
+    rule: str
+    earned_at: int
+    expires_at: int
+    frm: str
+    transfer: str
+
+
+class SentBack(_Change, tag="sent-back", frozen=True):
+    """Points of a gift came back to the very lot that they had left, which is opened again where it was gone."""
+
+    kind: str
+    lot: int
+    points: int
+    transfer: str
+    rule: str
+    earned: int
+    earned_at: int
+    expires_at: int
+    returnable: bool
+
+
+class Recalled(_Change, tag="recalled", frozen=True):
+    """Points of a lot that `frm` had given went back there."""
+
+    kind: str
+    lot: int
+    points: int
+    frm: str
+    transfer: str
+
+
 class IdleMoved(_Change, tag="idle-moved", frozen=True):
     """A kind whose points end when it is idle was used: what there is of it ends at `until_at`, if not used again."""
 
@@ -589,6 +635,7 @@ class Told(_Change, tag="told", frozen=True):
 TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
 LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
+TransitChange = Sent | Received | SentBack | Recalled
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Joined | Resettled | TierMoved
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
@@ -598,8 +645,9 @@ BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | R
 TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened | Told
 PoolChange = Drawn | PutBack | Leased
+PointsChange = LotChange | TransitChange | ClaimChange | IdleChange
 OtherChange = TermChange | OwnChange | PoolChange
-Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | OtherChange
+Change = PointsChange | ScoreChange | TierChange | CountChange | OtherChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

@@ -324,6 +324,21 @@ class ExchangeReversal(_Data):
     request: Id
 
 
+class Transfer(_OfKind, kw_only=True):
+    """Points that are asked to be given to another member, by a transfer of the book (`rule`)."""
+
+    transfer: Id
+    rule: Id
+    to: Id
+    points: Some
+
+
+class TransferReversal(_Data):
+    """The gift that is to come back."""
+
+    transfer: Id
+
+
 class Card(_Data):
     """A membership card that was bought."""
 
@@ -422,6 +437,39 @@ class FollowUp(_Data, kw_only=True):
 
     frm: Id
     at: Time | None = None
+
+
+class GivenLot(_Data):
+    """Points of a gift that were one lot at the sender; without `expires_at` they have no end."""
+
+    points: Some
+    earned_at: Time
+    expires_at: Time | None = None
+    rule: Name = ""
+
+
+class Arrival(FollowUp, kw_only=True):
+    """A gift that arrives: by which transfer of the book, and what it is made of."""
+
+    transfer: Id
+    rule: Id
+    kind: Id
+    lots: Annotated[list[GivenLot], Meta(min_length=1, max_length=MAX_LINES)]
+    points: Some
+
+
+class Returned(FollowUp, kw_only=True):
+    """Points of a gift that come back to its sender, and why."""
+
+    transfer: Id
+    points: Some
+    reason: Name = ""
+
+
+class Recall(FollowUp, kw_only=True):
+    """A gift of which the receiver is to give back what there is."""
+
+    transfer: Id
 
 
 class PoolAsk(FollowUp, kw_only=True):
@@ -597,6 +645,14 @@ class ExchangeReversed(_Fact, tag="exchange.reversed.v1"):
     data: ExchangeReversal
 
 
+class TransferRequested(_Fact, tag="transfer.requested.v1"):
+    data: Transfer
+
+
+class TransferReversed(_Fact, tag="transfer.reversed.v1"):
+    data: TransferReversal
+
+
 class CardPurchased(_Fact, tag="card.purchased.v1"):
     data: Card
 
@@ -657,6 +713,18 @@ class _FollowUpFact(_Fact):
     id: LongId
 
 
+class TransferArrived(_FollowUpFact, tag="transfer.arrived.v1"):
+    data: Arrival
+
+
+class TransferReturned(_FollowUpFact, tag="transfer.returned.v1"):
+    data: Returned
+
+
+class TransferRecalled(_FollowUpFact, tag="transfer.recalled.v1"):
+    data: Recall
+
+
 class PoolAsked(_FollowUpFact, tag="pool.asked.v1"):
     data: PoolAsk
 
@@ -697,9 +765,10 @@ ProfileFact = (
 )
 DoneFact = MemberJoined | ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
-ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
+ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | TransferRequested | TransferReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
+GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
 OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
@@ -711,6 +780,7 @@ Fact = (
     | SpendingFact
     | ExchangeFact
     | MembershipFact
+    | GiftFact
     | PoolFact
     | OperatorFact
 )

@@ -90,6 +90,9 @@ REASONS: Final[dict[str, Reason]] = {
     "unknown-redemption": Reason(ENTRY, "This member has no such redemption."),
     "unknown-review": Reason(ENTRY, "This member has no such review."),
     "unknown-tier": Reason(ENTRY, "The rule book has no such score, or the score has no such tier."),
+    "to-self": Reason(ENTRY, "A member gives to another one."),
+    "too-many-lots": Reason(ENTRY, "The points are in more lots than a gift may have: give them in several gifts."),
+    "unknown-transfer": Reason(ENTRY, "The rule book has no such transfer, or this member made no such gift."),
     "unknown-use": Reason(ENTRY, "The rule book has no such use for points."),
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
@@ -121,6 +124,7 @@ REASONS: Final[dict[str, Reason]] = {
     "pool-empty": Reason(NOTE, "The budget or stock has not as much left: nothing was drawn, and nothing is used up."),
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
+    "sent-back": Reason(NOTE, "The gift could not be taken and goes back whole; the figure `why` says why."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "too-many-shops": Reason(NOTE, "The member has points of this kind at as many shops as may be; none are given."),
     "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),

@@ -20,6 +20,7 @@ ACCOUNTS = {
     postings.EXPIRED: "Income:Points:Expired",
     postings.CLAWED_BACK: "Income:Points:Clawed-Back",
     postings.FORFEITED: "Income:Points:Forfeited",
+    postings.IN_TRANSIT: "Liabilities:Points:In-Transit",
     postings.CLAIMED: "Income:Points:Claimed",
     postings.DEBT: "Assets:Points:Debt",
     postings.WRITTEN_OFF: "Expenses:Points:Written-Off",

@@ -48,6 +48,7 @@ class Period(Struct, frozen=True):
     expired: int
     clawed_back: int
     forfeited: int
+    in_transit: int
     outstanding: int
     active: int
 
@@ -60,6 +61,7 @@ class Moved(Struct, frozen=True):
     expired: int
     clawed_back: int
     forfeited: int
+    in_transit: int
 
 
 class Share(Struct, frozen=True):
@@ -243,7 +245,9 @@ def _periods(
     opening = outstanding_of(*_total(of for day, of in days.items() if day < first))
     ends = list(accumulate((outstanding_of(*of) for of in amounts), initial=opening))[1:]
     rows = zip(labels, amounts, ends, strict=True)
-    return [Period(label, of[0], of[1], of[2], of[3], of[4], end, active.get(label, 0)) for label, of, end in rows]
+    return [
+        Period(label, of[0], of[1], of[2], of[3], of[4], of[5], end, active.get(label, 0)) for label, of, end in rows
+    ]
 
 
 def _total(rows: Iterable[Amounts]) -> list[int]:

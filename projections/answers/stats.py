@@ -1,7 +1,7 @@
 """The books of a ledger at an instant: each kind's figures over all members, and whether they balance.
 
-issued = spendable + pending + held + redeemed + expired + clawed back + forfeited, with debt on its own line. What a
-`clamp` wrote off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
+issued = spendable + pending + held + in transit + redeemed + expired + clawed back + forfeited, with debt on its own
+line. What a `clamp` wrote off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
 
 They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
 """
@@ -13,7 +13,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.postings import FORFEITED, IN_AND_OUT
+from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
@@ -37,7 +37,7 @@ from projections.views.builtin.books import (
 from projections.views.builtin.liability import outstanding_of
 from projections.views.view import Amounts, Key, RowDeltas, Snapshot
 
-IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited")
+IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited", "in_transit")
 TICK_EVERY = 2_000  # entries
 
 _VIEW = Books()
@@ -156,7 +156,7 @@ def outstanding_by_month(ledger: Ledger, sums: BookSums, *, by_shop: bool = Fals
     found = {}
     for kind, figures in _by_kind(ledger.book, sums, by_shop=by_shop).items():
         places = {name: figures[name] for name in ("spendable", "pending", "held")}
-        outstanding = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
+        outstanding = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED, IN_TRANSIT)))
         found[kind] = answers.LiabilityOfKind(outstanding, **places, by_month=months.get(kind, {}))
     return answers.Liability(**_head(ledger.book, sums), points=found)
 

@@ -28,6 +28,7 @@ _TABLES: Final = (
     "benefits",
     "uses",
     "exchanges",
+    "transfers",
     "penalties",
 )
 _NAMED: Final = {

@@ -72,6 +72,8 @@ def redemption_text(history: History, redemption: str, words: Words) -> str:
     """What a redemption was for: order O9 by offset (抵现)."""
     if redemption.startswith("exchange/"):
         return words.say("redemption.exchange", request=redemption.removeprefix("exchange/"))
+    if redemption.startswith("transfer/"):
+        return words.say("redemption.transfer", transfer=redemption.removeprefix("transfer/"))
     if redemption.startswith("claim/"):
         return words.say("redemption.claim", claim=redemption.removeprefix("claim/"))
     data = history.redemptions.get(redemption)

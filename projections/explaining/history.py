@@ -19,7 +19,7 @@ from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import FactRecord, decided
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, Waiting
+from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, Received, Waiting
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
@@ -197,6 +197,9 @@ class History:
             key = getattr(change, "lot", None)
             if isinstance(change, Earned):
                 self.lots[change.lot] = LotStory(step, change)
+            elif isinstance(change, Received):
+                came = Earned(change.kind, change.lot, change.points, change.rule, change.earned_at, change.expires_at)
+                self.lots[change.lot] = LotStory(step, came)
             elif key is not None and key in self.lots and not isinstance(change, Waiting):
                 self.lots[key].events.append((step, change))
 

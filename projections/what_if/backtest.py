@@ -15,7 +15,7 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import Decision, run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.postings import FORFEITED, IN_AND_OUT, MOVES, growth, postings_of
+from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
 from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
@@ -324,7 +324,7 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     for kind in sorted({kind for _, kind, _ in sums.figures}):
         actual, draft = ({name: sums.figures[side, kind, name] for name in FIGURES} for side in (ACTUAL, DRAFT))
         for figures in (actual, draft):
-            figures["outstanding"] = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
+            figures["outstanding"] = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED, IN_TRANSIT)))
         found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
     return found
 

@@ -262,7 +262,6 @@ def _start(served: Served, found: Draft, by: str, since: int | None) -> Run:
 async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
     """Cancel the backtest of a draft, if one waits or runs; return it as it is then. Raises `Problem`."""
     await asyncio.to_thread(served.operator_log.draft, name)
-
     return await asyncio.to_thread(_cancel, served, name, caller.name)
 
 

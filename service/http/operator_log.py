@@ -170,6 +170,7 @@ class OperatorLog:
             _check_step(found, step, by)
             if step in ("approve", "publish"):
                 self._check_chain()
+                self._check_alone(found)
             self._append(LogLine(_now(), by, action, name, draft=what, why=why))
             return at_present(self._drafts[name])
 
@@ -198,6 +199,14 @@ class OperatorLog:
         if found is None:
             raise Problem("unknown-draft", "no draft of that id was kept here; /v1/drafts lists them")
         return at_present(found)
+
+    def _check_alone(self, found: Draft) -> None:
+        """Raise `Problem` where another draft is being published, or was since this one was approved."""
+        approved = max((step.at for step in found.steps if step.step == "approve"), default="")
+        for other in self._drafts.values():
+            is_later = found.state == "approved" and other.published > approved
+            if other.draft != found.draft and (is_later or other.state == "publishing"):
+                raise Problem("already-done", f"{other.file} is published meanwhile; look at the draft beside it")
 
     def _check_chain(self) -> None:
         """Raise `JournalError` where lines were changed: nothing is approved by them."""

@@ -16,6 +16,7 @@ _WHERE = (
     ("expired", "expired"),
     ("clawed_back", "clawed back"),
     ("forfeited", "forfeited"),
+    ("in_transit", "on the way between members"),
 )
 
 

@@ -76,11 +76,24 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "points.claimed": {"of": {"grant": "G?"}},
     "exchange.requested": {"request": "X1", "exchange": "miles", "points": 100},
     "exchange.reversed": {"request": "X1"},
+    "transfer.requested": {"transfer": "G1", "rule": "gift", "to": "m-2", "points": 10},
+    "transfer.reversed": {"transfer": "G1"},
     "benefit.returned": {"claim": "C?"},
     "account.closed": {"reason": "asked"},
     "account.reopened": {"reason": "asked"},
 }
+GIVEN = [{"points": 10, "earned_at": "2025-01-01T12:00:00+08:00", "rule": "purchase.beans"}]
 OF_ACCOUNTS: dict[str, Fact] = {
+    "transfer.arrived": {
+        "frm": "m-2",
+        "transfer": "G9",
+        "rule": "gift",
+        "kind": "beans",
+        "points": 10,
+        "lots": GIVEN,
+    },
+    "transfer.returned": {"frm": "m-2", "transfer": "G9", "points": 10},
+    "transfer.recalled": {"frm": "m-2", "transfer": "G9"},
     "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
     "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
     "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},

@@ -36,6 +36,7 @@ def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
         "hold.requested",
         "benefit.claimed",
         "exchange.requested",
+        "transfer.requested",
     }
     assert {BY_CLASS[fact].on for fact in OPERATOR_FACTS} == {
         "points.adjusted",
@@ -47,6 +48,7 @@ def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
         "tier.withdrawn",
         "lot.opened",
         "programme.published",
+        "transfer.reversed",
     }
 
 

@@ -25,6 +25,7 @@ from ledger.wire.facts import (
     HoldRequested,
     OrderCompleted,
     RedemptionRequested,
+    TransferRequested,
 )
 from ledger.wire.murmur import murmur2
 from tests.support.histories import encode, history
@@ -320,7 +321,7 @@ def test_deep_nesting_does_not_exhaust_the_stack() -> None:
 def test_types_have_names_of_their_own_and_few_of_them_are_requests() -> None:
     tags = [str(cls.__struct_config__.tag) for cls in FACT_TYPES]
     assert len(tags) == len(set(tags)) >= 33 and all(tag.endswith(".v1") for tag in tags)
-    assert set(REQUESTS) == {RedemptionRequested, HoldRequested, BenefitClaimed, ExchangeRequested}
+    assert set(REQUESTS) == {RedemptionRequested, HoldRequested, BenefitClaimed, ExchangeRequested, TransferRequested}
     schema = json.dumps(json_schemas())
     assert all(f'"{tag}"' in schema for tag in tags)
 
@@ -385,7 +386,7 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 9
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 10
 
 
 @pytest.mark.parametrize("type_", OPERATORS_DATA)

@@ -276,6 +276,22 @@ def test_so_many_drafts_are_open_and_an_old_one_has_expired(tmp_path: Path, monk
             log.step_draft("ann", "draft-hand-in", log.drafts()[0].draft, DraftStep(), "late")
 
 
+def test_of_two_approved_drafts_that_are_published_at_once_one_is(tmp_path: Path) -> None:
+    with closing(OperatorLog(tmp_path)) as log:
+        one, other = (log.keep_draft("ann", DraftStep(file=f"{n}.toml", sha256=f"{n}")).draft for n in range(2))
+        for name in (one, other):
+            log.step_draft("ann", "draft-hand-in", name, DraftStep(), "asked")
+            log.step_draft("bob", "draft-approve", name, DraftStep())
+        log.step_draft("ann", "draft-publish", one, DraftStep())
+        for _ in range(2):  # while it is sent, and once it is in
+            with pytest.raises(Problem, match="is published meanwhile"):
+                log.step_draft("ann", "draft-publish", other, DraftStep())
+            log.step_draft("ann", "draft-published", one, DraftStep(outcome="accepted"))
+        log.step_draft("ann", "draft-hand-in", other, DraftStep(), "again")
+        log.step_draft("bob", "draft-approve", other, DraftStep())
+        assert log.step_draft("ann", "draft-publish", other, DraftStep()).state == "publishing"
+
+
 def test_a_date_is_changed_and_nothing_beside_it() -> None:
     text = BOOK.replace("from = 2019-02-13", "from   = 2019-02-13 # born", 1)
     assert with_date(text, "2031-02-03", "b.toml") == text.replace("2019-02-13 #", "2031-02-03 #", 1)

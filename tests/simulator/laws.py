@@ -298,6 +298,7 @@ def problems_of(account: Account) -> Iterator[str]:
         figures = (
             *(purse.spendable(), purse.pending(), purse.held(), purse.debt, purse.issued, purse.redeemed),
             *(purse.expired, purse.clawed_back, purse.forfeited, purse.cash_shortfall_fen, purse.written_off),
+            *(purse.gone, purse.come),
         )
         if min(figures) < 0:
             yield f"a figure of {kind} is below zero: {figures}"
@@ -307,9 +308,10 @@ def problems_of(account: Account) -> Iterator[str]:
 
 
 def balances(purse: Purse) -> bool:
-    """Law 2: what was issued is somewhere."""
+    """Law 2: what was issued, or came from others, is somewhere."""
     at_hand = purse.spendable() + purse.pending() + purse.held()
-    return purse.issued == at_hand + purse.redeemed + purse.expired + purse.clawed_back + purse.forfeited
+    ended = purse.redeemed + purse.expired + purse.clawed_back + purse.forfeited
+    return purse.issued + purse.come == at_hand + ended + purse.gone
 
 
 def problems_of_pages(pages: PagesInMemory) -> Iterator[str]:

@@ -70,7 +70,8 @@ def test_members_are_counted_anew_by_a_book_that_is_published(monkeypatch: pytes
 
 def liability_by_day(rows: dict[tuple[str, ...], list[int]]) -> dict[tuple[str, str], tuple[int, ...]]:
     """Movements of the view `liability`, by kind and day."""
-    places = (liability.ISSUED, liability.REDEEMED, liability.EXPIRED, liability.CLAWED_BACK, liability.FORFEITED)
+    out = (liability.REDEEMED, liability.EXPIRED, liability.CLAWED_BACK, liability.FORFEITED, liability.IN_TRANSIT)
+    places = (liability.ISSUED, *out)
     days = summed(((without_shop(kind), day), of) for (kind, _, day, _), of in rows.items())
     found = {key: tuple(of[place] for place in places) for key, of in days.items()}
     return {key: of for key, of in found.items() if any(of)}
@@ -139,7 +140,7 @@ def test_the_figures_of_the_first_page_are_the_books_and_its_periods_lead_to_the
             part = overview_of(taken, "", whole.periods[3].label + "-05", whole.periods[5].label + "-20", "beans")
             now = taken.as_of
         books = stats.stats(ledger, now).points["beans"]
-        for name in ("issued", "redeemed", "expired", "clawed_back", "forfeited"):
+        for name in ("issued", "redeemed", "expired", "clawed_back", "forfeited", "in_transit"):
             assert getattr(whole.moved, name) == sum(getattr(one, name) for one in whole.periods)
         assert whole.outstanding == books.spendable + books.pending + books.held
         assert [one.label for one in whole.periods] == whole.months

@@ -121,7 +121,7 @@ def test_the_statement_closes_at_what_the_member_has(seed: int, monkeypatch: pyt
     with kept(seed, monkeypatch) as small:
         for at in instants_of(small.ledger, Random(seed), 12):
             last: dict[tuple[str, str], tuple[int, int]] = {}
-            for member, kind, _month, opening, *_amounts, closing, debt, _forfeited in rows_of(
+            for member, kind, _month, opening, *_amounts, closing, debt, _forfeited, _given, _received in rows_of(
                 small.ledger, "statement", at
             ):
                 assert opening == last.get((member, kind), (0, 0))[0]
@@ -474,6 +474,7 @@ def test_what_expires_at_the_end_of_a_month_is_of_that_month_whether_an_entry_sa
             "expired": (0, 0),
             "clawed_back": (0, 0),
             "forfeited": (0, 0),
+            "in_transit": (0, 0),
             "closing": (1, None),
         }
         ledger.close()

@@ -129,6 +129,7 @@ def test_a_close_adds_up_in_points_and_fen_and_says_whether_it_is_final(kept: Pa
         "expired": -480,
         "clawed_back": 0,
         "forfeited": 0,
+        "in_transit": 0,
         "closing": 160,
     }
     assert all(row["fen"] == row["points"] for row in ran.json["rows"])
@@ -158,7 +159,7 @@ def test_a_rebuild_is_compared_and_switched_while_a_reader_goes_on(kept: Path) -
     assert points("views", "compare", "statement").code == 0
     assert points("views", "switch", "statement").code == 0
     live = [b["file"] for b in points("views", "status", "--json").json if b["view"] == "statement" and b["is_live"]]
-    assert live == ["statement-v3-2.db"]
+    assert live == ["statement-v4-2.db"]
     points("views", "rebuild", "statement")
     assert not Path("points-ledger/views/statement-v2.db").exists()
     assert first is not None and len(open_rows.fetchall()) == 1  # of a file that is gone

@@ -37,6 +37,7 @@ FIGURES = (
     "debt",
     "cash_shortfall_fen",
     "forfeited",
+    "in_transit",
 )
 POINTS_TABLE = SumTable("points", columns("kind"), FIGURES)
 EXPIRING = SumTable("expiring", columns("kind month"), ("points",))  # of open lots: what is held is in none
@@ -74,7 +75,7 @@ class Books(PointsView):
     """Sums over all members."""
 
     name = "books"
-    version = 3
+    version = 4
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
     counts = True

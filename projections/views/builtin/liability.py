@@ -36,11 +36,28 @@ from projections.views.view import (
 MOVEMENTS = SumTable(
     "movements",
     columns("kind booked day expires"),
-    ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen", "forfeited"),
+    (
+        "issued",
+        "redeemed",
+        "expired",
+        "clawed_back",
+        "owed",
+        "written_off",
+        "cash_shortfall_fen",
+        "forfeited",
+        "in_transit",
+    ),
 )
-ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH, FORFEITED = range(8)
+ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH, FORFEITED, IN_TRANSIT = range(9)
 WIDTH = len(MOVEMENTS.amounts)
-FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL, postings.FORFEITED)
+FIGURES = (
+    *IN_AND_OUT,
+    postings.DEBT,
+    postings.WRITTEN_OFF,
+    postings.CASH_SHORTFALL,
+    postings.FORFEITED,
+    postings.IN_TRANSIT,
+)
 PLACES = growth({figure: place for place, figure in enumerate(FIGURES)})
 TOTALS = (
     "issued:integer redeemed:integer expired:integer clawed_back:integer outstanding:integer outstanding_fen:integer"
@@ -53,14 +70,15 @@ LINES = (
     ("expired", -1, EXPIRED),
     ("clawed_back", -1, CLAWED_BACK),
     ("forfeited", -1, FORFEITED),
+    ("in_transit", -1, IN_TRANSIT),
 )
 
 
 def outstanding_of(issued: int, *gone: int) -> int:
     """Return what members still have of what was issued, whether spendable, pending or held: the one liability.
 
-    `gone` are the points redeemed, expired, clawed back and forfeited. The books and backtests ask it too, and find it
-    by kind and, without what is held, by the month in which open lots expire.
+    `gone` are the points redeemed, expired, clawed back, forfeited and on their way to others. The books and backtests
+    ask it too, and find it by kind and, without what is held, by the month in which open lots expire.
     """
     return issued - sum(gone)
 
@@ -73,6 +91,7 @@ def liability(taken: Snapshot, options: Options) -> Table:
     """The totals of each kind, and what breakage was observed and is to be expected."""
     beside = "debt:integer written_off:integer cash_shortfall_fen:integer"
     expected = "breakage_per_10000:integer expected_breakage:integer expected_breakage_fen:integer forfeited:integer"
+    expected += " in_transit:integer"
     return taken.table(columns(f"kind {TOTALS} {beside} {expected}"), _liability(taken, options))
 
 
@@ -91,8 +110,19 @@ def _liability(taken: Snapshot, options: Options) -> Iterator[Row]:
         per_10000 = None if rate is None else rate[0] * 10_000 // rate[1]
         worth = None if expected is None else expected * fen
         beside = totals[OWED], totals[WRITTEN_OFF], totals[CASH]
-        lost = totals[FORFEITED]
-        yield kind, *totals[:OWED], outstanding, outstanding * fen, *beside, per_10000, expected, worth, lost
+        lost, on_the_way = totals[FORFEITED], totals[IN_TRANSIT]
+        yield (
+            kind,
+            *totals[:OWED],
+            outstanding,
+            outstanding * fen,
+            *beside,
+            per_10000,
+            expected,
+            worth,
+            lost,
+            on_the_way,
+        )
 
 
 def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
@@ -174,7 +204,7 @@ class Liability(PointsView):
     """Movements of points over all members, by kind, month booked, day, and month of expiry."""
 
     name = "liability"
-    version = 3
+    version = 4
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
     queries = (

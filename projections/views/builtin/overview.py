@@ -35,10 +35,10 @@ from projections.views.view import (
     month_at,
 )
 
-FIGURES = ("issued", "redeemed", "expired", "clawed_back", "forfeited")
-ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED = range(5)
+FIGURES = ("issued", "redeemed", "expired", "clawed_back", "forfeited", "in_transit")
+ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED, IN_TRANSIT = range(6)
 WIDTH = len(FIGURES)
-PLACES = growth({name: place for place, name in enumerate((*IN_AND_OUT, postings.FORFEITED))})
+PLACES = growth({name: place for place, name in enumerate((*IN_AND_OUT, postings.FORFEITED, postings.IN_TRANSIT))})
 
 MOVEMENTS = SumTable("movements", columns("kind day"), FIGURES)
 COHORTS = SumTable("cohorts", columns("kind expires"), FIGURES)  # the month in which what moved expires, "" for none
@@ -94,7 +94,7 @@ def _rows_of(table: SumTable) -> Query:
 
 
 _ABOUT = {
-    MOVEMENTS.name: "points issued, redeemed, expired, clawed back and forfeited by day and kind, now",
+    MOVEMENTS.name: "points issued, redeemed, expired, clawed back, forfeited and in transit by day and kind, now",
     GIVEN.name: "points given by month, kind and rule, now",
     SPENDING.name: "members with orders, orders and what was paid, by month and membership (empty: none)",
     TIERS.name: "members by score and tier, now",

@@ -12,18 +12,18 @@ from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, S
 MONTHS = SumTable(
     "months",
     columns("member kind month"),
-    ("earned", "spent", "given_back", "expired", "clawed_back", "owed", "forfeited"),
+    ("earned", "spent", "given_back", "expired", "clawed_back", "owed", "forfeited", "given", "received"),
 )
-EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED, FORFEITED = range(7)
-MOVED = (*IN_AND_OUT, DEBT, postings.FORFEITED)
-PLACES = growth(dict(zip(MOVED, (EARNED, SPENT, EXPIRED, CLAWED_BACK, OWED, FORFEITED), strict=True)))
+EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED, FORFEITED, GIVEN, RECEIVED = range(9)
+MOVED = (*IN_AND_OUT, DEBT, postings.FORFEITED, postings.IN_TRANSIT)
+PLACES = growth(dict(zip(MOVED, (EARNED, SPENT, EXPIRED, CLAWED_BACK, OWED, FORFEITED, GIVEN), strict=True)))
 WIDTH = len(MONTHS.amounts)
-SIGNS = (1, -1, 1, -1, -1, 0, -1)  # of each amount in closing = opening + …; debt stands beside the points
+SIGNS = (1, -1, 1, -1, -1, 0, -1, -1, 1)  # of each amount in closing = opening + …; debt stands beside the points
 
 
 def statement(taken: Snapshot, options: Options) -> Table:
     """A row a month in which something moved (or the one month that is asked for)."""
-    amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt", "forfeited")
+    amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt", *MONTHS.amounts[FORFEITED:])
     shown = (*MONTHS.key, *(Column(name, "integer") for name in amounts))
     last = month_at(taken.as_of, taken.book.offset)
     return taken.by_member(shown, lambda known: _months(known, last, options.month))
@@ -41,14 +41,14 @@ def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:
         debt += amounts[OWED]
         month = str(key[2])
         if any(amounts) and month <= last and wanted in (None, month):
-            yield *key, opening, *amounts[:OWED], closing, debt, amounts[FORFEITED]
+            yield *key, opening, *amounts[:OWED], closing, debt, *amounts[FORFEITED:]
 
 
 class Statement(PointsView):
     """Sums by member, kind and month. Held and frozen points are the member's, so they stand in the closing balance."""
 
     name = "statement"
-    version = 3
+    version = 4
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
     tables = (MONTHS,)
     queries = (
@@ -67,5 +67,7 @@ class Statement(PointsView):
             for place, sign in PLACES[posting.source, posting.destination]:
                 if place == SPENT and sign < 0:
                     place, sign = GIVEN_BACK, 1
+                elif place == GIVEN and sign < 0:
+                    place, sign = RECEIVED, 1
                 key = step.subject.member, posting.kind, month_at(step.at, step.book.offset)
                 rows.add_to(MONTHS.name, key, place, sign * posting.points, WIDTH)

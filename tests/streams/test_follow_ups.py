@@ -1,0 +1,140 @@
+"""Follow-ups are sent from the journal: by one process and by several, and again after any crash."""
+
+import json
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.runtime.follow_ups import FLOW
+from consumers.runtime.ingest import ingest
+from ledger.journal.database import migrate
+from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
+from ledger.wire.entries import ACCEPTED, Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import Arrival
+from ledger.wire.follow_ups import told_in
+from tests.core.test_worked_examples_of_gifts import BOOK
+from tests.support.kafka_shop import points_in_a_process
+from tests.support.ledgers import write_facts
+from tests.support.shop import instant
+
+GIVERS, EACH = 12, 5
+NOW = instant("2999-01-01")
+STEPS = ("after-commit", "before-follow-ups", "after-follow-ups")
+MORE_STEPS = ("before-fence", "after-fence", "after-entries", "before-commit")
+
+
+def fact(type_: str, subject: str, name: str, hour: int, data: dict[str, Any], source: str = "/shop") -> dict[str, Any]:
+    time = f"2025-04-10T{hour:02}:00:00+08:00"
+    head = {"specversion": "1.0", "id": name, "source": source, "type": f"{type_}.v1"}
+    return {**head, "subject": subject, "time": time, "data": data}
+
+
+def gifts() -> list[dict[str, Any]]:
+    """Givers give to the next but one, each five gifts: 10, 20 … points, of which a tenth is burned."""
+    lot = {"kind": "beans", "points": 500, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}
+    facts = [fact("lot.opened", f"m-{n}", f"l-{n}", 0, {"lot": "L", **lot}, "/operators") for n in range(GIVERS)]
+    for at in range(EACH):
+        for n in range(GIVERS):
+            data = {"transfer": f"G{at}", "rule": "gift", "to": f"m-{(n + 2) % GIVERS}", "points": 10 * (at + 1)}
+            facts.append(fact("transfer.requested", f"m-{n}", f"g-{n}-{at}", 1 + at, data))
+    return facts
+
+
+def entries_of(ledger: Ledger) -> Iterable[Entry]:
+    for partition in ledger.partitions:
+        for row in ledger.journal(partition).scan():
+            yield decode_entry(row.state)
+
+
+def check_all_arrived(ledger: Ledger) -> None:
+    """Each follow-up was taken once, as it was left, and each member has what the gifts make."""
+    told = {
+        f"{entry.member}:{entry.number}.{one.k}": one.data for entry in entries_of(ledger) for one in told_in(entry)
+    }
+    taken: dict[str, str] = {}
+    for entry in entries_of(ledger):
+        kept, _ = decode_canonical(entry.fact)
+        if isinstance(kept.data, Arrival) and entry.outcome == ACCEPTED:
+            assert kept.id not in taken
+            taken[kept.id] = kept.data.transfer
+    assert taken.keys() == told.keys() and len(told) == GIVERS * EACH
+    for member, account in ledger.accounts(NOW):
+        purse = account.purse("beans")
+        assert (purse.gone, purse.come, purse.redeemed) == (135, 135, 15), member
+        assert purse.expired == 500 - 15, "the lots end, wherever they are"
+
+
+def fed(folder: Path, jobs: int) -> Ledger:
+    ledger = open_or_create(folder / "ledger", BOOK)
+    with ledger.writing():
+        ingest(ledger, [str(write_facts(folder / "facts.ndjson", gifts()))], backlog=True, jobs=jobs)
+    return ledger
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_members_give_has_arrived_when_a_run_ends(tmp_path: Path, jobs: int) -> None:
+    ledger = fed(tmp_path, jobs)
+    check_all_arrived(ledger)
+    arrived = [entry for entry in entries_of(ledger) if entry.fact.find(b"transfer.arrived") > 0]
+    assert all(entry.backlog and entry.recorded < instant("2025-04-11") for entry in arrived), (
+        "recorded as their backlog was"
+    )
+    ledger.close()
+
+
+def killed_and_run_again(place: Path | str, folder: Path, step: str, count: int, *more: str) -> None:
+    told = ("ingest", str(write_facts(folder / "facts.ndjson", gifts())), "--backlog")
+    run = points_in_a_process(place, *told, *more, environment={"POINTS_FAILPOINT": f"{step}:{count}"})
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    run = points_in_a_process(place, *told)
+    assert run.returncode == 0, run.stderr
+    ledger = open_ledger(str(place))
+    check_all_arrived(ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize("step", [*STEPS, *(pytest.param(step, marks=pytest.mark.campaign) for step in MORE_STEPS)])
+def test_killed_at_any_step_each_gift_arrives_once(tmp_path: Path, step: str) -> None:
+    (tmp_path / "book.toml").write_text(BOOK)
+    killed_and_run_again(tmp_path / "ledger", tmp_path, step, 1, "--book", str(tmp_path / "book.toml"))
+
+
+@pytest.mark.parametrize("step", ["after-commit", pytest.param("after-follow-ups", marks=pytest.mark.campaign)])
+def test_killed_at_a_step_in_postgresql_each_gift_arrives_once(tmp_path: Path, postgres: str, step: str) -> None:
+    migrate(postgres, partitions=4, book=BOOK)
+    killed_and_run_again(postgres, tmp_path, step, 1)
+
+
+def test_sent_again_from_the_beginning_they_are_duplicates(tmp_path: Path) -> None:
+    ledger = fed(tmp_path, 1)
+    with ledger.writing():
+        for partition in ledger.partitions:
+            journal = ledger.journal(partition)
+            assert journal.published_upto(FLOW) > 0
+            with journal.transaction(0, journal.acquire()):
+                pass
+            journal._change(
+                f"UPDATE {journal.schema}.tracking SET notification_id = 0 WHERE application_name = ?", [(FLOW,)]
+            )
+        ingest(ledger, [], backlog=True)
+    assert sum(entry.reason == "duplicate" for entry in entries_of(ledger)) == GIVERS * EACH
+    check_all_arrived(ledger)
+    ledger.close()
+
+
+def test_a_file_of_facts_may_not_say_what_an_account_left(tmp_path: Path) -> None:
+    data = {"frm": "m-9", "transfer": "G", "rule": "gift", "kind": "beans", "points": 5}
+    forged = fact(
+        "transfer.arrived", "m-1", "m-9:1.0", 1, {**data, "lots": [{"points": 5, "earned_at": "2025-01-01T00:00:00Z"}]}
+    )
+    ledger = open_or_create(tmp_path / "ledger", BOOK)
+    with ledger.writing():
+        summary = ingest(ledger, [str(write_facts(tmp_path / "f.ndjson", [forged]))], backlog=True)
+    assert summary.tally.parked == 1 and summary.tally.reasons == {"not-authorised": 1}, json.dumps(forged)
+    ledger.close()
