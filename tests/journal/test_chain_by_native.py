@@ -28,7 +28,7 @@ def states() -> list[bytes]:
 
 
 def follows(native: Any, state: bytes, before: bytes) -> bool:
-    """Whether the engine takes an entry over a link that is right; one that says nothing stands where it did `before`."""
+    """Whether the engine takes an entry over a link that is right; one that is unreadable stands where `before` did."""
     try:
         entry = decode_entry(state)
     except UNREADABLE:
