@@ -505,7 +505,7 @@ def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
             one.end()
         owners.stop()
         server.close()
-        until(lambda: not threads_of_channels())
+        until(lambda: threads_of_channels() <= before)
         ledger.close()
     is_whole(folder).close()
 
