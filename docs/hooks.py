@@ -37,6 +37,14 @@ CLIENT = """# The Python client
 {readme}
 
 ::: points_client
+
+## The calls
+
+Each function below is a method of both clients, with the same arguments: `points.redeem(…)`, `await points.redeem(…)`.
+
+::: points_client.calls
+
+::: points_client.webhooks
 """
 
 
