@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 import typer
+from litestar import Litestar
 
 from service.cli import app, command_of
 from service.commands import PANELS
+from service.http.app import HANDLERS
+from service.http.openapi import config, document_of
 from service.http.problems import TYPES
 from service.languages import text_in, texts, told
 from tests.support.served import ROOT
@@ -103,6 +106,12 @@ def test_the_help_is_in_chinese_too() -> None:
     commands = [command_of(name) for named in PANELS.values() for name in named]
     found = {text for command in [typer.main.get_command(app), *commands] for text in help_of(command)}
     are_in_chinese({text for text in found | set(PANELS) if is_prose(text)})
+
+
+def test_the_titles_of_the_reference_of_the_api_are_in_chinese_too() -> None:
+    document = document_of(Litestar(HANDLERS, openapi_config=config("0")))
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    are_in_chinese({text for one in operations for text in (one["summary"], *one["tags"])})
 
 
 def test_screens_are_in_chinese_too() -> None:

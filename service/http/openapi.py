@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 document: what Litestar finds in the handlers, with the facts' schemas and examples."""
 
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -152,7 +154,27 @@ def _document(found: dict[str, Any]) -> bytes:
                     content["examples"] = {"one": {"summary": operation["summary"], "value": _BODIES[name]}}
                 case "isLive" | "isReady":
                     operation["security"] = [{}]
+            _add_answers(operation)
     return to_json(found)
+
+
+def _add_answers(operation: dict[str, Any]) -> None:
+    """Add what a real server answered to an operation; a batch answers as an array what lines answer one by one."""
+    for status, example in _answers().get(operation["operationId"], {}).items():
+        for kind, content in operation["responses"].get(status, {}).get("content", {}).items():
+            is_json, is_text = kind == "application/json", isinstance(example, str)
+            if is_json and is_text:
+                content["example"] = [msgspec.json.decode(line) for line in example.splitlines()]
+            elif is_json or is_text:
+                content["example"] = example
+
+
+@cache
+def _answers() -> dict[str, dict[str, Any]]:
+    """Return answers by operation and status, as `tests/support/api_examples.py` wrote them down."""
+    text = resources.files("service.http").joinpath("examples.json").read_bytes()
+    found: dict[str, dict[str, Any]] = msgspec.json.decode(text)
+    return found
 
 
 def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:

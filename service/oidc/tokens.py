@@ -14,6 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from msgspec import Struct
 
+from ledger.errors import ControlFlow
 from ledger.wire.unreadable import UNREADABLE
 
 # What may sign: asymmetric alone. `none`, and HMAC, whose secret a public key could be taken for, are not here.
@@ -30,7 +31,7 @@ OLDEST_SECONDS = 600  # since a token was issued
 MOST_SUBJECT = 255  # characters, by the standard
 
 
-class BadToken(Exception):
+class BadToken(ControlFlow):
     """A token that is not believed, and why."""
 
 

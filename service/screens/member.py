@@ -85,6 +85,8 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
         gone = Text(short_time(lot.expires_at)[:10] if lot.expires_at else text("never"))
         if lot.pending_until:
             gone = Text.assemble((f"{text('pending until')} ", "yellow"), short_time(lot.pending_until)[:10])
+        elif lot.pending:
+            gone = Text(text("waits for its budget"), style="yellow")
         table.add_row(
             f"#{lot.entry}",
             short_time(lot.earned_at)[:10],
@@ -112,7 +114,7 @@ def together(lots: Sequence[Lot]) -> list[list[Lot]]:
     """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
     rows: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:
-        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)
+        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending, lot.pending_until), []).append(lot)
     return list(rows.values())
 
 

@@ -1,11 +1,20 @@
 """`points pool`: what a budget or stock that members share has left."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
+from msgspec import UNSET
+from rich.console import Console
+
+from projections.answers.shops import shops_of
+from projections.answers.show import describe_account
+from service.screens.member import print_member
+from service.screens.names import Names
 from tests.cli.test_cli import points
-from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK
+from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK, TEN
 from tests.support.ledgers import write_facts
+from tests.support.post_office import PostOffice
 
 ORDER = {"order": "O1", "lines": [{"line": "1", "paid_fen": 1_000}]}
 
@@ -24,3 +33,14 @@ def test_a_budget_that_files_of_facts_drew_from_says_what_is_left(tmp_path: Path
     told = json.loads(points("--ledger", folder, "pool", "--as-of", "2025-11-11", "--json").out)["pools"]
     assert [(one["pool"], one["drawn"]) for one in told] == [("campaigns.party", 0), ("benefits.ticket", 0)]
     assert points("--ledger", folder, "pool", "nothing").code == 3
+
+
+def test_points_that_wait_for_their_budget_are_shown_so() -> None:
+    member = PostOffice(HEAD + AWARD + CAMPAIGN).at("m")
+    member.completes("O1", TEN)
+    shown = describe_account("m", member.account, member.book, member.account.clock, shops_of(member.entries))
+    console = Console(file=StringIO(), width=100)
+    print_member(console, shown, Names(member.book, "en"))
+    assert "waits for its budget" in console.file.getvalue()  # type: ignore[attr-defined]
+    (lot,) = shown.points["beans"].lots
+    assert (lot.pending, lot.pending_until) == (True, UNSET)

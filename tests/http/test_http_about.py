@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema_rs import validator_for
 
 from service.http.problems import TYPES
 from tests.support.ledgers import scratch
@@ -47,6 +48,21 @@ def test_every_operation_has_a_summary_a_description_and_examples(http: httpx.Cl
                 assert parameter.get("description"), (method, path, parameter["name"])
             for kind, body in operation.get("requestBody", {}).get("content", {}).items():
                 assert body.get("example") or body.get("examples"), (method, path, kind)
+
+
+def test_every_good_answer_has_an_example_that_fits_its_schema(http: httpx.Client) -> None:
+    """Where this fails for an answer that was changed: `python -m tests.support.api_examples`."""
+    document = http.get("/schema/openapi.json").json()
+    components = {"components": document["components"]}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                for kind, content in answer.get("content", {}).items() if status.startswith("2") else ():
+                    if kind == "application/json":
+                        where = f"{operation['operationId']} {status}"
+                        assert "example" in content, where
+                        wrong = validator_for({**content["schema"], **components}).iter_errors(content["example"])
+                        assert not list(wrong), where
 
 
 def test_the_reference_has_every_operation_and_every_problem_in_both_languages(http: httpx.Client) -> None:

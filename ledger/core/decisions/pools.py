@@ -31,7 +31,7 @@ from ledger.core.pages import (
     Waiter,
 )
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import ASKED, POOL, Pool
+from ledger.rulebook.compiled import ASKED, POOL
 from ledger.wire.entries import Confirmed, Drawn, Expired, Leased, PutBack
 from ledger.wire.facts import (
     Claim,
@@ -238,11 +238,6 @@ def lease_returned(draft: Draft, data: LeaseMove) -> None:
     """Decide at a pool what came back of a lease's block."""
     if data.n and not _is_dropped(draft, data.bucket):
         draft.emit(Leased(data.frm, -data.n, data.bucket))
-
-
-def left_of(draft: Draft, pool: Pool, bucket: int) -> int:
-    """Return how much a pool has left in a bucket for who asks next; what leases have out is not counted as left."""
-    return max(0, _room(draft, pool.limit, bucket))
 
 
 def _room(draft: Draft, limit: int, bucket: int) -> int:

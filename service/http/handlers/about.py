@@ -22,7 +22,7 @@ from service.http.openapi import document_of
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.state import served_by
-from service.languages import accepted_language
+from service.languages import accepted_language, told
 
 DOCS, OPENAPI = "/docs", "/schema/openapi.json"
 _ABOUT = Subject("About")
@@ -96,14 +96,25 @@ def _docs(document: dict[str, Any], language: str) -> bytes:
     tags: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            told = {**operation, "path": path, "method": method.upper()}
-            told["bodies"] = [
+            shown = {**operation, "path": path, "method": method.upper()}
+            shown["summary"] = told(operation["summary"], language)
+            shown["bodies"] = [
                 (kind, _example_of(body)) for kind, body in operation.get("requestBody", {}).get("content", {}).items()
             ]
-            tags.setdefault(operation["tags"][0], []).append(told)
+            shown["examples"] = [
+                (status, _example_of(content))
+                for status, response in operation["responses"].items()
+                for content in response.get("content", {}).values()
+                if "example" in content
+            ]
+            tags.setdefault(told(operation["tags"][0], language), []).append(shown)
     words = _WORDS[language]
     rendered = _template().render(
-        tags=tags, words=words, language=language, types=problems.TYPES, version=document["info"]["version"]
+        tags=tags,
+        words=words,
+        language=language,
+        types={name: (kind.status, told(kind.title, language)) for name, kind in problems.TYPES.items()},
+        version=document["info"]["version"],
     )
     return rendered.encode()
 
