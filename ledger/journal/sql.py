@@ -326,6 +326,14 @@ class Journal(_Reader):
         for names, rows in self.receipt_rows(upto):
             yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
 
+    def has_receipt(self, source: str, name: str, member: str) -> bool:
+        """Return True if a fact was decided here: by its source, its id and its member."""
+        query = (
+            f"SELECT 1 FROM {self.schema}.receipts JOIN {self.schema}.sources ON sources.number = receipts.source"
+            " WHERE sources.name = ? AND receipts.id = ? AND receipts.member = ?"
+        )
+        return bool(self._rows(query, (source, name, member)))
+
     def receipt_rows(self, upto: int | None = None) -> Iterator[tuple[dict[int, str], list[Any]]]:
         """Return the same some at a time, as rows in which sources have numbers, with the names of these."""
         rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
