@@ -13,28 +13,21 @@ from consumers.stream import BACKLOG
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
-from ledger.wire.entries import Told
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.follow_ups import fact_of, told_in
+from ledger.wire.follow_ups import FLOW, fact_of, leaves_any, name_of, source_of, told_in
 
-FLOW: Final = "follow-ups"  # as tracking names it
 AT_ONCE: Final = 1_000  # appended together
 KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
-_MARK: Final = b"\xa4" + str(Told.__struct_config__.tag).encode()  # in the bytes of every entry that leaves one
 
 
 class FollowUp(NamedTuple):
     """A follow-up on its way: left by the entry at a sequence of the journal, for an account."""
 
     sequence: int
+    id: str
     to: str
     value: bytes
     recorded: int  # of the entry, where an importer declared it, else 0
-
-
-def leaves_any(state: bytes) -> bool:
-    """Return False if an entry's bytes leave no follow-up for sure."""
-    return _MARK in state
 
 
 def follow_ups_between(journal: Journal, partition: int, after: int, upto: int) -> Iterator[list[FollowUp]]:
@@ -46,7 +39,8 @@ def follow_ups_between(journal: Journal, partition: int, after: int, upto: int) 
                 entry = decode_entry(state)
                 recorded = entry.recorded if entry.backlog else 0
                 found += [
-                    FollowUp(sequence, told.to, fact_of(entry, told, partition), recorded) for told in told_in(entry)
+                    FollowUp(sequence, name_of(entry, told), told.to, fact_of(entry, told, partition), recorded)
+                    for told in told_in(entry)
                 ]
         yield found
 
@@ -72,7 +66,7 @@ class FollowUps:
         to: dict[int, int] = {}
         for found in follow_ups_between(self._journal, self._partition, self._sent, upto):
             for at in range(0, len(found), AT_ONCE):
-                to.update(self._append(append, found[at : at + AT_ONCE]))
+                to.update(self.append(append, found[at : at + AT_ONCE]))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
             failpoint("after-follow-ups")
@@ -81,7 +75,8 @@ class FollowUps:
         self.may_have_more = False
         return to
 
-    def _append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:
+    def append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:
+        """Append follow-ups; return the (partition, offset) of each. Raises as `append` does."""
         now = clock.now()
         lines = [
             InboxLine(
@@ -91,3 +86,24 @@ class FollowUps:
         ]
         failpoint("before-follow-ups")
         return append(lines)
+
+
+def send_again(ledger: Ledger, append: Append) -> int:
+    """Append every follow-up that its account has not taken, and return how many.
+
+    What is on its way anyway then comes twice, and counts once. Raises as `FollowUps.send` does.
+    """
+    count = 0
+    for partition in ledger.partitions:
+        journal, source = ledger.journal(partition), source_of(partition)
+        flow = FollowUps(ledger, partition)
+        for found in follow_ups_between(journal, partition, 0, journal.head().entries):
+            missing = [
+                one
+                for one in found
+                if not ledger.journal(ledger.partition_of(one.to)).has_receipt(source, one.id, one.to)
+            ]
+            for at in range(0, len(missing), AT_ONCE):
+                flow.append(append, missing[at : at + AT_ONCE])
+            count += len(missing)
+    return count

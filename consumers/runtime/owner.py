@@ -12,7 +12,7 @@ from consumers import clock
 from consumers.local.port import Append, Inbox
 from consumers.runtime.continuity import LastTaken, check_id, check_taken, last_taken
 from consumers.runtime.events import MOST_PARKED, Decided, Parked
-from consumers.runtime.follow_ups import FollowUps, leaves_any
+from consumers.runtime.follow_ups import FollowUps
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
@@ -24,6 +24,7 @@ from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter, JournalError
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
+from ledger.wire.follow_ups import leaves_any
 from ledger.wire.times import SECOND
 
 BATCH = 8_000  # records, and

@@ -303,7 +303,7 @@ class Journal(_Reader):
     def rows_by_member(self, upto: int, after: str = "") -> Iterator[list[tuple[int, str, int, bytes]]]:
         """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state).
 
-        They are those of the members behind one, whatever their numbers are where that is left out.
+        They begin with the first member behind `after`.
         """
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"
@@ -325,6 +325,14 @@ class Journal(_Reader):
         """Return the receipts of entries up to a sequence, streamed; all where none is given."""
         for names, rows in self.receipt_rows(upto):
             yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
+
+    def has_receipt(self, source: str, name: str, member: str) -> bool:
+        """Return True if a fact was decided here: by its source, its id and its member."""
+        query = (
+            f"SELECT 1 FROM {self.schema}.receipts JOIN {self.schema}.sources ON sources.number = receipts.source"
+            " WHERE sources.name = ? AND receipts.id = ? AND receipts.member = ?"
+        )
+        return bool(self._rows(query, (source, name, member)))
 
     def receipt_rows(self, upto: int | None = None) -> Iterator[tuple[dict[int, str], list[Any]]]:
         """Return the same some at a time, as rows in which sources have numbers, with the names of these."""

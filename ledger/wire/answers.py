@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 Figures = dict[str, int | str]
 Outcome = Literal["accepted", "refused", "ignored"]
 Because = Literal["value", "held", "granted"]
-Audit = Literal["verify", "replay", "reconcile", "checkpoint"]
+Audit = Literal["verify", "replay", "reconcile", "checkpoint", "transit"]
 
 
 class Problem(Struct, frozen=True):
@@ -390,6 +390,29 @@ class _Summed(Struct, frozen=True):
     position: dict[str, int]
     behind: int
     members: int
+
+
+class OnItsWay(Struct, frozen=True):
+    """A follow-up that its account has not taken yet; `id` names the entry that left it."""
+
+    id: str
+    to: str
+    type: str
+    points: int
+    since: str
+    sent: bool
+
+
+class Transit(Struct):
+    """What accounts tell each other: what was told, what of it is on its way since when, and what nobody left."""
+
+    told: int = 0
+    on_its_way: int = 0
+    points_on_their_way: int = 0
+    oldest: str = ""
+    in_transit: dict[str, int] = {}
+    waiting: list[OnItsWay] = []
+    faults: list[str] = []
 
 
 class BooksOfKind(Struct, frozen=True):

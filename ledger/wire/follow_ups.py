@@ -6,6 +6,7 @@ survive a split, a restore and a move to other servers. Its bytes are made of th
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,9 @@ from msgspec import Struct
 from ledger.wire.entries import Entry, Told
 from ledger.wire.facts import LEDGER_SOURCE, Fact
 from ledger.wire.times import to_datetime
+
+FLOW: Final = "follow-ups"  # as the tracking of a journal names how far they were sent
+_MARK: Final = b"\xa4" + str(Told.__struct_config__.tag).encode()  # in the bytes of every entry that leaves one
 
 
 class _Sent(Struct, gc=False):
@@ -36,6 +40,11 @@ def source_of(partition: int) -> str:
 def name_of(entry: Entry, told: Told) -> str:
     """Return the id of a follow-up: ``account:number.k``, at most 160 characters."""
     return f"{entry.member}:{entry.number}.{told.k}"
+
+
+def leaves_any(state: bytes) -> bool:
+    """Return False if an entry's bytes leave no follow-up for sure."""
+    return _MARK in state
 
 
 def told_in(entry: Entry) -> Iterator[Told]:

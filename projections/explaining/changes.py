@@ -87,6 +87,13 @@ def _in_lots(context: Context, change: Any) -> View:
     )
 
 
+def _received(context: Context, change: entries.Received) -> View:
+    """Points that another member gave, which are a lot of their own."""
+    amount = context.words.signed(change.points, change.kind)
+    how = context.words.say("change.received", change)
+    return put(context.words, amount, how, lots=[lot_brief(context.history, change.lot, context.words)])
+
+
 def _why_expired(context: Context, change: entries.Expired) -> str:
     history, words = context.history, context.words
     story = history.lots.get(change.lot)
@@ -224,6 +231,7 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.ScoredOnce: explain_scored_once,
     entries.Withheld: explain_withheld,
     **dict.fromkeys(IN_LOTS, _in_lots),
+    entries.Received: _received,
     entries.TierMoved: _tier_moved,
     entries.TierHeld: _tier_changed,
     entries.TierHoldEnded: _tier_hold_ended,

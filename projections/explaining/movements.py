@@ -44,7 +44,8 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
 
 _OF_SCORES = (entries.Scored, entries.ScoredOnce)
 TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
-IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
+_OPENING = (entries.Earned, entries.Received)
+IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found not in _OPENING)
 # What is counted or said, and moves nothing that the member has.
 COUNTED: Final = frozenset(
     (

@@ -41,6 +41,7 @@ PANELS = {
         " if a chain is broken.",
         "prove": "Write a proof that `verifier/points_verify.py` checks offline: of an entry, or of one"
         " checkpoint by another.",
+        "audit": "Audits of what stands between accounts.",
         "backtest": "Decide the whole history again under a draft rule book: what would be issued, who"
         " gains, who drops a tier.",
         "views": "Views that are kept in files of their own, disposable and rebuilt at will.",
@@ -59,6 +60,7 @@ PANELS = {
         "signing-key": "The key that signs checkpoints.",
         "keys": "API keys: who may do what over HTTP.",
         "webhooks": "Who is told of entries as they are decided, by signed messages.",
+        "transit": "What accounts tell each other: sent again where a stream lost it.",
         "dead-letters": "Facts that could not be taken: look at them, mend them, drive them again.",
         "topics": "Kafka's topics: made as they have to be, and checked.",
         "programme": "Rule books: what points are given for, as data.",
@@ -80,6 +82,8 @@ _ELSEWHERE = {
     "codes": "programme:codes",
     "restore": "backup:restore",
     "archive": "archive:app",
+    "audit": "transit:audit",
+    "transit": "transit:app",
     "signing-key": "proofs:app",
     "keys": "keys:app",
     "dead-letters": "dead_letters:app",

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ledger.wire.answers import Entry
 from projections.answers.plain import plain
-from service.languages import text
+from service.languages import terminal_language, text
 from service.screens.grid import grid
 from service.screens.names import Names, short_time
 
@@ -58,11 +58,18 @@ def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
     texts = []
     for (name, of, rule), points in sums.items():
         by = (" ", names.rule(rule)) if rule and name in ("earned", "scored", "scored-once") else ()
-        texts.append(Text.assemble(_sum(name, of, points), *by))
+        texts.append(Text.assemble(_sum(name, _unit(name, of, names), points), *by))
     texts += [
         Text(f"{text(name)} ×{count}" if count > 1 else text(name), style="dim") for name, count in others.items()
     ]
     return Text(", ").join(texts)
+
+
+def _unit(name: str, of: str, names: Names) -> str:
+    """Return the name of a kind or score where a language is asked for, otherwise its code."""
+    if not terminal_language():
+        return of
+    return (names.score(of) if name in ("scored", "scored-once") else names.kind(of)).plain
 
 
 def _sum(name: str, of: str, points: int) -> Text:

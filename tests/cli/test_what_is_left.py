@@ -283,3 +283,16 @@ def test_what_a_wide_screen_shows_stands_whole_on_a_narrow_one(
         assert max(map(cell_len, narrow.splitlines()), default=0) <= int(width), narrow
         assert words, line
         assert not (cut := {word for word in words if word not in joined}), f"{line}: {cut}\n{narrow}"
+
+
+def test_who_asks_in_a_language_reads_names_and_not_codes(
+    shop: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points("ingest", ROOT / "examples" / "facts.ndjson", "--backlog")
+    quote = ("quote", "m-1001", ROOT / "examples" / "cart.json", "--at", "2025-12-01")
+    assert "+359 beans" in points("entries", "m-1001").out and "beans for offset" in points(*quote).out
+    monkeypatch.setenv("POINTS_LANG", "zh")
+    told = points("entries", "m-1001").out + points(*quote).out
+    assert "+359 京豆" in told and "抵现 最多可用 6,000 京豆" in told and "申请的积分多于可用积分" in told
+    assert not re.search(r" (beans|jd-value)(?![\w-])", told)

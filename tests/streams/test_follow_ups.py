@@ -3,13 +3,15 @@
 import json
 import signal
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consumers.runtime.follow_ups import FLOW
-from consumers.runtime.ingest import ingest
+from consumers.feeding import feeding_of
+from consumers.runtime.follow_ups import FollowUps, send_again
+from consumers.runtime.ingest import decide_all, ingest
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
@@ -17,7 +19,8 @@ from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import Arrival
-from ledger.wire.follow_ups import told_in
+from ledger.wire.follow_ups import FLOW, source_of, told_in
+from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.support.kafka_shop import points_in_a_process
 from tests.support.ledgers import write_facts
@@ -138,3 +141,42 @@ def test_a_file_of_facts_may_not_say_what_an_account_left(tmp_path: Path) -> Non
         summary = ingest(ledger, [str(write_facts(tmp_path / "f.ndjson", [forged]))], backlog=True)
     assert summary.tally.parked == 1 and summary.tally.reasons == {"not-authorised": 1}, json.dumps(forged)
     ledger.close()
+
+
+def test_what_is_on_its_way_is_listed_and_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(FollowUps, "send", lambda *_: {})
+        ledger = fed(tmp_path, 1)
+    found = transit(ledger)
+    assert (found.told, found.on_its_way, found.points_on_their_way) == (60, 60, GIVERS * 135)
+    assert found.in_transit == {"beans": GIVERS * 135} and found.faults == []
+    assert found.waiting[0].type == "transfer.arrived.v1" and not found.waiting[0].sent
+    assert found.oldest == "2025-04-10T01:00:00+08:00"
+    with ledger.writing(), closing(feeding_of(ledger)) as feeding:
+        assert send_again(ledger, feeding.append) == 60
+        decide_all(ledger)
+        assert send_again(ledger, feeding.append) == 0
+    found = transit(ledger)
+    assert (found.told, found.on_its_way, found.oldest, found.in_transit) == (60, 0, "", {})
+    check_all_arrived(ledger)
+    ledger.close()
+
+
+def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
+    ledger = fed(tmp_path, 1)
+    own = source_of(ledger.partition_of("m-9"))
+    lots = [{"points": 5, "earned_at": "2025-01-01T00:00:00Z"}]
+    data = {"frm": "m-9", "transfer": "G9", "rule": "gift", "kind": "beans", "points": 5, "lots": lots}
+    facts = [fact("transfer.arrived", "m-1", name, 1, data, own) for name in ("m-9:2.0", "m-9:999.0", "m-9")]
+    with ledger.writing():
+        ingest(ledger, [str(write_facts(tmp_path / "f.ndjson", facts))], backlog=True)
+    said = transit(ledger).faults
+    assert len(said) == 3
+    assert [text.rpartition("took ")[2] for text in said] == [
+        "m-9:2.0, which no entry left",
+        "m-9:999.0, which no entry left",
+        "m-9, which is no name of a follow-up",
+    ]
+    ledger.close()
+    run = points_in_a_process(tmp_path / "ledger", "audit", "transit", "--json")
+    assert run.returncode == 1 and len(json.loads(run.stdout)["faults"]) == 3, run.stderr

@@ -106,6 +106,7 @@ class Overview(PointsView):
     """Sums over all members, by day and month, and how the members stand now."""
 
     name = "overview"
+    version = 2
     about = "the console's first page: movements by day, costs by rule, active members, tiers, cards and spending"
     tables = TABLES
     needs_fact = True
