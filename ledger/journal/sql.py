@@ -303,7 +303,7 @@ class Journal(_Reader):
     def rows_by_member(self, upto: int, after: str = "") -> Iterator[list[tuple[int, str, int, bytes]]]:
         """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state).
 
-        They are those of the members behind one, whatever their numbers are where that is left out.
+        They begin with the first member behind `after`.
         """
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"

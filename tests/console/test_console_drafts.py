@@ -87,7 +87,7 @@ def test_a_draft_goes_from_a_lead_to_the_ledger_by_way_of_a_second_person(chromi
         second.get_by_role("button", name="Publish it now").click()
         expect(second.locator(".badge").first).to_have_text("published", timeout=LONG_MILLISECONDS)
         rows = second.locator("section[aria-labelledby=steps] tbody th")
-        assert rows.all_inner_texts() == ["kept", "backtested", "handed in", "approved", "published", "decided"]
+        expect(rows).to_have_text(["kept", "backtested", "handed in", "approved", "published", "decided"])
 
 
 def test_what_is_wrong_is_named_on_the_page_in_the_readers_language(chromium: Browser, people: People) -> None:
@@ -116,6 +116,7 @@ def test_another_date_is_another_draft_and_a_past_one_is_asked_twice(chromium: B
         assert lead.url != first
         lead.get_by_label("Why").fill("late")
         lead.get_by_role("button", name="Hand in").click()
+        expect(lead.locator(".badge").first).to_have_text("waits for approval")
         second.goto(lead.url)
         second.get_by_role("button", name="Approve").click()
         second.locator("#from").fill("2021-05-06")
@@ -157,12 +158,14 @@ def test_no_page_of_a_draft_has_a_barrier(
         assert_no_barrier(page, width)
         page.locator("#why-handing-in").fill("为什么")
         page.locator('form[action$="handing-in"] button').click()
+        expect(page.locator("#why-rejection")).to_be_visible()
         assert_no_barrier(page, width)
         with opened(chromium, server.url, color_scheme=scheme, locale=locale, viewport=size) as second:
             sign_in(second, keys["second"])
             second.goto(address)
             assert_no_barrier(second, width)
             second.locator('form[action$="approval"] button').click()
+            expect(second.locator("#from")).to_be_visible()
             assert_no_barrier(second, width)
             second.locator("#from").fill("2022-01-01")
             second.locator('form[action$="publication"] button').click()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REMEDY = f"install Chromium (Debian: apt-get install chromium), so that one of {', '.join(NAMES)} is on PATH"
@@ -28,6 +28,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(f"no Chromium: {REMEDY}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program)
+        expect.set_options(timeout=STEP_MILLISECONDS)
         yield browser
         browser.close()
 
