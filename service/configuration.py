@@ -28,12 +28,17 @@ class ConfiguredCommand(TyperCommand):
         for option in configurable(self):
             option.envvar = variable_of(option)
             option.show_envvar = True
+        config = next(option for option in self.params if option.name == "config")
+        config.is_eager = True  # it is read before the others, whose defaults it says
+        config.callback = self._read
+
+    def _read(self, ctx: Any, _: Any, named: Any) -> Any:
+        """Let the table of the file stand behind the variables. Raises `BadSettings`."""
+        ctx.default_map = table_of(self, config_file(named))
+        return None if named is None else Path(named)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with the table of the file behind the variables. Raises `BadSettings`, which names who said it."""
-        said, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        file = config_file(said.get("config"))
-        ctx.default_map = table_of(self, file)
         try:
             rest: list[str] = super().parse_args(ctx, args)
         except Exception as error:
@@ -46,6 +51,7 @@ class ConfiguredCommand(TyperCommand):
                 hint = _PORT if told == "POINTS_PORT" and "://" in os.environ.get(told, "") else ""
                 raise BadSettings(f"{told}: {error.message}{hint}") from None  # type: ignore[attr-defined]
             if source is not None and source.name == "DEFAULT_MAP":
+                file = config_file(ctx.params.get("config"))
                 raise BadSettings(f"{file}: {self.name}.{option.name}: {error.message}") from None  # type: ignore[attr-defined]
             raise
         return rest

@@ -121,15 +121,11 @@ class Sessions:
     def finish_sign_in(self, cookie: str, state: str) -> SignIn | None:
         """Return the sign-in of a cookie of ours, once; None where it is another's, too old or was finished before."""
         value, _, seal = cookie.rpartition(".")
-        if not (cookie + state).isascii() or not hmac.compare_digest(
-            seal.encode(), self._sealed("sign-in", value).encode()
-        ):
+        if not _is_same(seal, self._sealed("sign-in", value)):
             return None
         began, random, back = value.split(".")
         found = self._sign_in(f"{began}.{random}", urlsafe_b64decode(f"{back}==").decode())
-        if time.monotonic() - int(began) > SIGN_IN_SECONDS or not hmac.compare_digest(
-            state.encode(), found.state.encode()
-        ):
+        if time.monotonic() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
             return None
         added = self._db.execute("INSERT OR IGNORE INTO sign_ins VALUES (?)", (random,)).rowcount
         self._db.execute(

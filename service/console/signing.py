@@ -39,7 +39,6 @@ YEAR_SECONDS = 365 * 86_400
 OIDC_COOKIE = "points-oidc"
 MOST_GIVEN = 4_000  # characters of what an issuer answers in an address
 MOST_BACK = 2_000  # characters of an address that a cookie remembers
-_TELLS_NOBODY = {"Referrer-Policy": "no-referrer"}  # the address of these pages has a code in it, or leads away
 Back = Annotated[str, QueryParameter(description="Where to go on.", max_length=2_000)]
 
 
@@ -80,9 +79,7 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
     where = await issuer.end_session(found.id_token) if issuer is not None and isinstance(found, Person) else ""
     if where:  # as a page: a form must not be redirected to another site (form-action)
         request.scope.pop("points.visitor", None)  # type: ignore[typeddict-item]
-        answer = page(
-            request, "going-on.html", headers=_TELLS_NOBODY, where=where, title="sign-out.done", host=issuer.host
-        )
+        answer = page(request, "going-on.html", where=where, title="sign-out.done", host=issuer.host)
         answer.cookies = [gone]
         return answer
     return Redirect(f"{HOME}/sign-in", status_code=303, headers=HEADERS, cookies=[gone])
@@ -139,7 +136,7 @@ async def end_oidc(request: AnyRequest) -> Response[Any]:
     kept = found.id_token if len(found.id_token) <= MOST_ID_TOKEN else ""
     seconds = 60 * settings.session_minutes
     token = sessions.begin(Person(f"oidc {name}", name, found.scopes, kept), seconds)
-    answer = page(request, "going-on.html", headers=_TELLS_NOBODY, where=begun.back, title="sign-in.done", host="")
+    answer = page(request, "going-on.html", where=begun.back, title="sign-in.done", host="")
     answer.cookies = [_cookie(request, SESSION_COOKIE, token, seconds), _oidc_cookie(issuer, "", 0)]
     return answer
 
@@ -158,7 +155,7 @@ def _not_signed_in(request: AnyRequest, wrong: str, back: str = HOME, why: str =
         say(f"sign-in: {why}")
     status = 503 if wrong == "oidc-away" else 403
     issuer = _host_of_issuer(request)
-    return page(request, "sign-in.html", status=status, headers=_TELLS_NOBODY, back=back, wrong=wrong, issuer=issuer)
+    return page(request, "sign-in.html", status=status, back=back, wrong=wrong, issuer=issuer)
 
 
 def _host_of_issuer(request: AnyRequest) -> str:

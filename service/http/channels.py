@@ -5,14 +5,15 @@ by looking, into the inbox by owners and into the journals by front ends. So sen
 """
 
 import select
+import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from queue import SimpleQueue
+from socket import AF_UNIX, SHUT_RDWR, SOCK_STREAM
 from typing import Any, NamedTuple
 
 from service.http.owners import Decoded, Owners, OwnersState
@@ -64,6 +65,11 @@ class Channel:
             self._waiting = WAITING_MESSAGES  # what is sent from here on is lost
             self._connection.close()
 
+    def close(self) -> None:
+        """End both directions, so that whoever receives comes to the end. Called by any thread."""
+        with suppress(OSError, ValueError), socket.fromfd(self._connection.fileno(), AF_UNIX, SOCK_STREAM) as end:
+            end.shutdown(SHUT_RDWR)
+
     def _send_all(self) -> None:
         with suppress(OSError):  # the other end has gone
             while (data := self._queue.get()) is not None:
@@ -82,7 +88,19 @@ class OwnersServer:
         self._lock = threading.Lock()
         self._channels: list[Channel] = []
         self._state = owners.state
-        threading.Thread(target=self._accept_all, name="points-channels", daemon=True).start()
+        self._is_closed = False
+        self._accepting = threading.Thread(target=self._accept_all, name="points-channels", daemon=True)
+        self._accepting.start()
+
+    def close(self) -> None:
+        """Take no more front ends, and let go of those that are there."""
+        self._is_closed = True
+        with suppress(OSError):
+            Client(str(self._listener.address), "AF_UNIX").close()  # which wakes whoever accepts
+        self._accepting.join()
+        self._listener.close()
+        for channel in list(self._channels):
+            channel.close()
 
     def send_all(self, message: Message | OwnersState) -> None:
         """Send a message to every front end."""
@@ -97,7 +115,7 @@ class OwnersServer:
                 self.send_all(state)
 
     def _accept_all(self) -> None:
-        while True:
+        while not self._is_closed:
             with suppress(OSError, EOFError):  # its front end has gone
                 threading.Thread(target=self._follow, args=(self._listener.accept(),), daemon=True).start()
 
@@ -123,6 +141,7 @@ class RemoteOwners:
         self._moves = 0  # how often a programme may have been published
         self._channels: dict[int, Channel] = {}  # by the index of their share
         self._notify: Notify = lambda _: None
+        self._is_stopped = threading.Event()
 
     def start(self, notify: Notify) -> None:
         """Begin to pass on what the owners send."""
@@ -131,7 +150,10 @@ class RemoteOwners:
             threading.Thread(target=self._follow, args=(at,), name="points-receive", daemon=True).start()
 
     def stop(self) -> None:
-        """The other processes go on."""
+        """Receive no more; the other processes go on. Threads that receive end by themselves."""
+        self._is_stopped.set()
+        for channel in list(self._channels.values()):
+            channel.close()
 
     def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
         """Send what was appended to the owners of its partitions, who decode the facts themselves."""
@@ -146,13 +168,15 @@ class RemoteOwners:
 
     def _follow(self, at: int) -> None:
         """Receive what an owner process sends, and that of the process that follows it."""
-        while True:
+        while not self._is_stopped.is_set():
             try:
                 channel = Channel(Client(str(self._shares[at].socket), "AF_UNIX"))
             except (OSError, EOFError):
-                time.sleep(AGAIN_SECONDS)
+                self._is_stopped.wait(AGAIN_SECONDS)
                 continue
             self._channels[at] = channel
+            if self._is_stopped.is_set():  # since it was looked at
+                channel.close()
             for message in channel.received():
                 if isinstance(message, OwnersState):
                     self._take_state(at, message)

@@ -73,6 +73,10 @@ def test_somebody_signs_in_acts_and_signs_out(page: Page, server: Server, issuer
     page.goto("/console/acts?id=m-1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     assert violations(page) == []
+    for _ in range(2):  # again from the page that says so
+        page.get_by_label("API key").fill("points_0_0")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text("The key is not valid")
     page.get_by_role("link", name="Sign in with").click()
     page.get_by_placeholder("sub").fill("u-ann")
     page.get_by_role("button", name="Authorize").click()

@@ -6,6 +6,7 @@ The attacks come from an issuer that can be told to lie; those through the brows
 import asyncio
 import hmac
 import json
+import subprocess
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,7 +30,7 @@ from service.oidc.issuer import Issuer, IssuerAway, SignedIn, SignInRefused
 from service.oidc.settings import signing_in
 from tests.support.issuers import RealIssuer, real_issuer
 from tests.support.ledgers import ingested, scratch
-from tests.support.served import Server, grant, served
+from tests.support.served import ROOT, Server, environment, grant, points, served
 
 CONSOLE = "http://localhost:1"  # where browsers would reach the console; these clients know better
 ISSUER, CLIENT = "https://id.example/shop", "points"
@@ -367,7 +368,7 @@ def test_somebody_signs_in_with_a_real_issuer_acts_and_signs_out(server: Server,
         assert answer.status_code == 200 and 'content="0;url=/console/member?id=m-1"' in answer.text
         kept = answer.headers.get_list("set-cookie")
         assert any("points-session=" in one and "SameSite=strict" in one and "HttpOnly" in one for one in kept)
-        assert answer.headers["referrer-policy"] == "no-referrer" and answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "same-origin" and answer.headers["cache-control"] == "no-store"
         page = browser.get("/console/member?id=m-1")
         assert page.status_code == 200 and "ann@shop.example" in page.text
         assert browser.get("/console/liability").status_code == 403  # the role has no books:read
@@ -379,6 +380,21 @@ def test_somebody_signs_in_with_a_real_issuer_acts_and_signs_out(server: Server,
         out = browser.post("/console/sign-out", data={"form_token": token})
         assert f"{issuer.url}/oauth2/end_session?" in out.text and "id_token_hint=" in out.text
         assert browser.get("/console/member").status_code == 303
+
+
+def test_doctor_asks_the_issuer(server: Server, issuer: RealIssuer) -> None:
+    config = ["--config", str(server.folder.parent / "points.toml")]
+    done = subprocess.run(
+        [*points(server.folder), "doctor", "--json", *config],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    (found,) = [one for one in json.loads(done.stdout)["checks"] if one["check"] == "sign-in"]
+    assert found["state"] == "good" and issuer.url in found["says"] and "support" in found["says"]
+    assert (server.folder.parent / "secret").read_text() not in done.stdout
 
 
 def test_the_api_wants_a_key_where_people_sign_in(server: Server) -> None:

@@ -480,9 +480,16 @@ class FrontEnd:
             self._thread.join()
 
 
+def threads_of_channels() -> set[threading.Thread]:
+    """Those of channels, which must not go on through other tests."""
+    names = ("points-channels", "points-receive", "points-send")
+    return {one for one in threading.enumerate() if one.name in names}
+
+
 @contextmanager
 def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
     """Two front ends, and owners that they reach."""
+    before = threads_of_channels()
     ledger = open_or_create(folder, settings=Settings(PARTITIONS))
     _ = ledger.book
     open_inbox(ledger, feeding=True).close()
@@ -497,6 +504,8 @@ def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
         for one in found:
             one.end()
         owners.stop()
+        server.close()
+        until(lambda: threads_of_channels() <= before)
         ledger.close()
     is_whole(folder).close()
 
@@ -540,7 +549,7 @@ def test_who_decides_never_waits_for_a_front_end() -> None:
 
 
 def test_a_front_end_hears_the_owner_that_follows_one_that_ended(tmp_path: Path) -> None:
-    share = Share(tmp_path / "owner", [0, 1])
+    before, share = threads_of_channels(), Share(tmp_path / "owner", [0, 1])
     remote = RemoteOwners([share, Share(tmp_path / "other", [2])])
     heard: list[Message] = []
     remote.start(heard.append)
@@ -552,6 +561,8 @@ def test_a_front_end_hears_the_owner_that_follows_one_that_ended(tmp_path: Path)
             assert remote.state == OwnersState(1, "a full disk", False), "the other was not heard yet"
             remote.expect(heard.append, {0: [7], 2: [8]}, {})
             assert connection.recv() == {0: [7]}
+    remote.stop()
+    until(lambda: threads_of_channels() <= before)
 
 
 def hang(pipe: PipeEnd) -> None:
