@@ -22,7 +22,8 @@ from ledger.wire.facts import Arrival
 from ledger.wire.follow_ups import FLOW, source_of, told_in
 from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_gifts import BOOK
-from tests.support.kafka_shop import points_in_a_process
+from tests.support.brokers import Broker
+from tests.support.kafka_shop import Topics, points_in_a_process
 from tests.support.ledgers import write_facts
 from tests.support.shop import instant
 
@@ -180,3 +181,23 @@ def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
     ledger.close()
     run = points_in_a_process(tmp_path / "ledger", "audit", "transit", "--json")
     assert run.returncode == 1 and len(json.loads(run.stdout)["faults"]) == 3, run.stderr
+
+
+@pytest.mark.parametrize("step", ["", "after-follow-ups"])
+def test_over_kafka_each_gift_arrives_once(tmp_path: Path, broker: Broker, step: str) -> None:
+    topics = Topics(broker).make()
+    topics.send(gifts())
+    (tmp_path / "book.toml").write_text(BOOK)
+    told = ("consume", "--until-end", "--batch", "8", "--no-publish")
+    if step:
+        environment = {**topics.environment, "POINTS_FAILPOINT": step}
+        run = points_in_a_process(
+            tmp_path / "ledger", *told, "--book", str(tmp_path / "book.toml"), environment=environment
+        )
+        assert run.returncode == -signal.SIGKILL, run.stderr
+    more = () if step else ("--book", str(tmp_path / "book.toml"))
+    run = points_in_a_process(tmp_path / "ledger", *told, *more, environment=topics.environment)
+    assert run.returncode == 0, run.stderr
+    ledger = open_ledger(str(tmp_path / "ledger"))
+    check_all_arrived(ledger)
+    ledger.close()
