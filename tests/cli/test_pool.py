@@ -1,20 +1,26 @@
 """`points pool`: what a budget or stock that members share has left."""
 
 import json
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
 from msgspec import UNSET
 from rich.console import Console
 
+from ledger.journal.folder import FolderLedger
+from projections.answers import stats
 from projections.answers.shops import shops_of
 from projections.answers.show import describe_account
+from projections.views.builtin.books import Books
+from projections.views.snapshot import snapshot
 from service.screens.member import print_member
 from service.screens.names import Names
 from tests.cli.test_cli import points
 from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK, TEN
 from tests.support.ledgers import write_facts
 from tests.support.post_office import PostOffice
+from tests.views.test_views import views_of
 
 ORDER = {"order": "O1", "lines": [{"line": "1", "paid_fen": 1_000}]}
 
@@ -33,6 +39,13 @@ def test_a_budget_that_files_of_facts_drew_from_says_what_is_left(tmp_path: Path
     told = json.loads(points("--ledger", folder, "pool", "--as-of", "2025-11-11", "--json").out)["pools"]
     assert [(one["pool"], one["drawn"]) for one in told] == [("campaigns.party", 0), ("benefits.ticket", 0)]
     assert points("--ledger", folder, "pool", "nothing").code == 3
+
+    with closing(FolderLedger.at(folder)) as ledger:
+        assert points("--ledger", folder, "views", "run", "books").code == 0
+        with snapshot(ledger, views_of(ledger), Books(), None) as taken:
+            kept, summed = stats.kept(taken), stats.summed(ledger, taken.as_of)
+        members = [stats.books_of(ledger, sums).members for sums in (kept, summed)]
+    assert members == [2, 2], "a pool is no member"
 
 
 def test_points_that_wait_for_their_budget_are_shown_so() -> None:
