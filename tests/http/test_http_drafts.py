@@ -291,7 +291,7 @@ def test_what_a_server_died_over_stands_in_nobodys_way(server: Server, people: l
         assert log.draft(left).state == "approved"
 
 
-def test_no_key_publishes_a_book_alone(server: Server) -> None:
+def test_no_key_publishes_a_book_in_the_name_of_others(server: Server) -> None:
     toml = draft("points = 40, per_fen = 100", "2060-01-01")
     alone = fact(
         "programme.published", "programme", "p-1", {"toml": toml, "by": "ann, approved by bob"}, source="/operators"

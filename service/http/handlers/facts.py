@@ -137,8 +137,8 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING:  # without keys there is no second person
-        raise Problem("approval-needed", "keep it as a draft at /v1/drafts, where another key approves it")
+    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.by not in ("", caller.name):
+        raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
     grantors = served.ledger.settings.grantors
     may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
     if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
