@@ -137,7 +137,7 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.by not in ("", caller.name):
+    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.data.by not in ("", caller.name):
         raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
     grantors = served.ledger.settings.grantors
     may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
