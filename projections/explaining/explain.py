@@ -130,7 +130,8 @@ def explain_lot(
         raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = history.words_of(story.origin.entry)
     origin = _entry(history, story.origin.entry.number)
-    opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
+    opening = ("earned", "received")  # as a change is called that opens a lot
+    opened_by = next(view for view in origin["changes"] if view["change"] in opening and view["lot"] == lot)
     return {
         "explains": "lot",
         "language": words.speech.language,

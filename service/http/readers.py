@@ -96,7 +96,9 @@ class Readers:
                         ledger, opened_at = self._open(), generation
                     answers.append((future, ask(ledger), None))
                 except Exception as error:  # whatever it is: the handler of the request sees it
-                    answers.append((future, None, error))
+                    # a future takes no StopIteration, and would leave all of these unanswered
+                    told = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
+                    answers.append((future, None, told))
                     if isinstance(error, JournalError) and ledger is not None:
                         ledger.close()
                         ledger = None  # opened anew: what is wrong with a file may be mended meanwhile

@@ -1,5 +1,6 @@
 """A store that cannot be read for a while, seen from outside: what is said, and that it goes on afterwards."""
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 
 from consumers.local.sqlite import SQLiteInbox
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Damaged
 from ledger.journal.sqlite import SQLiteJournal
 from service.console.sessions import Sessions
 from service.http.app import make_app
+from service.http.readers import Readers
 from service.keys import Keys
 from tests.support.asgi import InProcess
 from tests.support.histories import encode
@@ -91,3 +94,17 @@ def test_facts_that_were_acknowledged_and_are_gone_are_named(
     assert re.search(r"facts at (\d:)2 to \1\d were acknowledged, and are gone", said), said
     assert post("g-5") == 200
     assert "gone" not in capsys.readouterr().err
+
+
+def test_a_read_that_stops_early_is_answered_and_so_are_those_beside_it() -> None:
+    async def ask(ledger: Ledger) -> list[Any]:
+        readers = Readers(lambda: ledger, lambda: 0, 1)
+        try:
+            asked = (readers.read(lambda _: next(iter(()))), readers.read(lambda _: "here"))
+            return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
+        finally:
+            readers.close()
+
+    with scratch() as folder:
+        stopped, answered = asyncio.run(ask(ingested(folder, [])))
+    assert isinstance(stopped, RuntimeError) and answered == "here"

@@ -20,6 +20,8 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.entries import CHANGE_TYPES
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.facts import FACT_TYPES
+from ledger.wire.follow_ups import source_of
+from ledger.wire.murmur import partition_of
 from ledger.wire.reasons import ENTRY, NOTE, REASONS, WITHHELD
 from ledger.wire.times import DAY
 from projections.answers.members import UnknownMember, account_of
@@ -616,6 +618,22 @@ def test_a_lot_tells_where_its_points_came_from_and_went(told: Tells) -> None:
     assert lot["expiry"] == "the end of the year after"
     assert "200 expired at 2027-01-01T00:00:00+08:00" in lot["text"]
     assert explain(told(shop), "m-1", "1.1", as_of=LATER)["lot"] == "1.1"
+
+
+def test_a_lot_that_was_given_tells_who_gave_it_and_where_it_went(told: Tells) -> None:
+    shop = Shop(now="2025-03-01")
+    shop.is_granted(1)
+    given = [{"points": 40, "earned_at": "2025-01-01T00:00:00Z", "rule": "campaign"}]
+    data = {"frm": "m-2", "transfer": "G1", "rule": "gift", "kind": "beans", "lots": given, "points": 40}
+    head = {"specversion": "1.0", "id": "m-2:1.0", "type": "transfer.arrived.v1"}
+    head["source"] = source_of(partition_of("m-2", 4))
+    at = "2025-03-01T00:00:00+08:00"
+    shop.hears({**head, "subject": "m-1", "time": at, "data": data | {"at": at}})
+    shop.redeems(30, redemption="R1")
+    lot = explain_lot(told(shop), "m-1", "2.1", as_of=LATER)
+    assert lot["opened_by"]["change"] == "received" and "m-2" in lot["origin"]
+    assert [(event["what"], event["points"]) for event in lot["went"]] == [("spent", 29)]
+    assert "m-2" in printed(lot)
 
 
 def test_expiry_says_its_date_and_the_rule_of_the_book(told: Tells) -> None:
