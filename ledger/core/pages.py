@@ -372,10 +372,11 @@ class DrawnPage(Struct, array_like=True, gc=False, tag="drawn"):
 
 
 class LimitPage(Struct, array_like=True, gc=False, tag="limit"):
-    """Of a pool: its limit in a bucket by the latest time at which it was asked."""
+    """Of a pool: its limit in a bucket by the latest time at which it was asked, and whether a lease asked last."""
 
     limit: int
     at: int
+    is_leased: bool = False
 
 
 class Waiter(Struct, array_like=True, gc=False):

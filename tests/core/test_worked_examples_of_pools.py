@@ -139,6 +139,46 @@ def test_a_lowered_limit_calls_back_what_leases_have_free_and_nothing_that_is_dr
     assert (out(root, lease), drawn(office, lease)) == (1, 1)
 
 
+def test_a_book_without_leases_has_back_what_those_before_it_had_free() -> None:
+    book = HEAD + STOCK.replace("stock = 2", "stock = 4\nlease = 3")
+    later = book.replace("\nlease = 3", "").replace("from = 2025-01-01\nutc", "from = 2025-12-01\nutc")
+    office = PostOffice(book, later)
+    for name in "ABCDE":
+        office.at(name).claims("ticket", claim=f"{name}1", at="" if name == "A" else "2025-12-01 10:00")
+        office.delivers_all()
+    assert [office.at(name).last.reason for name in "ABCDE"] == ["", "", "", "", "pool-empty"]
+    (lease,) = [name for name in office.residents if "@" in name]
+    assert [letter.type for letter in office.delivered].count("lease.recalled") == 1
+    assert (out(office.at(TICKETS).account, lease), drawn(office, TICKETS), drawn(office, lease)) == (1, 3, 1)
+
+
+@pytest.mark.parametrize("how", ["is_closed", "is_frozen"])
+def test_the_leases_of_a_pool_that_is_closed_or_frozen_give_nothing_more(how: str) -> None:
+    office = PostOffice(HEAD + STOCK.replace("stock = 2", "stock = 4\nlease = 3"))
+    office.at("A").claims("ticket", claim="A1")
+    office.delivers_all()
+    getattr(office.at(TICKETS), how)()
+    office.delivers_all()
+    office.at("B").claims("ticket", claim="B1")
+    office.delivers_all()
+    assert (office.at("A").last.reason, office.at("B").last.reason) == ("", "pool-empty")
+    office.at(TICKETS).is_reopened() if how == "is_closed" else office.at(TICKETS).is_unfrozen()
+    for name in "CDEF":
+        office.at(name).claims("ticket", claim=f"{name}1")
+        office.delivers_all()
+    assert [office.at(name).last.reason for name in "CDEF"] == ["", "", "", "pool-empty"]
+
+
+def test_a_lease_that_is_closed_gives_back_what_it_has_free() -> None:
+    office = PostOffice(HEAD + STOCK.replace("stock = 2", "stock = 4\nlease = 3"))
+    office.at("A").claims("ticket", claim="A1")
+    office.delivers_all()
+    (lease,) = [name for name in office.residents if "@" in name]
+    office.at(lease).is_closed()
+    office.delivers_all()
+    assert (out(office.at(TICKETS).account, lease), out(office.at(lease).account, lease)) == (1, 1)
+
+
 # -- what comes back, before the answer and after it -------------------------------------------------------------------
 
 REFILL = CAMPAIGN + "refill = true\n"
@@ -307,6 +347,18 @@ def test_no_hold_has_the_name_of_a_price_that_is_held() -> None:
     other.is_granted(100)
     other.holds("claim/B1", 5, until="2026-01-01")
     assert other.claims("ticket", claim="B1") == "ignored: already"
+    assert other.releases("claim/B1") == "accepted"
+    assert other.claims("ticket", claim="B1") == "ignored: already"  # a capture of that name would end the price
+
+
+def test_no_card_takes_the_name_of_one_that_a_claim_is_about_to_open() -> None:
+    card = '\n[memberships.gold]\nname = "金卡"\n[memberships.gold.products.month]\ndays = 30\n'
+    office = stock_of('gives = [{ opens = "month" }]\n' + card)
+    member = office.at("A")
+    member.claims("ticket", claim="A1")
+    assert member.buys("month", card="claim/A1") == "ignored: already"
+    office.delivers_all()
+    assert [term.card for term in member.account.terms["gold"]] == ["claim/A1"]
 
 
 def test_a_stock_by_the_month_counts_in_the_month_of_the_claim() -> None:

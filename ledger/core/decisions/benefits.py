@@ -5,7 +5,7 @@ from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
 from ledger.core.claims import cards_of, count_at_shop, give, give_back, hold_price, pay, price_of, purse_of
 from ledger.core.draft import Draft
-from ledger.core.pages import NOT_PAYABLE, AskPage, ClaimedAskPage, ClaimPage, OrderPage, PageLine
+from ledger.core.pages import NOT_PAYABLE, SEEN, AskPage, ClaimedAskPage, ClaimPage, OrderPage, PageLine
 from ledger.core.perks import holder_of, offer_of, why_closed
 from ledger.core.rights import check_line
 from ledger.core.tiers import MAX_GRANTS
@@ -62,13 +62,15 @@ def claim(draft: Draft, data: Claim) -> None:
         draft.decline("too-many-grants", most=MAX_GRANTS)
     if any(draft.pages.get(f"card/{card}") is not None for card in cards_of(draft, data.claim, benefit.gives)):
         draft.decline("already")
-    if perk.stock is not None and price_of(data.claim) in account.holds:
-        draft.decline("already")
+    if perk.stock is not None and draft.pages.get(f"hold/{price_of(data.claim)}") is not None:
+        draft.decline("already")  # whoever ends a hold of that name would end the price
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
     _count(draft, perk, data, page, line, card)
     if perk.stock is not None:
         if charge is not None:
             hold_price(draft, data.claim, purses[charge.kind], charge.points)
+        for named in cards_of(draft, data.claim, benefit.gives):
+            draft.pages.put(f"card/{named}", SEEN)  # what the yes is to open keeps its name till then
         _ask(draft, perk.stock, data)
     else:
         if charge is not None:

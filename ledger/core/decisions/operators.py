@@ -2,7 +2,7 @@
 
 from ledger.core.aims import take_of
 from ledger.core.asks import open_asks_of
-from ledger.core.decisions.pools import give_up_ask
+from ledger.core.decisions.pools import give_up_ask, stop
 from ledger.core.draft import Draft
 from ledger.core.lots import collect, earn, forfeit, release_hold
 from ledger.core.pages import GrantPage
@@ -13,6 +13,7 @@ from ledger.wire.times import to_instant
 
 def freeze(draft: Draft, data: Reason) -> None:
     """Decide that an account is frozen."""
+    stop(draft)
     draft.emit(Frozen(data.reason))
 
 
@@ -36,6 +37,7 @@ def close(draft: Draft, data: Reason) -> None:
         for key, lot in sorted(purse.lots.items()):
             if lot.left:
                 forfeit(draft, kind, key, lot)
+    stop(draft)
     draft.emit(Closed(data.reason))
 
 

@@ -267,7 +267,8 @@ def _limit(draft: Draft, root: str, data: PoolAsk | LeaseMove) -> int:
 
     It is that of the version at the time of the ask, or what the ask carries where the version that it names has not
     come here yet. Once a later ask had a lower one, that holds: a pool calls back what its leases have free, and a
-    lease gives it back by itself.
+    lease gives it back by itself. A pool calls it back too once members ask it directly, since then its book has
+    leases no more.
     """
     if data.version in draft.book.by_name:
         pool = draft.version.pools.get(root)
@@ -275,16 +276,36 @@ def _limit(draft: Draft, root: str, data: PoolAsk | LeaseMove) -> int:
     else:
         limit = data.limit
     known = draft.pages.get(_limit_key(data.bucket))
-    if isinstance(known, LimitPage) and draft.occurred < known.at:
-        return min(limit, known.limit)
-    if not isinstance(known, LimitPage) or (known.limit, known.at) != (limit, draft.occurred):
-        draft.pages.put(_limit_key(data.bucket), LimitPage(limit, draft.occurred))
-    if isinstance(known, LimitPage) and limit < known.limit:
-        if draft.name == root:
-            _recall(draft, data.bucket)
+    page = LimitPage(limit, draft.occurred)
+    is_lower = was_leased = False
+    if isinstance(known, LimitPage):
+        was_leased = known.is_leased
+        if draft.occurred < known.at:
+            page = LimitPage(known.limit, known.at)
+            limit = min(limit, known.limit)
         else:
+            is_lower = limit < known.limit
+    page.is_leased = isinstance(data, LeaseMove)
+    if page != known:
+        draft.pages.put(_limit_key(data.bucket), page)
+    if draft.name != root:
+        if is_lower:
             _give_block_back(draft, root, data.bucket)
+    elif is_lower or (was_leased and not page.is_leased):
+        _recall(draft, data.bucket)
     return limit
+
+
+def stop(draft: Draft) -> None:
+    """Let a pool that an operator closes or freezes call back what its leases have free; a lease gives it back."""
+    root, _, lease = draft.name.partition(LEASED)
+    if not root.startswith(POOL):
+        return
+    for bucket in sorted(draft.account.counts):
+        if lease:
+            _give_block_back(draft, root, bucket)
+        else:
+            _recall(draft, bucket)
 
 
 def _recall(draft: Draft, bucket: int) -> None:
