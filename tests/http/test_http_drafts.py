@@ -380,7 +380,7 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     assert people[1].post(f"{at}/approval").status_code == 200
     with closing(DraftStore(server.folder)) as texts:
         changed = toml.replace("points = 17", "points = 99").encode()
-        store._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
+        texts._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 
