@@ -10,6 +10,7 @@ import re
 import secrets
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -29,6 +30,7 @@ PREFIX = "points"
 BOOTSTRAP = "POINTS_BOOTSTRAP_KEY_FILE"  # names the file that has the first key
 _LONGEST = 1_000  # bytes of it that are read
 _TEXT = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{32,200}})")
+_DIGEST = re.compile(r" [0-9a-f]{12}$")  # what stands behind a person's name that was taken
 DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
 LOCAL_NAME = "local"  # of whoever asks where there are no keys
@@ -217,6 +219,15 @@ class Keys:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """Return True if two names may be one person's: alike but for case, width and the digest that `person` adds.
+
+    Whoever has a key and signs in with an issuer has the second beside the first, and must not approve their own.
+    """
+    found = [unicodedata.normalize("NFKC", _DIGEST.sub("", name)).casefold()[: MAX_NAME - 13] for name in (one, other)]
+    return found[0] == found[1] if one != other else True
 
 
 _COLUMNS = "id, name, scopes, rate, created, expires, last_used, revoked"

@@ -29,6 +29,7 @@ from ledger.wire.entries import (
     Repaid,
     Restored,
     Spent,
+    TransitChange,
 )
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
@@ -52,6 +53,7 @@ Moves = (
     | ClawedBack
     | Forfeited
     | Repaid
+    | TransitChange
 )
 LINES = columns(
     "member number:integer occurred:instant month type id outcome reason unit effect:integer expired:integer"

@@ -27,6 +27,7 @@ from service.http.access import Caller, lacks
 from service.http.handlers.books import versions_of
 from service.http.problems import Problem, problem_of
 from service.http.state import Served, served_by
+from service.keys import is_same_name
 
 DRAFT_BYTES = 3 * MAX_BYTES + FORM_BYTES  # a field of a form has three characters for a byte at most
 LISTED = 50  # drafts on the page of the rule books
@@ -181,7 +182,7 @@ async def _kept_page(
         wrong=wrong,
         problem=problem,
         me=me,
-        is_own=me in (found.by, found.handed_in_by),
+        is_own=any(is_same_name(me, name) for name in (found.by, found.handed_in_by)),
         run=run,
         is_going=run is not None and run.state in GOING,
         report=await drafts.report_of(served, name),

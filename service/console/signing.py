@@ -137,7 +137,7 @@ async def end_oidc(request: AnyRequest) -> Response[Any]:
     seconds = 60 * settings.session_minutes
     token = sessions.begin(Person(f"oidc {name}", name, found.scopes, kept), seconds)
     answer = page(request, "going-on.html", where=begun.back, title="sign-in.done", host="")
-    answer.cookies = [_cookie(request, SESSION_COOKIE, token, seconds), _oidc_cookie(issuer, "", 0)]
+    answer.cookies = [person_cookie(request, issuer, token, seconds), _oidc_cookie(issuer, "", 0)]
     return answer
 
 
@@ -168,6 +168,12 @@ def _cookie(request: AnyRequest, name: str, value: str, seconds: int) -> Cookie:
     """Return a cookie for the console alone, that no script reads and no other site sends."""
     is_secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
     return Cookie(key=name, value=value, path=HOME, max_age=seconds, httponly=True, samesite="strict", secure=is_secure)
+
+
+def person_cookie(request: AnyRequest, issuer: Any, token: str, seconds: int) -> Cookie:
+    """Return the session's cookie of who came back from the issuer: to an address of https, whatever a proxy says."""
+    made = _cookie(request, SESSION_COOKIE, token, seconds)
+    return replace(made, secure=made.secure or issuer.settings.url.startswith("https:"))
 
 
 def _oidc_cookie(issuer: Any, value: str, seconds: int) -> Cookie:

@@ -15,7 +15,7 @@ from service.http.operator_lines import FILE, OF_DRAFTS, DraftStep, LogLine
 MOST_OPEN = 50  # drafts that are not settled
 DAYS = 90  # from when it is kept, until which a draft can be published
 State = Literal["kept", "waiting", "approved", "publishing", "published", "rejected", "discarded", "expired"]
-ACCEPTED = OUTCOMES[0]
+ACCEPTED, REFUSED = OUTCOMES[:2]
 
 
 class Step(Struct, frozen=True, omit_defaults=True):

@@ -19,6 +19,7 @@ from consumers.publishing import is_published, publication_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.checks import parts_of
 from ledger.rulebook.compiled import STORED, ProgrammeVersion
+from ledger.rulebook.schema import BadProgramme
 from ledger.rulebook.union import in_order
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.entry_codec import decode_head
@@ -28,7 +29,7 @@ from projections.answers.programmes import next_version, warnings
 from projections.ticking import Progress
 from projections.what_if.reports import Report
 from service.drafts.backtester import record
-from service.drafts.records import ACCEPTED, DAYS, Draft
+from service.drafts.records import ACCEPTED, DAYS, REFUSED, Draft
 from service.drafts.store import BadDraft, DraftStore, Run
 from service.http.access import Caller
 from service.http.answers import instant
@@ -142,6 +143,16 @@ async def _as_published(served: Served, drafts: list[Draft]) -> list[Draft]:
     return [replace(one, state="published") if one.version in names else one for one in drafts]
 
 
+async def _settle(served: Served) -> None:
+    """Record as published what is in the ledger though nobody could say so: the server ended in between."""
+    log = served.operator_log
+    sent = [one for one in await asyncio.to_thread(log.drafts) if one.state == "publishing"]
+    for one in await _as_published(served, sent):
+        if one.state == "published":
+            what = DraftStep(version=one.version, outcome=ACCEPTED)
+            await asyncio.to_thread(log.step_draft, one.published_by, "draft-published", one.draft, what)
+
+
 async def handed_in(served: Served, caller: Caller, name: str, reason: str) -> Draft:
     """Hand a draft in for another person's approval, with a reason. Raises `BadProgramme` and `Problem`."""
     why = _why(reason)
@@ -151,6 +162,7 @@ async def handed_in(served: Served, caller: Caller, name: str, reason: str) -> D
 
 async def approved(served: Served, caller: Caller, name: str) -> Draft:
     """Approve what others handed in; nothing is published yet. Raises `BadProgramme` and `Problem`."""
+    await _settle(served)
     found, check = await check_of(served, name)
     if found.state == "waiting":
         _check_newest(found, check)
@@ -176,8 +188,15 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
 
     One whose date is past has to be meant. Raises `BadProgramme` and `Problem`.
     """
-    found, check = await check_of(served, name)
     is_sent = (await asyncio.to_thread(served.operator_log.draft, name)).state == "publishing"
+    try:
+        found, check = await check_of(served, name)
+    except BadProgramme as error:
+        if is_sent:  # it cannot be sent again, and must not stand in the way of others
+            what = DraftStep(outcome=REFUSED)
+            log = served.operator_log
+            await asyncio.to_thread(log.step_draft, caller.name, "draft-published", name, what, str(error)[:MOST_WHY])
+        raise
     if found.state == "published" and not is_sent:
         return found
     check_day(check, day)
@@ -187,6 +206,7 @@ async def published(served: Served, caller: Caller, name: str, day: str, *, is_p
             f"{check.day} is past: facts since then that are still to come are decided by it; say that it is meant",
         )
     if not is_sent:
+        await _settle(served)
         _check_newest(found, check)
     found = await _step(served, caller, "draft-publish", name, check)
     at = to_instant(datetime.fromisoformat(found.published))

@@ -37,6 +37,7 @@ from service.http.operator_lines import (
 )
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
+from service.keys import is_same_name
 
 _MAY: dict[str, tuple[State, ...]] = {  # the states that a step leads on from
     "hand-in": ("kept", "rejected", "approved"),
@@ -132,8 +133,8 @@ class OperatorLog:
                 return found
             if action == "approve":
                 self._check_chain()
-            if action == "approve" and by == found.by:
-                raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
+            if action == "approve" and is_same_name(by, found.by):
+                raise Problem("approval-needed", f"{found.by} proposed it; another key must approve it")
             self._append(LogLine(_now(), by, action, name))
             return self._adjustments[name]
 
@@ -296,8 +297,9 @@ def _check_step(found: Draft, action: str, by: str) -> None:
     if found.state not in _MAY[action]:
         last = found.steps[-1]
         raise Problem("already-done", f"the draft is {found.state} ({last.step} by {last.by}); reload it")
-    if action == "approve" and by in (found.by, found.handed_in_by):
-        raise Problem("approval-needed", f"{by} kept or handed in this draft; another key must approve it")
+    own = next((name for name in (found.by, found.handed_in_by) if is_same_name(by, name)), "")
+    if action == "approve" and own:
+        raise Problem("approval-needed", f"{own} kept or handed in this draft; another key must approve it")
 
 
 def _given(fact: Fact) -> GivenFact:

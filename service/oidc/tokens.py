@@ -101,9 +101,11 @@ def claims_of(token: str, keys: list[KeyOfIssuer], wanted: Wanted) -> dict[str, 
 
 
 def _key(row: Any) -> KeyOfIssuer | None:
-    if not isinstance(row, dict) or row.get("use", "sig") != "sig" or "verify" not in row.get("key_ops", ["verify"]):
+    if not isinstance(row, dict) or row.get("use", "sig") != "sig":
         return None
     try:
+        if "verify" not in row.get("key_ops", ["verify"]):
+            return None
         key = JWKRegistry.import_key({name: value for name, value in row.items() if name not in ("use", "key_ops")})
     except Exception:  # whatever the library finds wrong with it: the others may do
         return None

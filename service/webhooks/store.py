@@ -188,12 +188,13 @@ class Webhooks:
     def rotate(self, name: str, *, at_once: bool = False, once: str = "") -> Webhook:
         """Give it a new secret; the old one signs beside it for a day, or no more `at_once`. Raises `BadWebhook`.
 
-        The same again with the same `once`, while the old one signs, returns what it gave then.
+        The same again with the same `once`, while the old one signs, returns what it gave then; never `at_once`, after
+        which the old one must sign no more.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             found, now = self.named(name), _now()
-            if not (found.once == once != "" and now < found.old_until):
+            if at_once or not (found.once == once != "" and now < found.old_until):
                 found = found._replace(
                     secret=_new_secret(),
                     old_secret="" if at_once else found.secret,

@@ -19,18 +19,19 @@ import httpx
 import pytest
 
 from ledger.rulebook.schema import shipped
+from ledger.wire.answers import AdjustmentRequest
 from service.cli import run
 from service.console.requests import is_use
-from service.drafts import records
-from service.drafts.store import DraftStore
+from service.drafts import records, store
+from service.drafts.store import BadDraft, DraftStore
 from service.http import operator_log
 from service.http.drafts import with_date
-from service.http.operator_lines import DraftStep, problems_of
+from service.http.operator_lines import Action, DraftStep, problems_of
 from service.http.operator_log import OperatorLog
 from service.http.problems import Problem
 from tests.support.histories import encode
 from tests.support.ledgers import scratch
-from tests.support.served import ROOT, Server, environment, fact, new_key, points, served
+from tests.support.served import NDJSON, ROOT, Server, environment, fact, new_key, points, served
 
 BOOK = shipped("marriott")
 WAIT_SECONDS = 60
@@ -261,6 +262,73 @@ def test_what_a_server_died_over_is_published_by_whoever_asks_again(server: Serv
         assert (answer["state"], answer["published_by"]) == ("published", "ann"), answer
 
 
+def sent(log: OperatorLog, what: DraftStep) -> str:
+    """A draft of which the log says that it is being published."""
+    name = log.keep_draft("ann", what).draft
+    steps: tuple[tuple[str, Action], ...] = ("ann", "draft-hand-in"), ("bob", "draft-approve"), ("ann", "draft-publish")
+    for by, step in steps:
+        log.step_draft(by, step, name, what, "x")
+    return name
+
+
+def test_what_a_server_died_over_stands_in_nobodys_way(server: Server, people: list[httpx.Client]) -> None:
+    ann, bob, _ = people
+    left, known = "", DraftStep()
+    for n in (30, 31):
+        name = handed_in(people, draft(f"points = {n}, per_fen = 100", "2050-01-01"))
+        if known.version:
+            with closing(OperatorLog(server.folder)) as log:  # what is in the ledger, and nobody could say so
+                left = sent(log, known)
+        assert bob.post(f"/v1/drafts/{name}/approval").status_code == 200
+        answer = ann.post(f"/v1/drafts/{name}/publication", json={"from": "2050-01-01"})
+        found = answer.json()
+        assert found["state"] == "published", answer.text
+        known = DraftStep(file="x", sha256=found["sha256"], version=found["version"])
+    with closing(OperatorLog(server.folder)) as log, closing(DraftStore(server.folder)) as texts:
+        assert log.draft(left).state == "published"
+        left = sent(log, DraftStep(file="x", sha256=texts.keep("no = 1"), version="v"))  # what can be sent no more
+        is_problem(bob.post(f"/v1/drafts/{left}/publication", json={"from": "2050-01-01"}), "bad-programme")
+        assert log.draft(left).state == "approved"
+
+
+def test_no_key_publishes_a_book_in_the_name_of_others(server: Server) -> None:
+    toml = draft("points = 40, per_fen = 100", "2060-01-01")
+    alone = fact(
+        "programme.published", "programme", "p-1", {"toml": toml, "by": "ann, approved by bob"}, source="/operators"
+    )
+    with server.client(new_key(server.folder, "writer", "operate", "facts:write")) as http:
+        is_problem(http.post("/v1/facts", json=alone), "approval-needed", "/v1/drafts")
+        lines = http.post("/v1/facts:bulk", content=encode(alone) + b"\n", headers=NDJSON).content
+        assert b"approval-needed" in lines, lines
+
+
+def test_a_person_approves_nothing_under_a_second_name(tmp_path: Path) -> None:
+    with closing(OperatorLog(tmp_path)) as log:
+        name = log.keep_draft("ann@shop.example", DraftStep(file="x", sha256="1")).draft
+        log.step_draft("Bob", "draft-hand-in", name, DraftStep(), "asked")
+        asked = log.propose("ann@shop.example", AdjustmentRequest("m-1", 5, "x")).adjustment
+        for by in ("ann@shop.example 0123456789ab", "ANN@shop.example", "bob"):
+            with pytest.raises(Problem, match="another key must approve"):
+                log.step_draft(by, "draft-approve", name, DraftStep())
+            if by != "bob":
+                with pytest.raises(Problem, match="another key must approve"):
+                    log.decide(by, asked, "approve")
+        assert log.step_draft("bobby", "draft-approve", name, DraftStep()).state == "approved"
+        assert log.decide("bob", asked, "approve").state == "approved"
+
+
+def test_the_texts_of_settled_drafts_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_SPARE", 2)
+    with closing(DraftStore(tmp_path)) as texts:
+        names = [texts.keep(f"text {n}") for n in range(5)]
+        texts.drop_texts_but({names[0]}, 0)
+        for name in (names[0], names[3], names[4]):  # what is needed, and the newest of the others
+            assert texts.text(name)
+        for name in names[1:3]:
+            with pytest.raises(BadDraft, match="is gone"):
+                texts.text(name)
+
+
 def test_so_many_drafts_are_open_and_an_old_one_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operator_log, "MOST_OPEN", 2)
     with closing(OperatorLog(tmp_path)) as log:
@@ -310,9 +378,9 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     name = handed_in(people, toml)
     at = f"/v1/drafts/{name}"
     assert people[1].post(f"{at}/approval").status_code == 200
-    with closing(DraftStore(server.folder)) as store:
+    with closing(DraftStore(server.folder)) as texts:
         changed = toml.replace("points = 17", "points = 99").encode()
-        store._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
+        texts._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 

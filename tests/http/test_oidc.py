@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from joserfc.jwk import ECKey, RSAKey
 from consumers.kafka.settings import BadSettings, OidcSettings, load_oidc
 from ledger.errors import CannotRunNow
 from service.console.sessions import SIGN_IN_SECONDS, Person, Sessions
+from service.console.signing import person_cookie
 from service.keys import BadKey, Keys
 from service.oidc import issuer as asking
 from service.oidc.issuer import Issuer, IssuerAway, SignedIn, SignInRefused
@@ -261,6 +263,20 @@ def test_a_sign_in_is_finished_once_by_the_browser_that_began_it(monkeypatch: py
         now = time.monotonic()
         monkeypatch.setattr("service.console.sessions.time.monotonic", lambda: now + SIGN_IN_SECONDS + 2)
         assert sessions.finish_sign_in(other_cookie, other.state) is None
+
+
+def test_a_cookie_of_who_came_back_by_https_goes_by_https_alone() -> None:
+    request: Any = SimpleNamespace(headers={}, url=SimpleNamespace(scheme="http"))  # a proxy that does not say
+    for url, is_secure in (("https://p.example", True), ("http://localhost:1", False)):
+        issuer: Any = SimpleNamespace(settings=SimpleNamespace(url=url))
+        assert person_cookie(request, issuer, "t", 60).secure is is_secure
+
+
+@pytest.mark.parametrize("wrong", [7, None, {"verify": 1}])
+def test_a_key_that_is_no_key_is_left_out(wrong: Any) -> None:
+    lying = Lying()
+    lying.set["keys"].insert(0, {**lying.set["keys"][0], "key_ops": wrong})
+    assert lying.sign_in().subject == "u-1"
 
 
 def test_a_person_keeps_one_name_and_nobody_else_gets_it(tmp_path: Path) -> None:

@@ -183,6 +183,10 @@ def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(tmp_path: Path) -> 
         once = kept.rotate("crm", once="r-1")
         assert kept.rotate("crm", once="r-1") == once != kept.rotate("crm", once="r-2")
         assert kept.rotate("crm", at_once=True).old_secret == ""
+        graceful = kept.rotate(
+            "crm", once="r-3"
+        )  # what is to end at once ends, whatever was asked for by that name before
+        assert graceful.old_secret and not kept.rotate("crm", at_once=True, once="r-3").old_secret
 
 
 def test_a_file_of_webhooks_of_before_has_no_old_secrets(tmp_path: Path) -> None:

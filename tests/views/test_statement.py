@@ -7,10 +7,12 @@ import pytest
 from ledger.core.account import Account
 from ledger.core.evolve import evolve
 from ledger.journal.ledger import Ledger
-from ledger.wire.entry_codec import decode_entry
+from ledger.journal.port import EntryRow
+from ledger.wire.entry_codec import decode_entry, encode_entry
 from projections.answers import statement_pages
-from projections.answers.statement import Line, Month, Wanted, folded, lines_of, table_of
+from projections.answers.statement import Line, LineReader, Month, Wanted, folded, lines_of, table_of
 from projections.answers.statement_pages import Statement, Statements, statement_of
+from tests.core.test_laws_of_gifts import Story
 from tests.support.ledgers import SmallLedger, histories_of, scratch
 
 
@@ -51,6 +53,24 @@ def test_each_balance_is_what_was_spendable_after_the_entry_however_many_are_rea
                     assert sum(line.folded + 1 for line in folded(one)) == len(one)
         finally:
             small.close()
+
+
+def test_what_is_given_to_others_and_comes_of_them_moves_the_balance_of_its_own_line() -> None:
+    town = Story(1, closes=True).runs()
+    seen = set[str]()
+    for member in town.members.values():
+        reader, account, before = LineReader(town.book.offset, Account()), Account(), 0
+        for entry in member.entries:
+            state = encode_entry(entry)
+            line = reader.line_of(EntryRow(entry.number, member.name, entry.number, state, b""))
+            for change in entry.changes:
+                evolve(account, change)
+            after = account.purse("beans").spendable()
+            assert line.balances is not None and line.balances.get("beans", 0) == after
+            assert line.effect.get("beans", 0) + line.lost.get("beans", 0) == after - before
+            before = after
+            seen.update(type(change).__name__ for change in entry.changes)
+    assert {"Sent", "Received", "SentBack", "Recalled"} <= seen
 
 
 @pytest.fixture(autouse=True)

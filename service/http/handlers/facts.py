@@ -18,9 +18,9 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, parse_position, position_text
 from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
-from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, ProgrammePublished, RedemptionRequested, fact_type
 from projections.answers.asked import ASKED, answer_to
-from service.http.access import Caller, caller_of, check_source, needs_writing
+from service.http.access import EVERYTHING, Caller, caller_of, check_source, needs_writing
 from service.http.answers import JSON, check_encoding, check_media_type, plain_answer
 from service.http.events import event_of, lines_of_batch
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
@@ -137,6 +137,8 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
+    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.data.by not in ("", caller.name):
+        raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
     grantors = served.ledger.settings.grantors
     may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
     if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
