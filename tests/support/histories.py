@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
 LONG_AGO = datetime(2018, 3, 1, 1, 0, tzinfo=UTC)  # for those that a clock on the wall must not call the future
-# On it orders draw from the shipped book's one shared budget. Who comes first there is decided between members: two runs
-# over the same files may differ, so made-up histories leave the day out. The tests of pools have their own.
+# On it orders draw from the shipped book's one shared budget. Who comes first there is decided between members: two
+# runs over the same files may differ, so made-up histories leave the day out. The tests of pools have their own.
 _PLUS_DAY = datetime(2020, 1, 7, 16, 0, tzinfo=UTC)
 _STEPS = (0, 1, 3_600, 80_000, 86_400, 3 * 86_400, 12 * 86_400, 40 * 86_400, 190 * 86_400)
 _STEP_WEIGHTS = (6, 10, 16, 20, 16, 14, 10, 5, 1)
