@@ -27,6 +27,7 @@ from projections.what_if.reports import Report
 FILE = "drafts.db"
 LOCK = "drafts.lock"  # held by the process that runs backtests
 BUSY_SECONDS = 5
+MOST_SPARE = 200  # texts that no open draft has
 MOST_RUNS = 100  # backtests that are kept, of the drafts that were tried last
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 GOING: tuple[State, ...] = ("waiting", "running")
@@ -103,9 +104,10 @@ class DraftStore:
         return bytes(row[0]).decode()
 
     def drop_texts_but(self, names: set[str], before: int) -> None:
-        """Drop the texts that nothing needs any more and that were kept before an instant."""
-        for (name,) in self._db.execute("SELECT sha256 FROM texts WHERE kept < ?", (before,)).fetchall():
-            if name not in names:
+        """Drop the texts that nothing needs any more and that were kept before an instant, or are too many."""
+        found = self._db.execute("SELECT sha256, kept FROM texts ORDER BY kept DESC, rowid DESC").fetchall()
+        for place, (name, kept) in enumerate([row for row in found if row[0] not in names]):
+            if kept < before or place >= MOST_SPARE:
                 self._db.execute("DELETE FROM texts WHERE sha256 = ?", (name,))
 
     # -- backtests ---------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.answers import AdjustmentRequest
 from service.cli import run
 from service.console.requests import is_use
-from service.drafts import records
-from service.drafts.store import DraftStore
+from service.drafts import records, store
+from service.drafts.store import BadDraft, DraftStore
 from service.http import operator_log
 from service.http.drafts import with_date
 from service.http.operator_lines import Action, DraftStep, problems_of
@@ -284,9 +284,9 @@ def test_what_a_server_died_over_stands_in_nobodys_way(server: Server, people: l
         found = answer.json()
         assert found["state"] == "published", answer.text
         known = DraftStep(file="x", sha256=found["sha256"], version=found["version"])
-    with closing(OperatorLog(server.folder)) as log, closing(DraftStore(server.folder)) as store:
+    with closing(OperatorLog(server.folder)) as log, closing(DraftStore(server.folder)) as texts:
         assert log.draft(left).state == "published"
-        left = sent(log, DraftStep(file="x", sha256=store.keep("no = 1"), version="v"))  # what can be sent no more
+        left = sent(log, DraftStep(file="x", sha256=texts.keep("no = 1"), version="v"))  # what can be sent no more
         is_problem(bob.post(f"/v1/drafts/{left}/publication", json={"from": "2050-01-01"}), "bad-programme")
         assert log.draft(left).state == "approved"
 
@@ -315,6 +315,18 @@ def test_a_person_approves_nothing_under_a_second_name(tmp_path: Path) -> None:
                     log.decide(by, asked, "approve")
         assert log.step_draft("bobby", "draft-approve", name, DraftStep()).state == "approved"
         assert log.decide("bob", asked, "approve").state == "approved"
+
+
+def test_the_texts_of_settled_drafts_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_SPARE", 2)
+    with closing(DraftStore(tmp_path)) as texts:
+        names = [texts.keep(f"text {n}") for n in range(5)]
+        texts.drop_texts_but({names[0]}, 0)
+        for name in (names[0], names[3], names[4]):  # what is needed, and the newest of the others
+            assert texts.text(name)
+        for name in names[1:3]:
+            with pytest.raises(BadDraft, match="is gone"):
+                texts.text(name)
 
 
 def test_so_many_drafts_are_open_and_an_old_one_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,9 +378,9 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     name = handed_in(people, toml)
     at = f"/v1/drafts/{name}"
     assert people[1].post(f"{at}/approval").status_code == 200
-    with closing(DraftStore(server.folder)) as store:
+    with closing(DraftStore(server.folder)) as texts:
         changed = toml.replace("points = 17", "points = 99").encode()
-        store._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
+        texts._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 

@@ -23,7 +23,7 @@ from ledger.wire.follow_ups import FLOW, source_of, told_in
 from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.support.brokers import Broker
-from tests.support.kafka_shop import Topics, points_in_a_process
+from tests.support.kafka_shop import Topics, killed_and_run_again, points_in_a_process
 from tests.support.ledgers import write_facts
 from tests.support.shop import instant
 
@@ -92,12 +92,8 @@ def test_what_members_give_has_arrived_when_a_run_ends(tmp_path: Path, jobs: int
     ledger.close()
 
 
-def killed_and_run_again(place: Path | str, folder: Path, step: str, count: int, *more: str) -> None:
-    told = ("ingest", str(write_facts(folder / "facts.ndjson", gifts())), "--backlog")
-    run = points_in_a_process(place, *told, *more, environment={"POINTS_FAILPOINT": f"{step}:{count}"})
-    assert run.returncode == -signal.SIGKILL, run.stderr
-    run = points_in_a_process(place, *told)
-    assert run.returncode == 0, run.stderr
+def agree_after_a_kill(place: Path | str, folder: Path, step: str, count: int, *more: str) -> None:
+    killed_and_run_again(place, write_facts(folder / "facts.ndjson", gifts()), step, count, *more)
     ledger = open_ledger(str(place))
     check_all_arrived(ledger)
     ledger.close()
@@ -106,13 +102,13 @@ def killed_and_run_again(place: Path | str, folder: Path, step: str, count: int,
 @pytest.mark.parametrize("step", [*STEPS, *(pytest.param(step, marks=pytest.mark.campaign) for step in MORE_STEPS)])
 def test_killed_at_any_step_each_gift_arrives_once(tmp_path: Path, step: str) -> None:
     (tmp_path / "book.toml").write_text(BOOK)
-    killed_and_run_again(tmp_path / "ledger", tmp_path, step, 1, "--book", str(tmp_path / "book.toml"))
+    agree_after_a_kill(tmp_path / "ledger", tmp_path, step, 1, "--book", str(tmp_path / "book.toml"))
 
 
 @pytest.mark.parametrize("step", ["after-commit", pytest.param("after-follow-ups", marks=pytest.mark.campaign)])
 def test_killed_at_a_step_in_postgresql_each_gift_arrives_once(tmp_path: Path, postgres: str, step: str) -> None:
     migrate(postgres, partitions=4, book=BOOK)
-    killed_and_run_again(postgres, tmp_path, step, 1)
+    agree_after_a_kill(postgres, tmp_path, step, 1)
 
 
 def test_sent_again_from_the_beginning_they_are_duplicates(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ledger.core.draft import Draft
 from ledger.core.pages import PagesInMemory
 from ledger.journal.partitioning import Partitioner
 from ledger.wire import facts
-from ledger.wire.entries import IGNORED, Entry, Told
+from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.follow_ups import fact_of, name_of, source_of
@@ -69,7 +69,7 @@ def test_it_is_decided_however_old_and_whatever_the_account_is() -> None:
     fact, occurred = decode(json.dumps(asked(time="1970-01-02T00:00:00Z")).encode())
     account = Account(clock=NOW, closed=True, frozen=True)
     decision = decide(account, PagesInMemory(), fact, occurred, jd_book(), recorded=NOW)
-    assert (decision.outcome, decision.reason) == (IGNORED, "unknown-pool")
+    assert (decision.outcome, decision.reason) == (ACCEPTED, "pool-closed")
     assert decision.clock == NOW
 
 

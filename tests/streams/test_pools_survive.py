@@ -1,6 +1,5 @@
 """Pools survive: killed between any two steps, none gives more than it has, and members and pools agree afterwards."""
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from projections.audit.replay import replay
 from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK
-from tests.support.kafka_shop import points_in_a_process
+from tests.support.kafka_shop import killed_and_run_again
 from tests.support.ledgers import write_facts
 from tests.support.shop import instant
 
@@ -63,12 +62,8 @@ def drawn(accounts: dict[str, Account], pool: str) -> int:
     return sum(account.counts.get(0, {}).get(DRAWN, 0) for account in found)
 
 
-def killed_and_run_again(place: Path | str, folder: Path, step: str, count: int, *more: str) -> None:
-    told = ("ingest", str(write_facts(folder / "facts.ndjson", facts())), "--backlog")
-    run = points_in_a_process(place, *told, *more, environment={"POINTS_FAILPOINT": f"{step}:{count}"})
-    assert run.returncode == -signal.SIGKILL, run.stderr
-    run = points_in_a_process(place, *told)
-    assert run.returncode == 0, run.stderr
+def agree_after_a_kill(place: Path | str, folder: Path, step: str, count: int, *more: str) -> None:
+    killed_and_run_again(place, write_facts(folder / "facts.ndjson", facts()), step, count, *more)
     ledger = open_ledger(str(place))
     check(ledger)
     ledger.close()
@@ -78,11 +73,11 @@ def killed_and_run_again(place: Path | str, folder: Path, step: str, count: int,
 @pytest.mark.parametrize("step", [*STEPS, *(pytest.param(step, marks=pytest.mark.campaign) for step in MORE_STEPS)])
 def test_killed_at_any_step_pools_and_members_agree(tmp_path: Path, step: str, count: int) -> None:
     (tmp_path / "book.toml").write_text(BOOK, encoding="utf-8")
-    killed_and_run_again(tmp_path / "ledger", tmp_path, step, count, "--book", str(tmp_path / "book.toml"))
+    agree_after_a_kill(tmp_path / "ledger", tmp_path, step, count, "--book", str(tmp_path / "book.toml"))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("step", [*STEPS, *MORE_STEPS])
 def test_killed_at_a_step_in_postgresql_pools_and_members_agree(tmp_path: Path, postgres: str, step: str) -> None:
     migrate(postgres, partitions=4, book=BOOK)
-    killed_and_run_again(postgres, tmp_path, step, 2)
+    agree_after_a_kill(postgres, tmp_path, step, 2)

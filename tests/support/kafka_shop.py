@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,15 @@ def points_in_a_process(
         timeout=SECONDS,
         check=False,
     )
+
+
+def killed_and_run_again(place: Path | str, facts: Path, step: str, count: int, *more: str) -> None:
+    """Take facts in, killed where a step comes for the count-th time, and then whole."""
+    told = ("ingest", str(facts), "--backlog")
+    run = points_in_a_process(place, *told, *more, environment={"POINTS_FAILPOINT": f"{step}:{count}"})
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    run = points_in_a_process(place, *told)
+    assert run.returncode == 0, run.stderr
 
 
 def start(
