@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ledger.core.account import Account
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import POOL
 from ledger.wire.answers import Entry, Outcome
 from ledger.wire.entries import OUTCOMES, Change
 from ledger.wire.entries import Entry as StoredEntry
@@ -35,11 +36,15 @@ def require_member(ledger: Ledger, member: str) -> None:
         raise UnknownMember(ledger, member)
 
 
+def is_member(subject: str) -> bool:
+    """Return False for the accounts of a ledger that are no members: what publishes rule books, and pools."""
+    return subject != PROGRAMME_SUBJECT and not subject.startswith(POOL)
+
+
 def members_after(ledger: Ledger, after: str, limit: int) -> list[str]:
     """Return up to `limit` members behind a member's token, in the order of tokens, over all partitions."""
     each = (ledger.journal(partition).members(after) for partition in ledger.partitions)
-    found = (member for member in heapq.merge(*each) if member != PROGRAMME_SUBJECT)
-    return list(islice(found, limit))
+    return list(islice(filter(is_member, heapq.merge(*each)), limit))
 
 
 def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> Account:

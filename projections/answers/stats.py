@@ -15,12 +15,13 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import POOL, Programme
+from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
+from projections.answers.members import is_member
 from projections.answers.shops import entries_until, without_shop
 from projections.ticking import Progress
 from projections.views.builtin.books import (
@@ -88,7 +89,7 @@ def summed(ledger: Ledger, as_of: int, progress: Progress = lambda _: None, *, k
                 done += 1
                 if not done % TICK_EVERY:
                     progress(done)
-            if account.number and member != PROGRAMME_SUBJECT and not member.startswith(POOL):
+            if account.number and is_member(member):
                 run_to(account, book, as_of, PagesInMemory())
                 _VIEW.count(account, as_of, book, rows)
         progress(done)

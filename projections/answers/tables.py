@@ -15,6 +15,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import Zone, month_text
+from projections.answers.members import is_member
 from projections.answers.shops import ShopScores, shops_by_member, without_shop
 from projections.answers.show import open_lots, state_of
 
@@ -72,7 +73,8 @@ class AccountTable:
 
         def rows() -> Iterator[Row]:
             for member, account in ledger.accounts(as_of, known_at):
-                yield from self.rows(books.of(member).nearest(as_of), as_of, member, account)
+                if is_member(member):
+                    yield from self.rows(books.of(member).nearest(as_of), as_of, member, account)
 
         return Table(self.columns(version), rows(), version.offset)
 

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from ledger.journal.folder import FolderLedger
 from projections.answers import stats
+from projections.answers.members import members_after
 from projections.answers.shops import shops_of
 from projections.answers.show import describe_account
 from projections.views.builtin.books import Books
+from projections.views.builtin.finding import Finding, latest_members
 from projections.views.snapshot import snapshot
 from service.screens.member import print_member
 from service.screens.names import Names
@@ -45,7 +47,12 @@ def test_a_budget_that_files_of_facts_drew_from_says_what_is_left(tmp_path: Path
         with snapshot(ledger, views_of(ledger), Books(), None) as taken:
             kept, summed = stats.kept(taken), stats.summed(ledger, taken.as_of)
         members = [stats.books_of(ledger, sums).members for sums in (kept, summed)]
-    assert members == [2, 2], "a pool is no member"
+        assert points("--ledger", folder, "views", "run", "finding").code == 0
+        with snapshot(ledger, views_of(ledger), Finding(), None) as taken:
+            latest = {member for member, _ in latest_members(taken, 10)}
+        assert (members, latest, members_after(ledger, "", 10)) == ([2, 2], {"a", "b"}, ["a", "b"])
+    balances = points("--ledger", folder, "export", "balances").out
+    assert "pool/" not in balances and len(balances.splitlines()) == 3, "a pool is no member"
 
 
 def test_points_that_wait_for_their_budget_are_shown_so() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import POOL
 from ledger.wire.answers import Found, Hit
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
@@ -116,7 +117,8 @@ def find(
 
 def latest_members(taken: ViewSnapshot, limit: int) -> list[tuple[str, str]]:
     """Return the members whose entries were recorded last, the latest first, each with that instant as text."""
-    rows = taken.select("SELECT member, recorded FROM recent ORDER BY recorded DESC, member DESC LIMIT ?", limit)
+    query = "SELECT member, recorded FROM recent WHERE member NOT LIKE ? ORDER BY recorded DESC, member DESC LIMIT ?"
+    rows = taken.select(query, f"{POOL}%", limit)  # which are no members
     return [(str(member), to_text(recorded, taken.book.offset)) for member, recorded in rows]
 
 
