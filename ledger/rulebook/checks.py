@@ -43,7 +43,7 @@ from ledger.wire.times import to_datetime
 from ledger.wire.unreadable import UNREADABLE
 
 _NAMES = ", ".join(OCCASIONS)
-_OF_TWO_ACCOUNTS = frozenset({"seats", "transfers", "ledger"})
+_OF_TWO_ACCOUNTS = frozenset({"seats", "ledger"})
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
@@ -121,7 +121,7 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         allowed = [name for one in _options_of(hint) for name in getattr(one, "__struct_encode_fields__", ())]
         values = [str(value) for one in _options_of(hint) if get_origin(one) is Literal for value in get_args(one)]
         if field is not None and field[1] in _OF_TWO_ACCOUNTS:
-            text += "; what takes two accounts (seats, transfers) is not built"
+            text += "; what takes two accounts (seats, exchange with another ledger) is not built"
         elif field is not None:
             text = f"no key `{field[1]}`; there are {', '.join(allowed)}"
         elif values:
