@@ -18,10 +18,12 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import FACT_TYPES, PROGRAMME_SUBJECT, fact_type
 from ledger.wire.follow_ups import source_of
+from projections.answers.stats import IN_THE_SUM
 from projections.audit.proof.keys import new_key as new_key_file
 from projections.what_if import reports
 from projections.what_if.backtest import backtest
 from service.console import members, sessions
+from service.console.language import translations
 from tests.support.browsers import opened
 from tests.support.histories import LONG_AGO, encode
 from tests.support.histories import history as lived
@@ -382,6 +384,8 @@ def test_the_overview_and_the_liability_say_what_the_api_says(chromium: Browser,
         expect(page.locator("#books")).to_contain_text("balanced")
         row = page.locator("tr", has=page.get_by_role("rowheader", name="issued", exact=True)).first
         expect(row).to_contain_text(f"{books['points']['beans']['issued']:,}")
+        shown = page.locator("section", has=page.locator("#books")).get_by_role("rowheader").all_inner_texts()
+        assert {translations("en")[name] for name in IN_THE_SUM} <= set(shown), "each part of the sum has its row"
         expect(page.locator("tr", has_text="beans-short")).to_contain_text("1")
         expect(page.locator(".tiles")).to_contain_text(str(sum(one["entries"] for one in positions)))
         expect(page.locator("section", has=page.locator("#partitions")).locator("tbody tr")).to_have_count(
