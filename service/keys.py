@@ -221,13 +221,17 @@ class Keys:
         self._db.close()
 
 
+def person_behind(name: str) -> str:
+    """Return a name as every other of the same person comes to it: without case, width and the digest of `person`."""
+    return unicodedata.normalize("NFKC", _DIGEST.sub("", name)).casefold()[: MAX_NAME - 13]
+
+
 def is_same_name(one: str, other: str) -> bool:
-    """Return True if two names may be one person's: alike but for case, width and the digest that `person` adds.
+    """Return True if two names may be one person's.
 
     Whoever has a key and signs in with an issuer has the second beside the first, and must not approve their own.
     """
-    found = [unicodedata.normalize("NFKC", _DIGEST.sub("", name)).casefold()[: MAX_NAME - 13] for name in (one, other)]
-    return found[0] == found[1] if one != other else True
+    return person_behind(one) == person_behind(other)
 
 
 _COLUMNS = "id, name, scopes, rate, created, expires, last_used, revoked"

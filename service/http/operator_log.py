@@ -37,7 +37,7 @@ from service.http.operator_lines import (
 )
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
-from service.keys import is_same_name
+from service.keys import is_same_name, person_behind
 
 _MAY: dict[str, tuple[State, ...]] = {  # the states that a step leads on from
     "hand-in": ("kept", "rejected", "approved"),
@@ -61,7 +61,7 @@ class OperatorLog:
         self._lock = threading.Lock()
         self._adjustments: dict[str, Adjustment] = {}
         self._drafts: dict[str, Draft] = {}
-        self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by who gave it and fact, when and how many points
+        self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by person and fact, when and how many points
         self._known = 0  # bytes
         self._damage = ""  # why the file cannot be read
         try:
@@ -84,7 +84,7 @@ class OperatorLog:
     def record_goodwill(self, by: str, fact: Fact, points: int, why: str, limit: int) -> None:
         """Record that somebody is about to give goodwill, once. Raises `Problem` beyond the limit of 24 hours."""
         with self._held():
-            if fact.id in self._goodwill.get(by, {}):
+            if fact.id in self._goodwill.get(person_behind(by), {}):
                 return
             if points > limit - self._goodwill_since(by):
                 raise Problem("approval-needed", f"{by} may give {limit:,} points in 24 hours; propose an adjustment")
@@ -98,7 +98,7 @@ class OperatorLog:
 
     def _goodwill_since(self, by: str) -> int:
         since = (datetime.now(UTC) - GOODWILL_TIME).isoformat(timespec="microseconds")
-        given = self._goodwill.get(by, {})
+        given = self._goodwill.get(person_behind(by), {})
         for name in [name for name, (at, _) in given.items() if at <= since]:
             del given[name]
         return sum(points for _, points in given.values())
@@ -279,7 +279,7 @@ class OperatorLog:
             self._drafts[line.about] = folded(self._drafts.get(line.about), line, step)
             return
         if line.given is not None and line.given.points:
-            self._goodwill.setdefault(line.by, {})[line.about] = line.at, line.given.points
+            self._goodwill.setdefault(person_behind(line.by), {})[line.about] = line.at, line.given.points
         if line.proposed is not None:
             asked = line.proposed
             self._adjustments[line.about] = Adjustment(

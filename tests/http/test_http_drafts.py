@@ -20,6 +20,7 @@ import pytest
 
 from ledger.rulebook.schema import shipped
 from ledger.wire.answers import AdjustmentRequest
+from ledger.wire.fact_codec import decode
 from service.cli import run
 from service.console.requests import is_use
 from service.drafts import records, store
@@ -31,7 +32,7 @@ from service.http.operator_log import OperatorLog
 from service.http.problems import Problem
 from tests.support.histories import encode
 from tests.support.ledgers import scratch
-from tests.support.served import NDJSON, ROOT, Server, environment, fact, new_key, points, served
+from tests.support.served import NDJSON, ROOT, Server, environment, fact, grant, new_key, points, served
 
 BOOK = shipped("marriott")
 WAIT_SECONDS = 60
@@ -315,6 +316,16 @@ def test_a_person_approves_nothing_under_a_second_name(tmp_path: Path) -> None:
                     log.decide(by, asked, "approve")
         assert log.step_draft("bobby", "draft-approve", name, DraftStep()).state == "approved"
         assert log.decide("bob", asked, "approve").state == "approved"
+
+
+def test_goodwill_has_one_limit_for_a_person_under_each_of_the_names(tmp_path: Path) -> None:
+    given = [decode(encode(grant("m", f"g-{n}", 40)))[0] for n in range(2)]
+    with closing(OperatorLog(tmp_path)) as log:
+        log.record_goodwill("ann", given[0], 40, "late", 50)
+    with closing(OperatorLog(tmp_path)) as log:
+        assert log.goodwill_left("ann 0123456789ab", 50) == 10 and log.goodwill_left("bob", 50) == 50
+        with pytest.raises(Problem, match="propose an adjustment"):
+            log.record_goodwill("ANN", given[1], 40, "late", 50)
 
 
 def test_the_texts_of_settled_drafts_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
