@@ -163,6 +163,6 @@ def _problems(claims: _Claims, wanted: Wanted) -> list[str]:
         found.append("the ID token is of the future: one of the two clocks is wrong")
     if claims.iat < wanted.now - OLDEST_SECONDS:
         found.append(f"the ID token was issued more than {OLDEST_SECONDS} seconds ago")
-    if not 0 < len(claims.sub) <= MOST_SUBJECT:
+    if not 0 < len(claims.sub) <= MOST_SUBJECT or not claims.sub.isprintable():
         found.append("the ID token names nobody")
     return found

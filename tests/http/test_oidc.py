@@ -162,6 +162,7 @@ ATTACKS: dict[str, tuple[Callable[[Lying], None], str]] = {
     "not yet": (_is(nbf=int(time.time()) + 36_000), "of the future"),
     "nobody": (_is(sub=""), "names nobody"),
     "a subject without end": (_is(sub="u" * 256), "names nobody"),
+    "a subject of two lines": (_is(sub="u\nroot"), "names nobody"),
     "a subject that is no text": (_is(sub=7), "claims"),
     "an expiry that is a text": (_is(exp="never"), "claims"),
     "alg none": (_unsigned, 'signed by "none"'),
