@@ -65,8 +65,7 @@ class FollowUps:
         upto = self._journal.head().entries
         to: dict[int, int] = {}
         for found in follow_ups_between(self._journal, self._partition, self._sent, upto):
-            for at in range(0, len(found), AT_ONCE):
-                to.update(self.append(append, found[at : at + AT_ONCE]))
+            to.update(self.append(append, found))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
             failpoint("after-follow-ups")
@@ -76,16 +75,18 @@ class FollowUps:
         return to
 
     def append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:
-        """Append follow-ups; return the (partition, offset) of each. Raises as `append` does."""
-        now = clock.now()
-        lines = [
-            InboxLine(
-                self._ledger.partition_of(one.to), one.recorded or now, BACKLOG * (one.recorded > 0), one.to, one.value
-            )
-            for one in found
-        ]
-        failpoint("before-follow-ups")
-        return append(lines)
+        """Append follow-ups, some at a time; return the (partition, offset) of each. Raises as `append` does."""
+        appended = []
+        for at in range(0, len(found), AT_ONCE):
+            now = clock.now()
+            lines = [self._line(one, now) for one in found[at : at + AT_ONCE]]
+            failpoint("before-follow-ups")
+            appended += append(lines)
+        return appended
+
+    def _line(self, one: FollowUp, now: int) -> InboxLine:
+        recorded, backlog = one.recorded or now, BACKLOG * (one.recorded > 0)
+        return InboxLine(self._ledger.partition_of(one.to), recorded, backlog, one.to, one.value)
 
 
 def send_again(ledger: Ledger, append: Append) -> int:
@@ -103,7 +104,6 @@ def send_again(ledger: Ledger, append: Append) -> int:
                 for one in found
                 if not ledger.journal(ledger.partition_of(one.to)).has_receipt(source, one.id, one.to)
             ]
-            for at in range(0, len(missing), AT_ONCE):
-                flow.append(append, missing[at : at + AT_ONCE])
+            flow.append(append, missing)
             count += len(missing)
     return count
