@@ -1,4 +1,4 @@
-"""deploy/: Kubernetes and systemd take what stands there, and `points` has what it names: commands, variables, ports."""
+"""deploy/: Kubernetes and systemd take what stands there; `points` has what it names: commands, variables, ports."""
 
 import re
 import shlex
