@@ -5,7 +5,7 @@ survive a split, a restore and a move to other servers. Its bytes are made of th
 account of another ledger is `to` that ledger's name and the account's, ``NAME/account``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -54,6 +54,12 @@ def ledger_of(source: str) -> str:
     if not source.startswith(LEDGER_SOURCE):
         return last
     return path.removeprefix(LEDGER_SOURCE) if path.startswith(LEDGER_SOURCE) else ""
+
+
+def is_of_peer(source: str, peers: Container[str]) -> bool:
+    """Return True if a source is one of those of the accounts of a ledger that is named: ``ledger/NAME/3``."""
+    partition = source.rpartition("/")[2]
+    return source.startswith(LEDGER_SOURCE) and partition.isdecimal() and (ledger_of(source) or None) in peers
 
 
 def peer_of(told: Told) -> str:

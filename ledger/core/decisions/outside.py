@@ -5,11 +5,11 @@ outcome and answers by a fact of its own, and has so many days for it, after whi
 answer stands. Source: two-accounts.md E.
 """
 
-from ledger.core.decisions.transfers import NOT_MEMBERS
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.lots import capture_hold, earn, owe, owe_back, part_of, release_hold, restore, spend, take
 from ledger.core.pages import Fined, GivenPage, OutsidePage, RedemptionPage
 from ledger.rulebook import schema
+from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire import facts
 from ledger.wire.entries import ClawedBack, Earned, Held, Spent, WrittenOff
 from ledger.wire.facts import (
