@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from time import sleep
@@ -21,6 +22,7 @@ from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
 from ledger.journal.processes import Workers
+from ledger.wire.follow_ups import FLOW
 
 T = TypeVar("T")
 
@@ -35,7 +37,8 @@ def consume(
     """Work as planned: one plan in this process, several in a worker process each.
 
     A worker that ends since each of its partitions is in trouble lets the others go on, and its error is raised at the
-    end; any other error ends all. Raises `CannotDecide`, `StreamError`, `JournalError`.
+    end; any other error ends all. What workers left for each other's accounts is decided here, where that is to come to
+    an end. Raises `CannotDecide`, `StreamError`, `JournalError`.
     """
     if len(plans) == 1:
         _consume(ledger, settings, plans[0], observe, is_stopped)
@@ -54,6 +57,14 @@ def consume(
                 workers.send("stop")
     finally:
         workers.close(END_SECONDS)
+    if plans[0].until_end and _has_told_others(ledger) and not is_stopping:
+        whole = replace(plans[0], partitions=tuple(sorted(p for plan in plans for p in plan.partitions)))
+        _consume(ledger, settings, whole, observe, is_stopped)
+
+
+def _has_told_others(ledger: Ledger) -> bool:
+    """Return True if workers left follow-ups, perhaps for accounts of one that had come to its end by then."""
+    return any(ledger.journal(partition).published_upto(FLOW) for partition in ledger.partitions)
 
 
 def _work(pipe: Connection, place: str, settings: KafkaSettings, plan: Plan) -> None:

@@ -1,5 +1,6 @@
 """Pools survive: killed between any two steps, none gives more than it has, and members and pools agree afterwards."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from projections.audit.replay import replay
+from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD, STOCK
-from tests.support.kafka_shop import killed_and_run_again
+from tests.support.brokers import Broker
+from tests.support.kafka_shop import Topics, killed_and_run_again, points_in_a_process
 from tests.support.ledgers import write_facts
 from tests.support.shop import instant
 
@@ -22,6 +25,7 @@ BOOK = (
 MEMBERS = 20
 NOW = instant("2025-11-12")
 STEPS = ("before-follow-ups", "after-follow-ups")
+KAFKA = ("before-follow-ups", "after-entries", "after-commit")
 MORE_STEPS = ("after-commit", "before-fence", "after-fence", "after-entries", "before-commit")
 
 
@@ -81,3 +85,27 @@ def test_killed_at_any_step_pools_and_members_agree(tmp_path: Path, step: str, c
 def test_killed_at_a_step_in_postgresql_pools_and_members_agree(tmp_path: Path, postgres: str, step: str) -> None:
     migrate(postgres, partitions=4, book=BOOK)
     agree_after_a_kill(postgres, tmp_path, step, 2)
+
+
+@pytest.mark.parametrize(
+    "step", ["after-follow-ups", *(pytest.param(step, marks=pytest.mark.campaign) for step in KAFKA)]
+)
+@pytest.mark.parametrize("jobs", [2, pytest.param(1, marks=pytest.mark.campaign)])
+def test_over_kafka_in_one_process_and_in_two_pools_and_members_agree(
+    tmp_path: Path, broker: Broker, jobs: int, step: str
+) -> None:
+    topics = Topics(broker).make()
+    topics.send(facts())
+    (tmp_path / "book.toml").write_text(BOOK, encoding="utf-8")
+    place, told = tmp_path / "ledger", ("consume", "--until-end", "--batch", "8", "--no-publish", "--jobs", str(jobs))
+    book = ("--book", str(tmp_path / "book.toml"))
+    environment = topics.environment
+    run = points_in_a_process(place, *told, *book, environment={**environment, "POINTS_FAILPOINT": f"{step}:2"})
+    assert run.returncode == (-signal.SIGKILL if jobs == 1 else 4), run.stderr
+    run = points_in_a_process(place, *told, environment=environment)
+    assert run.returncode == 0, run.stderr
+    ledger = open_ledger(str(place))
+    found = transit(ledger)
+    assert (found.on_its_way, found.faults) == (0, [])
+    check(ledger)
+    ledger.close()
