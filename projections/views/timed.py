@@ -15,7 +15,8 @@ from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import POOL, Programme
-from projections.views.store import Build, member_row, table_rows
+from projections.views.port import Build
+from projections.views.sql import member_row, table_rows
 from projections.views.view import FoldStep, Key, MemberState, RowDeltas, View, copied_state, fold_time, next_change
 
 AT_ONCE = 1_000  # members of a transaction

@@ -165,9 +165,9 @@ def rebuild(
     seconds = round(time.monotonic() - started, 3)
     rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
     return Answer(
-        {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds},
+        {"view": view.name, "version": file.version, "file": file.place, "entries": read, "seconds": seconds},
         lambda: print_plain(
-            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}",
+            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.place}",
             f"next: points views compare {view.name}, then points views switch {view.name}",
         ),
     )
@@ -205,8 +205,8 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     with shell.reading() as opened:
         file = switch_build(opened, views_folder(opened, folder), view)
     return Answer(
-        {"view": view.name, "version": file.version, "file": str(file.path)},
-        lambda: print_plain(f"{view.name}: {file.path.name} is live (version {file.version})"),
+        {"view": view.name, "version": file.version, "file": file.place},
+        lambda: print_plain(f"{view.name}: {file.name} is live (version {file.version})"),
     )
 
 
