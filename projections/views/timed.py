@@ -45,7 +45,7 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
             before = replace(subject, state=copied_state(subject.state))
             fold_time(view, FoldStep(book, before), changes, found)
     if not subject.member.startswith(POOL):  # which is no member
-        view.count(account, max(instant, account.clock), book, found)
+        view.count_member(subject, account, max(instant, account.clock), book, found)
     clock = max(instant, account.clock)
     due = min(next_change(account, book), view.next_count(account, book))
     subject.due = min(due, next_end_of_grace(account, book.nearest(clock), clock))

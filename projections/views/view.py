@@ -333,6 +333,12 @@ class View:
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
 
+    def count_member(
+        self, subject: MemberState, account: Account, instant: int, book: Programme, rows: RowDeltas
+    ) -> None:
+        """As `count`, for a view that has to know whose account it is, or more of the state than that."""
+        self.count(account, instant, book, rows)
+
     def next_count(self, account: Account, book: Programme) -> int:
         """Return when the member may count for something else though nothing falls due; `NEVER` where it does not."""
         return NEVER
