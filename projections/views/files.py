@@ -100,6 +100,9 @@ class Folder(ViewStore):
         with named(path), reading_of(path) as file:
             return positions_of(file.execute(POSITIONS, (f"{POSITION}%",)).fetchall())
 
+    def close(self) -> None:
+        """As `ViewStore.close` says: a folder holds nothing."""
+
     def size(self, build: BuildName) -> int:
         """As `ViewStore.size` says."""
         return Path(build.place).stat().st_size

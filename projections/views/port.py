@@ -9,7 +9,7 @@ whoever opens the view next reads the new one. `projections.views.files` keeps e
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
@@ -104,6 +104,16 @@ class ViewStore(ABC):
     @abstractmethod
     def remove(self, build: BuildName) -> None:
         """Remove a build."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the store holds of this process: connections."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @abstractmethod
     def claim(self, view: str) -> Claim | None:

@@ -147,7 +147,7 @@ class Tables(ViewStore):
         self.place = f"{self._server.name}, schema {self.prefix}"
 
     def close(self) -> None:
-        """End its connections."""
+        """As `ViewStore.close` says."""
         self._server.close()
 
     def make(self) -> None:

@@ -1,8 +1,10 @@
 """The contract of view stores over files and over PostgreSQL, and what others read there by SQL."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,9 +22,12 @@ from projections.views.published import TABLES
 from projections.views.registry import FOR_SQL
 from projections.views.snapshot import snapshot
 from projections.views.view import Options
+from tests.cli.test_cli import points
 from tests.support.ledgers import SmallLedger, histories_of
 from tests.support.view_store_contract import ViewStoreContract
+from tests.views.test_views_command import fails
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "views.md").read_text(encoding="utf-8")
 LOTS = "SELECT member, kind, rule, earned, points, is_pending FROM points.lots"
 
 
@@ -60,9 +65,7 @@ class TestPostgres(ViewStoreContract):
         self, place: str, ledger: SmallLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store, opened = self.open(place), ledger.ledger
-        clocks = [decode_entry(row.state).clock for p in opened.partitions for row in opened.journal(p).scan()]
-        for module in (runner, rebuild):
-            monkeypatch.setattr(module, "present", lambda: max(clocks) + 40 * DAY)
+        it_is(last_clock(opened) + 40 * DAY, monkeypatch)
         runner.run(opened, store, [FOR_SQL])
         with psycopg.connect(place) as database:
             as_of = counted_at(database)
@@ -111,6 +114,55 @@ class TestPostgres(ViewStoreContract):
             store.switch(FOR_SQL, rebuilt)
             store.drop_old(FOR_SQL.name)
             assert sql(database, "SELECT * FROM rich") == before != []
+
+    def test_the_sql_of_the_page_runs_as_it_stands_there(
+        self, place: str, ledger: SmallLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        it_is(last_clock(ledger.ledger), monkeypatch)
+        runner.run(ledger.ledger, self.open(place), [FOR_SQL])
+        section = PAGE.partition("## Tables for SQL")[2].partition("\n## ")[0]
+        *questions, audit = re.findall(r"```sql\n(.*?)```", section, re.S)
+        with psycopg.connect(place) as database:
+            for query in questions:
+                assert sql(database, query), query
+            assert sql(database, audit) == []
+        (program,) = re.findall(r"```python\n(.*?)```", section, re.S)
+        found: dict[str, Any] = {"address": place}
+        exec(program, found)
+        assert found["closing"].notna().any().any()
+
+    def test_a_ledger_whose_settings_say_so_keeps_its_views_there(
+        self, place: str, ledger: SmallLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("POINTS_VIEWS_STORE", place)
+        monkeypatch.setenv("POINTS_LEDGER", ledger.ledger.place)
+        folded = points("views", "run", "balances", "present", "--json").json["views"]
+        assert set(folded) == {"balances", "present"} and min(folded.values()) > 0
+        assert points("views", "rebuild", "balances").code == 0
+        assert points("views", "compare", "balances", "--json").json["live"]["file"] == "balances-v2"
+        assert "balances-v2-2 is live" in points("views", "switch", "balances").out
+        assert points("views", "show", "balances", "--format", "csv").out.count("\n") > 4
+        states = {row["file"]: row["state"] for row in points("views", "status", "--json").json if "file" in row}
+        assert states == {"balances-v2": "whole", "balances-v2-2": "whole", "present-v1": "whole"}
+        checks = {row["check"]: row for row in points("doctor", "--json").json["checks"]}
+        assert "schema points" in checks["views"]["says"] and checks["views"]["state"] == "good"
+        monkeypatch.setenv("POINTS_VIEWS_STORE", "ledger")
+        fails(points("views", "status"), 2, "the ledger is in a folder")
+
+
+def test_the_page_names_each_published_table_with_its_columns() -> None:
+    for table in TABLES:
+        columns = ", ".join(f"`{column.name}`" for column in table.columns)
+        assert f"| `{table.name}` | {table.about} | {columns} |" in PAGE
+
+
+def last_clock(ledger: Ledger) -> int:
+    return max(decode_entry(row.state).clock for p in ledger.partitions for row in ledger.journal(p).scan())
+
+
+def it_is(instant: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (runner, rebuild):
+        monkeypatch.setattr(module, "present", lambda: instant)
 
 
 def sql(database: "psycopg.Connection[tuple[object, ...]]", query: str) -> list[tuple[object, ...]]:
