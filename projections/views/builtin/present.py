@@ -11,7 +11,7 @@ from typing import Any
 from ledger.core import postings
 from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
-from ledger.rulebook.compiled import POOL, Programme
+from ledger.rulebook.compiled import NOT_MEMBERS, Programme
 from ledger.wire.entries import Change, lot_text
 from projections.answers.show import open_lots
 from projections.answers.tables import balances, columns, memberships, scores, scores_at_shops
@@ -58,7 +58,7 @@ class Present(PointsView):
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out, by member and over all."""
-        if step.member.startswith(POOL):  # which is no member
+        if step.member.startswith(NOT_MEMBERS):
             return
         for posting in postings_of(change, step.subject.state.account):
             add_to_month(posting, step, rows)
