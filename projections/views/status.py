@@ -28,7 +28,10 @@ def catalogue(views: Iterable[View]) -> list[dict[str, Any]]:
 
 
 def status(ledger: Ledger, store: ViewStore, views: Iterable[View]) -> list[ViewBuild]:
-    """Return every build of every view, the oldest first; a view that was never built has one without a file."""
+    """Return every build of every view, the oldest first; a view that was never built has one without a file.
+
+    Those that are not kept in the store have none.
+    """
     heads = ledger.heads()
     builds: list[ViewBuild] = []
     for view in views:
@@ -37,7 +40,9 @@ def status(ledger: Ledger, store: ViewStore, views: Iterable[View]) -> list[View
             _build(ViewBuild(view.name, name.version, name == live, "cannot be read"), store, name, view, heads)
             for name in store.builds(view.name)
         ]
-        builds.extend(found or [ViewBuild(view.name, view.version, False, "never built")])
+        if not found and store.keeps(view):
+            found = [ViewBuild(view.name, view.version, False, "never built")]
+        builds.extend(found)
     return builds
 
 
