@@ -21,7 +21,7 @@ pub enum HandedBack {
     OddEntry,
     /// Of a replay: an entry of an engine or a version that is not here.
     Foreign,
-    /// What asks a budget or stock that members share, and every fact of a member who once did.
+    /// What asks a budget or stock that members share, and every fact of a member who once did or was told of a seat.
     Pool,
 }
 

@@ -153,6 +153,14 @@ class TierGrant(Struct, array_like=True, gc=False):
     until: int
 
 
+class Seat(Struct, array_like=True, gc=False):
+    """A seat in a membership of a house: at the house that somebody sits there, at the member what it gives."""
+
+    membership: str
+    n: int = 0  # at the member: the entry of the house that said so last
+    terms: list[Term] = field(default_factory=list)  # at the member, by their start; those that ended too
+
+
 class Account(Struct, array_like=True, gc=False):
     """Everything about one member that the next decision may need."""
 
@@ -180,6 +188,7 @@ class Account(Struct, array_like=True, gc=False):
     tier_holds: dict[str, dict[str, TierHold]] = field(default_factory=dict)  # score -> tier
     grants: dict[str, TierGrant] = field(default_factory=dict)
     placed_by: str = ""  # the version whose tiers the account was last placed in (it may be missing, never wrong)
+    seats: dict[str, Seat] = field(default_factory=dict)  # of a member, by house; of a house, by member
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""
@@ -204,6 +213,16 @@ def term_at(account: Account, membership: str, instant: int) -> Term | None:
     for term in account.terms.get(membership, ()):
         if term.start <= instant < term.until:
             return term
+    return None
+
+
+def seat_term_at(account: Account, membership: str, instant: int) -> Term | None:
+    """The term that holds at an instant by a seat of a member; of several houses that of the first by name."""
+    for house in sorted(account.seats):
+        if account.seats[house].membership == membership:
+            for term in account.seats[house].terms:
+                if term.start <= instant < term.until:
+                    return term
     return None
 
 

@@ -9,8 +9,17 @@ from ledger.core.lots import claw_back, earn, keep_alive, part_of, release_hold,
 from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
 from ledger.core.terms import end_free, open_free
 from ledger.core.tiers import grant_tier, withdraw_tier
+from ledger.rulebook.compiled import Perk
 from ledger.rulebook.schema import AT_SHOP, Gift
-from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Captured, Earned, Held
+from ledger.wire.entries import (
+    DAY_BUCKETS,
+    BenefitCounted,
+    BenefitGivenBack,
+    BenefitUsed,
+    Captured,
+    Earned,
+    Held,
+)
 from ledger.wire.times import DAY, MAX_INSTANT
 
 GRANT = "claim/"  # before a claim's name: what a card or a tier is called that it gave
@@ -59,7 +68,7 @@ def pay_held(draft: Draft, claim: str) -> None:
 def give_up(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Let a claim that was given nothing be over: its quota counts it no more, its price is released."""
     page.is_returned = True
-    _count_back(draft, claim, page)
+    count_back(draft, claim, page)
     hold = draft.account.holds.get(price_of(claim))
     if hold is not None:
         release_hold(draft, price_of(claim), hold, draft.clock)
@@ -126,7 +135,7 @@ def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     if found is not None and found[1].refill:
         put_back(draft, *found, 1)
     page.is_returned = True
-    _count_back(draft, claim, page)
+    count_back(draft, claim, page)
     price = draft.pages.get(f"claim-price/{claim}")
     if isinstance(price, RedemptionPage):
         restore(draft, f"claim/{claim}", price, sum(part.points for part in price.parts), f"claim-price/{claim}")
@@ -139,7 +148,17 @@ def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     draft.pages.put(f"claim/{claim}", page)
 
 
-def _count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
+def count(draft: Draft, perk: Perk | None, page: ClaimPage) -> None:
+    """Count a claim at its card and, where its quota does, at the account; an unknown benefit by its card."""
+    if page.card:
+        of_term = page.bucket if perk is None or perk.counted == "term" else 0
+        draft.emit(BenefitUsed(page.membership, page.card, page.benefit, of_term))
+    if perk is not None and perk.counted == "account":
+        page.by_account = True
+        draft.emit(BenefitCounted(page.benefit, page.bucket))
+
+
+def count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Count a claim back in its bucket; where that is dropped, nothing is left that counts it."""
     benefit, bucket = page.benefit, page.bucket
     if page.card:

@@ -19,6 +19,7 @@ from ledger.core.decisions import (
     benefits,
     exchanges,
     grants,
+    houses,
     memberships,
     operators,
     orders,
@@ -37,7 +38,7 @@ from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import POOL, Programme
+from ledger.rulebook.compiled import HOUSE, POOL, Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
@@ -159,10 +160,13 @@ def decide(
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name, engine)
+    is_house = book.has_seats and draft.name.startswith(HOUSE)
     try:
         if version is None:
             draft.decline("no-programme")
         if book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
+            draft.decline("not-a-member")
+        if is_house and not row.is_follow_up and kind not in _OF_HOUSES:
             draft.decline("not-a-member")
         if row.is_follow_up:
             pass  # it is never turned away: its decider knows what to do in each state of the account
@@ -175,7 +179,9 @@ def decide(
         if row.on in version.asks_who:
             draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
-        if kind in version.asked_behind:
+        if is_house:
+            houses.tell_seats(draft)
+        elif kind in version.asked_behind:  # a house has neither points nor scores
             _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
@@ -277,6 +283,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: benefits.claim,
     facts.BenefitReturned: benefits.return_claim,
+    facts.HouseJoined: houses.join,
+    facts.HouseLeft: houses.leave,
     facts.TransferArrived: transfers.arrive,
     facts.TransferReturned: transfers.come_back,
     facts.TransferRecalled: transfers.recall,
@@ -287,6 +295,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.LeaseAnswered: pools.lease_answered,
     facts.LeaseRecalled: pools.lease_recalled,
     facts.LeaseReturned: pools.lease_returned,
+    facts.SeatChanged: houses.change_seat,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
@@ -298,6 +307,15 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ProgrammePublished: operators.publish,
 }
 _OF_POOLS = frozenset({facts.AccountFrozen, facts.AccountUnfrozen, facts.AccountClosed, facts.AccountReopened})
+_OF_HOUSES = _OF_POOLS | {
+    facts.CardPurchased,
+    facts.CardCodeRedeemed,
+    facts.CardTrialStarted,
+    facts.CardRefunded,
+    facts.HouseJoined,
+    facts.HouseLeft,
+    facts.MemberDescribed,
+}
 _COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

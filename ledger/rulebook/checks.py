@@ -43,7 +43,7 @@ from ledger.wire.times import to_datetime
 from ledger.wire.unreadable import UNREADABLE
 
 _NAMES = ", ".join(OCCASIONS)
-_OF_TWO_ACCOUNTS = frozenset({"seats", "ledger"})
+_OF_TWO_ACCOUNTS = frozenset({"ledger"})
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
@@ -121,7 +121,7 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         allowed = [name for one in _options_of(hint) for name in getattr(one, "__struct_encode_fields__", ())]
         values = [str(value) for one in _options_of(hint) if get_origin(one) is Literal for value in get_args(one)]
         if field is not None and field[1] in _OF_TWO_ACCOUNTS:
-            text += "; what takes two accounts (seats, exchange with another ledger) is not built"
+            text += "; what takes two accounts (exchange with another ledger) is not built"
         elif field is not None:
             text = f"no key `{field[1]}`; there are {', '.join(allowed)}"
         elif values:
@@ -405,6 +405,9 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
+            stocked = [name for name, benefit in membership.benefits.items() if benefit.stock is not None]
+            if card.seats and stocked:
+                yield f"{at}.seats: a claim by a seat asks the house; benefits.{stocked[0]} asks its stock"
             yield from who_problems(f"{at}.who", card.who, programme)
             yield from _gate_problems(at, card)
             for index, price in enumerate(card.price):

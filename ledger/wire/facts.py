@@ -14,6 +14,7 @@ MAX_BYTES = 1 << 20  # of one fact as received
 MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
+MAX_SEAT_TERMS = 12  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
@@ -429,6 +430,22 @@ class OpeningLot(_OfKind, kw_only=True):
     shop: Name = ""
 
 
+class Seating(_Data):
+    """A member who takes a seat in a house, through a card of it."""
+
+    house: Id
+    card: Id
+    member: Id
+
+
+class Leaving(_Data):
+    """A member who leaves a house; `card` is for the reader, since nobody has two seats in one."""
+
+    house: Id
+    member: Id
+    card: Name = ""
+
+
 class FollowUp(_Data, kw_only=True):
     """What one account of the ledger tells another: `frm` is the name under which it was done.
 
@@ -473,13 +490,19 @@ class Recall(FollowUp, kw_only=True):
 
 
 class PoolAsk(FollowUp, kw_only=True):
-    """A draw from a pool: `limit` is what the pool had by the book `version` that the asker was decided by."""
+    """A draw from a pool: `limit` is what the pool had by the book `version` that the asker was decided by.
+
+    Of a house it is a `claim` of a `benefit` of the `membership` in which the asker sits; `limit` is then the quota.
+    """
 
     ask: Id
     n: Some
     bucket: Count = 0
     version: Name = ""
     limit: Count = 0
+    membership: Name = ""
+    benefit: Name = ""
+    claim: Name = ""
 
 
 class PoolAnswer(FollowUp, kw_only=True):
@@ -504,6 +527,31 @@ class LeaseMove(FollowUp, kw_only=True):
     bucket: Count = 0
     version: Name = ""
     limit: Count = 0
+
+
+class SeatTerm(_Data):
+    """A term of a house that a seat has a part in."""
+
+    card: Id
+    product: Name
+    from_: Time = msgspec.field(name="from")
+    until: Time
+
+
+class SeatChange(FollowUp, kw_only=True):
+    """What a seat in a house gives from now on: the terms of a membership, the first here and the others in `later`.
+
+    None are left where `from` is `until`. `n` is the house's entry: the highest holds.
+    """
+
+    house: Id
+    n: Some
+    membership: Name = ""
+    card: Name = ""
+    product: Name = ""
+    from_: Time = msgspec.field(name="from")
+    until: Time
+    later: Annotated[list[SeatTerm], Meta(max_length=MAX_SEAT_TERMS - 1)] = []
 
 
 class Publication(_Data):
@@ -677,6 +725,14 @@ class BenefitReturned(_Fact, tag="benefit.returned.v1"):
     data: ClaimReturn
 
 
+class HouseJoined(_Fact, tag="house.joined.v1"):
+    data: Seating
+
+
+class HouseLeft(_Fact, tag="house.left.v1"):
+    data: Leaving
+
+
 class PointsAdjusted(_Fact, tag="points.adjusted.v1"):
     data: Adjustment
 
@@ -753,6 +809,10 @@ class LeaseReturned(_FollowUpFact, tag="lease.returned.v1"):
     data: LeaseMove
 
 
+class SeatChanged(_FollowUpFact, tag="seat.changed.v1"):
+    data: SeatChange
+
+
 class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
@@ -767,9 +827,11 @@ DoneFact = MemberJoined | ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
 ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | TransferRequested | TransferReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
+HouseFact = HouseJoined | HouseLeft
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
+SharedFact = PoolFact | SeatChanged
 OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
@@ -780,8 +842,9 @@ Fact = (
     | SpendingFact
     | ExchangeFact
     | MembershipFact
+    | HouseFact
     | GiftFact
-    | PoolFact
+    | SharedFact
     | OperatorFact
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__

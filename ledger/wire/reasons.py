@@ -44,8 +44,10 @@ REASONS: Final[dict[str, Reason]] = {
     "no-right": Reason(ENTRY, "The line has no right to this benefit."),
     "not-open": Reason(ENTRY, "The benefit cannot be claimed at this time: the figure `open` says when it can."),
     "right-over": Reason(ENTRY, "The line's right to the benefit has ended."),
-    "no-membership": Reason(ENTRY, "No card of that membership holds at this instant."),
+    "no-membership": Reason(ENTRY, "No card of that membership holds at this instant.", (NOTE,)),
+    "no-seat": Reason(ENTRY, "The member has no seat in this house.", (NOTE,)),
     "no-programme": Reason(ENTRY, "It occurred before the first version of the rule book."),
+    "not-a-house": Reason(ENTRY, "The fact is of a house, and its subject is none, or another one."),
     "not-a-member": Reason(ENTRY, "The fact belongs to no member."),
     "not-a-multiple": Reason(ENTRY, "This use takes points in whole multiples only."),
     "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
@@ -62,8 +64,10 @@ REASONS: Final[dict[str, Reason]] = {
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
-    "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line."),
+    "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line.", (NOTE,)),
     "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),
+    "seat-older": Reason(ENTRY, "The house said something later of this seat before; that holds."),
+    "seats-full": Reason(ENTRY, "All seats of the card are taken."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
     ),
@@ -72,6 +76,7 @@ REASONS: Final[dict[str, Reason]] = {
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
+    "too-many-houses": Reason(ENTRY, "The member was told of 100 houses; no seat in another one is kept."),
     "too-many-grants": Reason(ENTRY, "The member has 1,000 granted tiers that run; withdraw one first."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
     "unknown-activity": Reason(ENTRY, "This member has no such activity."),
@@ -97,9 +102,12 @@ REASONS: Final[dict[str, Reason]] = {
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
-    "asked": Reason(NOTE, "The claim waits for the answer of its stock, which all members share."),
+    "asked": Reason(NOTE, "The claim waits for the answer of the stock or house that members share."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "house-closed": Reason(
+        NOTE, "The house is closed or frozen, or the claim is of a time long past: nothing was given."
+    ),
     "given-up": Reason(NOTE, "What a pool answered to was given up before; what it gave goes back to it."),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),

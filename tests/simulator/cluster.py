@@ -297,7 +297,8 @@ class SimulatedWriter(Writer):
             if world.strikes("ack-lost"):
                 self._failed(f"not acknowledged in time {SAID}")
                 return
-            self._acknowledged(pending, offset)
+            if pending is not None:
+                self._acknowledged(pending, offset)
 
     def close(self) -> None:
         self._queue.clear()
