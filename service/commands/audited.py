@@ -49,7 +49,7 @@ def audited(shell: Shell, archive: str | None, on: Literal["spark"] | None, jobs
         if on is None:
             yield Audited(ledger, total, jobs_for(jobs, total))
         else:
-            with resolve_name("service.on_spark:on_spark")() as spark:
+            with resolve_name("service.spark.running:on_spark")() as spark:
                 yield Audited(ledger, total, spark)
     finally:
         ledger.close()
