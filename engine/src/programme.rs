@@ -445,6 +445,7 @@ pub struct ExchangeTable {
     pub takes: Text,
     pub gives: Text,
     pub cap: Vec<UseCap>,
+    pub ledger: Option<Text>,
 }
 
 /// Points of one kind for points of another.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ledger.core.asks import GIVEN_UP, WAITS, ask_of_claim, end, put_back
 from ledger.core.benefits import quota_key
 from ledger.core.draft import Draft
-from ledger.core.lots import claw_back, earn, keep_alive, part_of, release_hold, restore, spend, take
+from ledger.core.lots import capture_hold, claw_back, earn, release_hold, restore, spend, take
 from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
 from ledger.core.terms import end_free, open_free
 from ledger.core.tiers import grant_tier, withdraw_tier
@@ -16,7 +16,6 @@ from ledger.wire.entries import (
     BenefitCounted,
     BenefitGivenBack,
     BenefitUsed,
-    Captured,
     Earned,
     Held,
 )
@@ -56,13 +55,8 @@ def pay_held(draft: Draft, claim: str) -> None:
     hold = draft.account.holds.get(price_of(claim))
     if hold is None:
         return
-    kind, parts = hold.kind, []
-    if draft.version.idle:
-        keep_alive(draft, kind)
-    for key, points in list(hold.parts.items()):
-        parts.append(part_of(draft.account.purses[kind].lots[key], key, points))
-        draft.emit(Captured(kind, key, points, price_of(claim)))
-    draft.pages.put(f"claim-price/{claim}", RedemptionPage(kind, "", parts))
+    parts = capture_hold(draft, price_of(claim), hold)
+    draft.pages.put(f"claim-price/{claim}", RedemptionPage(hold.kind, "", parts))
 
 
 def give_up(draft: Draft, claim: str, page: ClaimPage) -> None:

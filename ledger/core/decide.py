@@ -23,6 +23,7 @@ from ledger.core.decisions import (
     memberships,
     operators,
     orders,
+    outside,
     pending,
     pools,
     redemptions,
@@ -147,7 +148,7 @@ def decide(
         version = rules
     month = rules.month(occurred)
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
-    draft.name, draft.partitions = fact.subject, limits.partitions
+    draft.name, draft.source, draft.partitions = fact.subject, fact.source, limits.partitions
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
         due = len(draft.changes)
@@ -275,6 +276,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.PointsClaimed: pending.claim_points,
     facts.ExchangeRequested: exchanges.exchange,
     facts.ExchangeReversed: exchanges.reverse_exchange,
+    facts.ExchangeConfirmed: outside.confirm,
+    facts.ExchangeFailed: outside.fail,
     facts.TransferRequested: transfers.give,
     facts.TransferReversed: transfers.reverse,
     facts.CardPurchased: memberships.open_card,
@@ -296,6 +299,9 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.LeaseRecalled: pools.lease_recalled,
     facts.LeaseReturned: pools.lease_returned,
     facts.SeatChanged: houses.change_seat,
+    facts.ExchangeAsked: outside.give,
+    facts.ExchangeAnswered: outside.answered,
+    facts.ExchangeRecalled: outside.take_back,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
@@ -316,6 +322,14 @@ _OF_HOUSES = _OF_POOLS | {
     facts.HouseLeft,
     facts.MemberDescribed,
 }
-_COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
+_COUNT_WHEN_CLOSED = frozenset(
+    {
+        facts.OrderReturned,
+        facts.ExchangeConfirmed,
+        facts.ExchangeFailed,
+        facts.AccountClosed,
+        facts.AccountReopened,
+    }
+)
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

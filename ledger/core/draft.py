@@ -80,6 +80,7 @@ class Draft(Struct, gc=False):
     unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
     is_question: bool = False
     name: str = ""  # of the account, as others know it
+    source: str = ""  # of the fact
     partitions: int = 1  # that the ledger was born with
     told: int = 0  # follow-ups left so far
 

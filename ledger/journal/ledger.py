@@ -2,18 +2,17 @@
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
 from ledger.core.account import Account
 from ledger.core.decide import Limits
@@ -32,6 +31,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
 from ledger.wire.unreadable import UNREADABLE
 
+LEDGER_NAME = "^([a-z0-9][a-z0-9.-]{0,63})?$"  # of a ledger, as a rule book names it
 _ADDRESSES = ("postgresql://", "postgres://")
 Stream = Literal["inbox", "kafka"]
 INBOX: Stream = "inbox"
@@ -63,7 +63,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
     It may be open until the first that feeds the ledger settles it for life. `grantors` are sources that
-    may grant tiers, as the operators may.
+    may grant tiers, as the operators may. `name` is what other ledgers call this one, and `peers` the ledgers of ours
+    that may give points here, and be asked for some; `partners` are the sources that may answer to exchanges with
+    them.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
@@ -73,6 +75,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Literal["inbox", "kafka", "open"] = "inbox"
     topic: str = ""
     grantors: tuple[str, ...] = ()
+    name: Annotated[str, Meta(pattern=LEDGER_NAME)] = ""
+    peers: tuple[Annotated[str, Meta(pattern=LEDGER_NAME)], ...] = ()
+    partners: tuple[str, ...] = ()
 
 
 def new_id() -> str:
@@ -88,6 +93,7 @@ class Ledger(ABC):
     """
 
     is_shared: bool
+    is_archived = False  # True where journals hold entries alone: no receipts, pages or snapshots
     folder: Path | None = None  # its own, where it is kept in one
 
     def __init__(self, place: str, name: str, settings: Settings, book: str) -> None:
@@ -103,6 +109,10 @@ class Ledger(ABC):
     @abstractmethod
     def reopen(self) -> "Ledger":
         """Return the ledger opened once more, for another thread of this process; close it before this one."""
+
+    @abstractmethod
+    def opening(self) -> "Opening":
+        """Return how another process opens this ledger."""
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
@@ -138,12 +148,13 @@ class Ledger(ABC):
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         self.check_stream(stream, topic)
 
-    def name_operators(self, operators: Sequence[str]) -> None:
-        """Name the sources whose operator facts count from now on, in every journal and beside them; owners are fenced.
+    def change_settings(self, settings: Settings) -> None:
+        """Take other settings from now on, in every journal and beside them; owners are fenced.
 
-        The ledger has to be one that may be written. Interrupted, it is to be done again. Raises `JournalError`.
+        They may differ in who counts: the operators, the name, its peers and partners. The ledger has to be one that
+        may be written. Interrupted, it is to be done again. Raises `JournalError`.
         """
-        self.settings = replace(self.settings, operators=tuple(operators))
+        self.settings = settings
         self._origin = None
         for partition in self.partitions:
             journal = self._open_journal(partition)
@@ -354,6 +365,17 @@ class Ledger(ABC):
             for partition in self.partitions
         ]
         return heapq.merge(*streams, key=itemgetter(0))
+
+
+class Opening(NamedTuple):
+    """How a ledger is opened in another process, to which this is sent: a function found by its name, its arguments."""
+
+    function: Callable[..., Ledger]
+    arguments: tuple[Any, ...]
+
+    def open(self) -> Ledger:
+        """Return the ledger. Raises `JournalError`."""
+        return self.function(*self.arguments)
 
 
 def is_address(place: str | Path) -> bool:

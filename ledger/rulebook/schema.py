@@ -407,7 +407,10 @@ class ExchangeRate(_Table, frozen=True):
 
 
 class Exchange(_Table, frozen=True):
-    """Points of one kind for points of another: of its rates the first that has begun and is for the member."""
+    """Points of one kind for points of another: of its rates the first that has begun and is for the member.
+
+    With `ledger` what it gives is a kind of that other ledger; a partner outside answers within so many days.
+    """
 
     name: _Text
     takes: _Label
@@ -415,6 +418,8 @@ class Exchange(_Table, frozen=True):
     rate: Annotated[tuple[ExchangeRate, ...], Meta(min_length=1, max_length=100)]
     cap: tuple[UseCap, ...] = ()
     who: Who | None = None
+    ledger: _Label | None = None
+    answer_within: _Days | None = None
 
 
 class Transfer(_Table, frozen=True):

@@ -325,6 +325,19 @@ class ExchangeReversal(_Data):
     request: Id
 
 
+class ExchangeConfirmation(_Data):
+    """A partner gave what an exchange asked for."""
+
+    request: Id
+
+
+class ExchangeFailure(_Data):
+    """A partner gave nothing for an exchange, and why."""
+
+    request: Id
+    reason: Name = ""
+
+
 class Transfer(_OfKind, kw_only=True):
     """Points that are asked to be given to another member, by a transfer of the book (`rule`)."""
 
@@ -554,6 +567,29 @@ class SeatChange(FollowUp, kw_only=True):
     later: Annotated[list[SeatTerm], Meta(max_length=MAX_SEAT_TERMS - 1)] = []
 
 
+class ExchangeAsk(FollowUp, kw_only=True):
+    """Points that an exchange in another ledger is to give here; without `expires` nothing ends them but their kind."""
+
+    request: Id
+    kind: Id
+    points: Some
+    expires: Time | None = None
+
+
+class ExchangeAnswer(FollowUp, kw_only=True):
+    """Whether another ledger gave what an exchange asked for; or, of one that is undone, whether it gave that back."""
+
+    request: Id
+    yes: bool
+    reason: Name = ""
+
+
+class ExchangeRecall(FollowUp, kw_only=True):
+    """An exchange that is to be undone, if all that it gave is there."""
+
+    request: Id
+
+
 class Publication(_Data):
     """A version of the rule book."""
 
@@ -693,6 +729,14 @@ class ExchangeReversed(_Fact, tag="exchange.reversed.v1"):
     data: ExchangeReversal
 
 
+class ExchangeConfirmed(_Fact, tag="exchange.confirmed.v1"):
+    data: ExchangeConfirmation
+
+
+class ExchangeFailed(_Fact, tag="exchange.failed.v1"):
+    data: ExchangeFailure
+
+
 class TransferRequested(_Fact, tag="transfer.requested.v1"):
     data: Transfer
 
@@ -813,6 +857,18 @@ class SeatChanged(_FollowUpFact, tag="seat.changed.v1"):
     data: SeatChange
 
 
+class ExchangeAsked(_FollowUpFact, tag="exchange.asked.v1"):
+    data: ExchangeAsk
+
+
+class ExchangeAnswered(_FollowUpFact, tag="exchange.answered.v1"):
+    data: ExchangeAnswer
+
+
+class ExchangeRecalled(_FollowUpFact, tag="exchange.recalled.v1"):
+    data: ExchangeRecall
+
+
 class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
@@ -825,13 +881,15 @@ ProfileFact = (
 )
 DoneFact = MemberJoined | ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
-ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | TransferRequested | TransferReversed
+ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | ExchangeConfirmed | ExchangeFailed
+TransferFact = TransferRequested | TransferReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 HouseFact = HouseJoined | HouseLeft
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
 SharedFact = PoolFact | SeatChanged
+BetweenLedgersFact = ExchangeAsked | ExchangeAnswered | ExchangeRecalled
 OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
@@ -841,10 +899,12 @@ Fact = (
     | DoneFact
     | SpendingFact
     | ExchangeFact
+    | TransferFact
     | MembershipFact
     | HouseFact
     | GiftFact
     | SharedFact
+    | BetweenLedgersFact
     | OperatorFact
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__

@@ -35,7 +35,10 @@ REASONS: Final[dict[str, Reason]] = {
     "card-ended": Reason(ENTRY, "The card's term is over (or was never laid): there is nothing left to refund."),
     "conflict": Reason(ENTRY, "A fact of the same source and id came before with other content; the first one stands."),
     "duplicate": Reason(ENTRY, "The very same fact came before; `first` names the member's entry that decided it."),
-    "given-spent": Reason(ENTRY, "What the exchange gave is not all there any more; it cannot be undone."),
+    "exchange-ended": Reason(ENTRY, "The exchange was confirmed or failed before; the first answer stands."),
+    "given-spent": Reason(
+        ENTRY, "What the exchange gave is not all there any more, or a partner gave it; it cannot be undone.", (NOTE,)
+    ),
     "hold-ended": Reason(ENTRY, "The hold was captured, released or had run out before."),
     "hold-over": Reason(ENTRY, "The hold would end before it begins: its `until` is past."),
     "kind-not-taken": Reason(ENTRY, "This use does not take that kind of points."),
@@ -104,11 +107,18 @@ REASONS: Final[dict[str, Reason]] = {
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
     "asked": Reason(NOTE, "The claim waits for the answer of the stock or house that members share."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
+    "exchange-asked": Reason(
+        NOTE, "The points are held until the other ledger, or the partner, has answered to the exchange.", (ENTRY,)
+    ),
+    "exchange-failed": Reason(NOTE, "The exchange gave nothing, and the points are free again; `why` says why."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "house-closed": Reason(
         NOTE, "The house is closed or frozen, or the claim is of a time long past: nothing was given."
     ),
     "given-up": Reason(NOTE, "What a pool answered to was given up before; what it gave goes back to it."),
+    "late-confirmed": Reason(
+        NOTE, "The partner gave after the hold was over: what is spendable was taken, and the rest is debt."
+    ),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
     "line-returned": Reason(
@@ -165,7 +175,7 @@ REASONS: Final[dict[str, Reason]] = {
     "empty": Reason(PARKED, "The record has no value (a tombstone); facts are never deleted."),
     "future": Reason(PARKED, "It says it occurred more than five minutes after it was recorded."),
     "no-key": Reason(PARKED, "The record has no key, or one that is not UTF-8; a fact's key is its subject."),
-    "not-authorised": Reason(PARKED, "Only the ledger's operators, or its own accounts, may send this type of fact."),
+    "not-authorised": Reason(PARKED, "The ledger's settings name no such source for this type of fact."),
     "not-json": Reason(PARKED, "It is not JSON."),
     "not-stamped": Reason(PARKED, "Its timestamp is not the broker's: the topic is to have LogAppendTime."),
     "not-utf8": Reason(PARKED, "It is not UTF-8."),
