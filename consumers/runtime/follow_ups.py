@@ -16,7 +16,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.follow_ups import FLOW, fact_of, leaves_any, name_of, peer_of, source_of, subject_of, told_in
+from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
 
 AT_ONCE: Final = 1_000  # appended together
 KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
@@ -58,11 +58,6 @@ def follow_ups_between(
                     for told in told_in(entry)
                 ]
         yield found
-
-
-def flow_to(peer: str) -> str:
-    """Return the name of the tracking of how far was sent what is for a peer."""
-    return f"{FLOW}/{peer}" if peer else FLOW
 
 
 class FollowUps:

@@ -82,5 +82,5 @@ def _print(found: Transit) -> None:
         print_plain(fault)
     print_plain(
         f"{found.told:,} told, {found.on_its_way:,} on their way with {found.points_on_their_way:,} points,"
-        f" {len(found.faults):,} taken that nobody left"
+        f" {found.points_ahead:,} points ahead, {len(found.faults):,} taken that nobody left"
     )

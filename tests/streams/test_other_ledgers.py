@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.journal.ledger import KAFKA, Settings, new_id
 from ledger.journal.open import open_ledger, open_or_create
+from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_other_ledgers import HOTEL, MALL
 from tests.support.brokers import Broker
 from tests.support.kafka_shop import Topics, points_in_a_process
@@ -65,11 +66,21 @@ def test_two_ledgers_in_folders_exchange_and_one_that_is_away_is_asked_again(tmp
     ran(mall, "ingest", str(write_facts(tmp_path / "f.ndjson", exchanges())), "--backlog", environment=places)
     away = ran(mall, "transit", "send", environment=places, code=1)
     assert (away["sent"], list(away["away"])) == (0, ["hotel"])
+    with closing(open_ledger(mall)) as ledger:
+        found = transit(ledger)
+    assert (found.told, found.on_its_way, found.in_transit) == (2 * MEMBERS, 2 * MEMBERS, {})
+    assert found.waiting[0].to.startswith("hotel/m-") and not found.waiting[0].sent
     made(hotel, "hotel", "mall")
     assert ran(mall, "transit", "send", environment=places) == {"sent": 2 * MEMBERS, "away": {}}
+    with closing(open_ledger(mall)) as ledger:
+        assert {one.sent for one in transit(ledger).waiting} == {True}, "until they are answered"
     assert ran(hotel, "transit", "send", environment=places) == {"sent": 2 * MEMBERS, "away": {}}
     assert ran(mall, "transit", "send", environment=places) == {"sent": 0, "away": {}}
     check(mall, hotel)
+    for place in (mall, hotel):
+        with closing(open_ledger(place)) as ledger:
+            found = transit(ledger)
+        assert (found.told, found.on_its_way, found.faults) == (2 * MEMBERS, 0, [])
 
 
 def test_a_ledger_that_does_not_know_this_one_is_sent_nothing(tmp_path: Path) -> None:
