@@ -81,9 +81,12 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "transfer.requested": {"transfer": "G1", "rule": "gift", "to": "m-2", "points": 10},
     "transfer.reversed": {"transfer": "G1"},
     "benefit.returned": {"claim": "C?"},
+    "house.joined": {"house": "h", "card": "C1", "member": "m-2"},
+    "house.left": {"house": "h", "member": "m-2"},
     "account.closed": {"reason": "asked"},
     "account.reopened": {"reason": "asked"},
 }
+SEEN = "2025-01-15T12:00:00+08:00"
 GIVEN = [{"points": 10, "earned_at": "2025-01-01T12:00:00+08:00", "rule": "purchase.beans"}]
 OF_ACCOUNTS: dict[str, Fact] = {
     "transfer.arrived": {
@@ -99,6 +102,7 @@ OF_ACCOUNTS: dict[str, Fact] = {
     "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
     "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
     "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},
+    "seat.changed": {"frm": "m-2", "house": "h", "n": 2, "from": SEEN, "until": SEEN},
     **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
 }
 
