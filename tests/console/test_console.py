@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from ledger.journal.ledger import Settings, new_id
+from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
@@ -94,6 +96,8 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "points.claimed": {"of": {"grant": "G?"}},
     "exchange.requested": {"request": "X1", "exchange": "miles", "points": 100},
     "exchange.reversed": {"request": "X1"},
+    "house.joined": {"house": "h", "card": "C1", "member": "m-2"},
+    "house.left": {"house": "h", "member": "m-2"},
     "transfer.requested": {"transfer": "G1", "rule": "gift", "to": "m-2", "points": 10},
     "transfer.reversed": {"transfer": "G1"},
     "benefit.returned": {"claim": "C?"},
@@ -115,7 +119,25 @@ OF_ACCOUNTS: dict[str, Fact] = {
     "pool.asked": {"frm": "m-2", "ask": "A1", "n": 1},
     "pool.answered": {"frm": "m-2", "ask": "A1", "yes": False},
     "pool.returned": {"frm": "m-2", "ask": "A1", "n": 1},
+    "seat.changed": {
+        "frm": "m-2",
+        "house": "h",
+        "n": 1,
+        "from": "2025-01-01T12:00:00+08:00",
+        "until": "2025-01-01T12:00:00+08:00",
+    },
     **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
+}
+
+
+OF_PARTNERS: dict[str, Fact] = {
+    "exchange.confirmed": {"request": "X1"},
+    "exchange.failed": {"request": "X1"},
+}
+OF_OTHER_LEDGERS: dict[str, Fact] = {
+    "exchange.asked": {"frm": "m-2", "request": "X9", "kind": "beans", "points": 10},
+    "exchange.answered": {"frm": "m-2", "request": "X9", "yes": False},
+    "exchange.recalled": {"frm": "m-2", "request": "X9"},
 }
 
 
@@ -260,10 +282,16 @@ def test_why_is_loaded_where_it_is_asked_for(chromium: Browser, server: Server) 
 def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> None:
     with scratch() as folder:
         facts = [one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO)]
-        given = [("credit.scored", {"score": 700}), *OF_OTHER_PROGRAMMES.items()]
-        facts += [past(kind, "m-1", f"x-{kind}", "2025-01-15T12:00:00+08:00", data, OPERATORS) for kind, data in given]
-        own = source_of(Partitioner(4)("m-2"))
-        facts += [past(k, "m-1", f"x-{k}", "2025-01-15T12:00:00+08:00", data, own) for k, data in OF_ACCOUNTS.items()]
+        for source, given in (
+            (OPERATORS, {"credit.scored": {"score": 700}, **OF_OTHER_PROGRAMMES}),
+            (source_of(Partitioner(4)("m-2")), OF_ACCOUNTS),
+            ("/partners/miles", OF_PARTNERS),
+            (source_of(3, "mall"), OF_OTHER_LEDGERS),
+        ):
+            at = "2025-01-15T12:00:00+08:00"
+            facts += [past(kind, "m-1", f"x-{kind}", at, data, source) for kind, data in given.items()]
+        born = Settings(4, new_id(), peers=("mall",), partners=("/partners/miles",))
+        open_or_create(folder / "ledger", settings=born).close()
         ledger = ingested(folder, facts)
         found: dict[tuple[str, ...], tuple[str, int]] = {}
         for member in (f"m-{seed}" for seed in range(12)):
@@ -500,7 +528,7 @@ def test_a_view_of_another_version_is_named_with_the_commands_that_bring_it_up(t
     ingested(tmp_path, [grant(MEMBER, "g-1", 500)]).close()
     ledger = tmp_path / "ledger"
     assert run(["--ledger", str(ledger), "views", "run", "overview"]) == 0
-    (build,) = (ledger / "views").rglob("overview*.db")
+    (build,) = (ledger / "views").glob("overview-v*.db")
     with closing(sqlite3.connect(build)) as db, db:
         db.execute("UPDATE build SET version = 0, tables = 'of before'")
     with served(ledger) as server, server.client() as http:
