@@ -149,9 +149,7 @@ class Buffer:
 
     def _declared(self, headers: Iterable[tuple[str, bytes | None]], stamped: int) -> tuple[int, int, str]:
         """Return what is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""
-        for name, said in headers:
-            if name == RECORDED:
-                break
+        said = next(value for name, value in headers if name == RECORDED)
         if said is None:
             return stamped, 0, ""
         if not self._takes_backlog or not said.isdigit() or len(said) > 16:
