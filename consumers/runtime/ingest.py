@@ -139,8 +139,10 @@ def decide_all(ledger: Ledger) -> None:
 
 @contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Freeze what is there now, and keep the collector out of batches: the hot loop makes no cycles."""
-    gc.collect()
+    """Freeze what is there now, and keep the collector out of batches: the hot loop makes no cycles.
+
+    Nothing is collected first: at the start of a command there is next to nothing to collect.
+    """
     gc.freeze()
     gc.disable()
     try:

@@ -226,7 +226,9 @@ fn clock_text(local: i64) -> String {
 
 /// Add the last digits of a number from 0 on, as many as asked for.
 fn push_digits(text: &mut String, number: i64, count: u32) {
-    for place in (0..count).rev() {
-        text.push(char::from(b'0' + (number / 10_i64.pow(place) % 10) as u8));
+    let mut unit = 10_i64.pow(count - 1);
+    while unit > 0 {
+        text.push(char::from(b'0' + (number / unit % 10) as u8));
+        unit /= 10;
     }
 }

@@ -4,7 +4,7 @@ An account stays small for ever: open lots, sums of a window of months, terms. W
 redemption stands on pages (`ledger.pages`), which are rows of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import Struct, field
@@ -216,21 +216,24 @@ def term_at(account: Account, membership: str, instant: int) -> Term | None:
     return None
 
 
-def seat_term_at(account: Account, membership: str, instant: int) -> Term | None:
-    """The term that holds at an instant by a seat of a member; of several houses that of the first by name."""
-    for house in sorted(account.seats):
-        if account.seats[house].membership == membership:
-            for term in account.seats[house].terms:
-                if term.start <= instant < term.until:
-                    return term
-    return None
+def seat_terms(account: Account, membership: str) -> Iterator[tuple[str, Term]]:
+    """Yield what the seats of a member give of a membership, each house with its terms, by the name of the house."""
+    for house, seat in sorted(account.seats.items()):
+        if seat.membership == membership:
+            for term in seat.terms:
+                yield house, term
 
 
 def current_term(account: Account, membership: str, instant: int) -> Term | None:
     """The term that holds at an instant, or else the last that had begun, or else the first to come."""
-    terms = account.terms.get(membership, [])
+    return current_of(account.terms.get(membership, []), instant)
+
+
+def current_of(terms: list[Term], instant: int) -> Term | None:
+    """The same of the terms of one membership."""
+    held = next((term for term in terms if term.start <= instant < term.until), None)
     begun = [term for term in terms if term.start <= instant]
-    return term_at(account, membership, instant) or (begun[-1] if begun else terms[0] if terms else None)
+    return held or (begun[-1] if begun else terms[0] if terms else None)
 
 
 def is_dropped(bucket: int, month: int) -> bool:

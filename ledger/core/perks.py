@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeVar
 
-from ledger.core.account import Term, term_at
+from ledger.core.account import Term, seat_terms, term_at
 from ledger.core.benefits import is_in_grace, term_in_grace
 from ledger.core.draft import Draft
 from ledger.core.who import attribute_of, who_fails
@@ -37,12 +37,11 @@ def seat_of(draft: Draft, membership: str) -> tuple[str, Term] | None:
     Of several houses it is the first by name, and one whose term holds goes before one in grace.
     """
     at, in_grace = draft.occurred, None
-    for house, seat in sorted(draft.account.seats.items()):
-        for term in seat.terms if seat.membership == membership else ():
-            if term.start <= at < term.until:
-                return house, term
-            if in_grace is None and is_in_grace(draft.version, term, at):
-                in_grace = house, term
+    for house, term in seat_terms(draft.account, membership):
+        if term.start <= at < term.until:
+            return house, term
+        if in_grace is None and is_in_grace(draft.version, term, at):
+            in_grace = house, term
     return in_grace
 
 

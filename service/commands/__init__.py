@@ -24,6 +24,7 @@ PANELS = {
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "pool": "What a budget or stock that members share has given, and what is left; all of them where none is"
         " named.",
+        "house": "Who sits in a house, and what is left of the quotas that they share.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
         "savings": "What benefits saved this member, against what the cards cost, and what a card would have"
         " saved without one.",

@@ -1,6 +1,6 @@
 """A ledger as Parquet files, and back: archive export, archive import."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from service.archive.parquet import export_archive as write_archive
 from service.archive.places import Folder, place_at
 from service.archive.reading import Archive
 from service.archive.restore import import_archive as restore_archive
-from service.archive.restore import replay_archive
 from service.errors import say
 from service.shell import Answer, Shell, command_in, entries_in
 
@@ -70,13 +69,6 @@ def import_archive(shell: Shell, place: PlaceArgument) -> Answer:
         {"ledger": archive.manifest.ledger, "entries": entries, "folder": str(shell.folder)},
         lambda: say(f"{entries:,} entries derived again in {shell.folder}, each as it was archived"),
     )
-
-
-def replay(shell: Shell, place: str) -> dict[str, Any]:
-    """Derive an archive's decisions again and compare: `points replay --from-archive`."""
-    archive, entries = _checked(shell, place)
-    with shell.progress("replaying", entries) as tick:
-        return replay_archive(archive, tick)
 
 
 def _checked(shell: Shell, place: str) -> tuple[Archive, int]:

@@ -81,6 +81,10 @@ class PostOffice:
                 return self._deliver(self.waiting.pop(place))
         raise AssertionError(f"no {type_ or 'follow-up'} to {to or 'anybody'} is on its way")
 
+    def delivers_any(self, random: Random) -> str:
+        """Deliver one of those that are on their way, whichever."""
+        return self._deliver(self.waiting.pop(random.randrange(len(self.waiting))))
+
     def delivers_again(self, place: int = -1) -> str:
         """Deliver one that was delivered before."""
         return self._deliver(self.delivered[place])
@@ -88,8 +92,7 @@ class PostOffice:
     def delivers_all(self, random: Random | None = None, twice: float = 0.0) -> None:
         """Deliver all that waits and what comes of it, in order or at random; so large a share of it comes twice."""
         while self.waiting:
-            place = random.randrange(len(self.waiting)) if random is not None else 0
-            self._deliver(self.waiting.pop(place))
+            self.delivers_any(random) if random is not None else self.delivers()
             if random is not None and random.random() < twice:
                 self.delivers_again(random.randrange(len(self.delivered)))
 

@@ -49,7 +49,7 @@ def join(draft: Draft, data: Seating) -> None:
     if not laid or laid[0][1].until <= draft.occurred:
         draft.decline("unknown-card", card=data.card)
     membership, term = laid[0]
-    taken, most = sum(seat.membership == membership for seat in seats.values()), _seats_of(draft, term)
+    taken, most = sum(seat.membership == membership for seat in seats.values()), seats_of(draft, term)
     if taken >= most or len(seats) >= MAX_SEATS:
         draft.decline("seats-full", seats=most, taken=taken)
     draft.emit(Seated(who, membership, data.card))
@@ -113,7 +113,7 @@ def _why_not(draft: Draft, data: PoolAsk, perk: Perk | None, page: ClaimPage) ->
     if seat is None or seat.membership != data.membership:
         return "no-seat"
     term = holder_of(draft, data.membership)
-    if term is None or not _seats_of(draft, term):
+    if term is None or not seats_of(draft, term):
         return "no-membership"
     limit, page.card = data.limit, term.card
     if perk is not None:
@@ -134,7 +134,7 @@ def _check_house(draft: Draft, house: str) -> None:
         draft.decline("not-a-house", house=house)
 
 
-def _seats_of(draft: Draft, term: Term) -> int:
+def seats_of(draft: Draft, term: Term) -> int:
     """Return how many members a term's card seats: by today's version, or where that has it no more by its own."""
     for version in (draft.version, draft.book.nearest(term.bought_at)):
         if term.product in version.products:
@@ -147,7 +147,7 @@ def _terms_of(draft: Draft, membership: str) -> list[Term]:
     if draft.account.closed:
         return []
     terms = draft.account.terms.get(membership, ())
-    return [term for term in terms if term.start < term.until and _seats_of(draft, term)][-MAX_SEAT_TERMS:]
+    return [term for term in terms if term.start < term.until and seats_of(draft, term)][-MAX_SEAT_TERMS:]
 
 
 def _tell(draft: Draft, who: str, membership: str, terms: list[Term]) -> None:
