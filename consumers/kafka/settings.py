@@ -146,6 +146,7 @@ class Settings(_Table, frozen=True):
     log: LogSettings = LogSettings()
     serve: dict[str, Any] = {}
     consume: dict[str, Any] = {}
+    peers: dict[str, str] = {}  # where the ledgers are that points are exchanged with, by their names
     kafka: KafkaSettings = KafkaSettings()
     oidc: OidcSettings = OidcSettings()
 

@@ -44,7 +44,7 @@ class OnSpark:
         try:
             rows = tasks.mapInArrow(work, _COLUMNS).toArrow()
         except PySparkException as error:
-            raise CannotRunNow(f"Spark gave up: {' '.join(str(error).split())[-500:]}") from None
+            raise CannotRunNow(f"Spark gave up: {_said(str(error))}") from None
         for row in rows.sort_by([("partition", "ascending"), ("place", "ascending")])["found"].to_pylist():
             found = pickle.loads(row)
             if isinstance(found, PointsLedgerError):
@@ -86,6 +86,12 @@ def _worked(opening: Opening, partition: int, find: Find, arguments: Sequence[An
         if error.can_retry:
             raise
         yield error
+
+
+def _said(error: str) -> str:
+    """Return what an error says in front of Java's stack, and behind Python's."""
+    lines = error.partition("\n\tat ")[0].strip().splitlines() or ["nothing"]
+    return lines[-1][:500]
 
 
 @lru_cache(maxsize=1)

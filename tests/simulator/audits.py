@@ -42,7 +42,7 @@ def check_audits(laws: Laws, ledger: Ledger) -> None:
 
 def check_transit(laws: Laws, ledger: Ledger, ways: Ways) -> None:
     """`points audit transit` names what is on its way and no fault, whatever was killed."""
-    if not ways.instants and not ways.on_their_way:
+    if not ways.was_any:
         return
     found = transit(ledger)
     laws.law("between", not found.faults, f"points audit transit: {found.faults[:3]}")

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -156,6 +157,16 @@ def test_what_is_on_its_way_is_listed_and_sent_again(tmp_path: Path, monkeypatch
     found = transit(ledger)
     assert (found.told, found.on_its_way, found.oldest, found.in_transit) == (60, 0, "", {})
     check_all_arrived(ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_partitions_say_that_are_read_unequally_far_adds_up(tmp_path: Path, seed: int) -> None:
+    ledger, random = fed(tmp_path, 1), Random(seed)
+    heads = {partition: random.randint(0, head) for partition, head in ledger.heads().items()}
+    found = transit(ledger, heads=heads)
+    assert found.in_transit.get("beans", 0) == found.points_on_their_way - found.points_ahead
+    assert found.points_on_their_way + found.points_ahead > 0 and not found.faults
     ledger.close()
 
 
