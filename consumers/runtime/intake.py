@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from consumers.stream import AHEAD, UNTRUSTED_BACKLOG, Record
+from consumers.stream import AHEAD, OUTSIDE, UNTRUSTED_BACKLOG, Record
 from ledger.journal.native import plain_intake
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
@@ -81,7 +81,7 @@ class Intake(NamedTuple):
             raise BadFact(record.fault, _FAULTS[record.fault])
         is_ahead = record.backlog & AHEAD != 0
         stamped = record.recorded - record.pushed
-        told_by = self.partitioner
+        told_by = self.partitioner if not record.backlog & OUTSIDE else None
         check_admissible(
             fact,
             occurred,
