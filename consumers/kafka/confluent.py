@@ -314,7 +314,7 @@ class TopicIds(_Client):
             translated = self._translated(error)
             raise translated if isinstance(translated, Denied) else self._away(_sentence(error.args[0])) from error
         except TimeoutError as error:
-            raise self._away("no answer in time") from error
+            raise self._away(type(error).__name__) from error
         self._reported.clear()
         halves = found.get_most_significant_bits(), found.get_least_significant_bits()
         return base.topic_id_text(b"".join((half % (1 << 64)).to_bytes(8, "big") for half in halves))
