@@ -131,7 +131,8 @@ def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None) -> None:
     """Raise `BadFact` for a source of the ledger's own accounts that is none, or that may not say this."""
     if not isinstance(fact.data, FollowUp):
         raise BadFact("not-authorised", f'"{fact.source}" is the source of what accounts of a ledger tell each other')
-    if told_by is None or fact.source != source_of(told_by(fact.data.frm)) or fact.subject == PROGRAMME_SUBJECT:
+    teller = fact.id.rpartition(":")[0]  # whoever left it, perhaps under another name: `frm`
+    if told_by is None or fact.source != source_of(told_by(teller)) or fact.subject == PROGRAMME_SUBJECT:
         raise BadFact("not-authorised", f'"{fact.source}" is no source of this ledger\'s own accounts that says this')
 
 

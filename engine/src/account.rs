@@ -151,6 +151,25 @@ pub struct Account {
     pub tier_holds: Map<Text, Map<Text, TierHold>>,
     pub grants: Map<Text, TierGrant>,
     pub placed_by: Text,
+    /// Of a member who has, had or became another name: Python decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Bundle>,
+}
+
+/// That a member has, had or became another name; which ones this engine does not read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bundle;
+
+impl<'de> Deserialize<'de> for Bundle {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Bundle, D::Error> {
+        serde::de::IgnoredAny::deserialize(from).map(|_| Bundle)
+    }
+}
+
+impl Serialize for Bundle {
+    fn serialize<S: serde::Serializer>(&self, _to: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("an account of several names is Python's to write"))
+    }
 }
 
 impl Default for Account {
@@ -180,6 +199,7 @@ impl Default for Account {
             tier_holds: Map::default(),
             grants: Map::default(),
             placed_by: Text::default(),
+            bundle: None,
         }
     }
 }

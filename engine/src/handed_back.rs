@@ -23,11 +23,13 @@ pub enum HandedBack {
     Foreign,
     /// What asks a budget or stock that members share, and every fact of a member who once did.
     Pool,
+    /// A member who has, had or became another name.
+    Names,
 }
 
 impl HandedBack {
     /// All there are.
-    pub const ALL: [HandedBack; 10] = [
+    pub const ALL: [HandedBack; 11] = [
         HandedBack::Publication,
         HandedBack::Engine1,
         HandedBack::UnknownFact,
@@ -38,6 +40,7 @@ impl HandedBack {
         HandedBack::OddEntry,
         HandedBack::Foreign,
         HandedBack::Pool,
+        HandedBack::Names,
     ];
 
     /// Return the name under which it is counted.
@@ -53,6 +56,7 @@ impl HandedBack {
             HandedBack::OddEntry => "odd-entry",
             HandedBack::Foreign => "foreign",
             HandedBack::Pool => "pool",
+            HandedBack::Names => "names",
         }
     }
 }

@@ -9,7 +9,6 @@ from functools import lru_cache
 from ledger.core.draft import Draft
 from ledger.core.pages import AskPage, ClaimedAskPage, OpenAsksPage
 from ledger.rulebook.compiled import Pool
-from ledger.wire.entries import lot_text
 from ledger.wire.facts import PoolAsk, PoolAsked, PoolReturn, PoolReturned
 from ledger.wire.murmur import partition_of
 
@@ -20,7 +19,7 @@ LEASED = "@"  # between the subject of a pool and the partition and number of a 
 
 def begin(draft: Draft, pool: Pool, ask: AskPage, lot: int) -> None:
     """Ask a pool, or the lease of it in the member's partition of birth, for what a lot (or its like) names."""
-    name = lot_text(lot)
+    name = draft.lot_name(lot)
     ask.pool = pool.subject
     if pool.lease:
         ask.pool = lease_of(pool.subject, partition_of(draft.name, draft.partitions), draft.partitions)
@@ -44,7 +43,7 @@ def lease_of(pool: str, partition: int, partitions: int) -> str:
 
 def ask_of_lot(draft: Draft, lot: int) -> AskPage | None:
     """Return the ask that a lot waits for, or waited for; None for other lots."""
-    page = draft.pages.get(f"ask/{lot_text(lot)}")
+    page = draft.pages.get(f"ask/{draft.lot_name(lot)}")
     return page if isinstance(page, AskPage) else None
 
 
@@ -77,7 +76,7 @@ def give_up_lot(draft: Draft, lot: int) -> None:
     """Give an ask up whose lot has nothing left: whatever the pool answers, nothing comes of it."""
     ask = ask_of_lot(draft, lot)
     if ask is not None and ask.state == WAITS:
-        end(draft, lot_text(lot), ask, GIVEN_UP)
+        end(draft, draft.lot_name(lot), ask, GIVEN_UP)
 
 
 def put_back(draft: Draft, name: str, ask: AskPage, n: int) -> None:
@@ -94,7 +93,7 @@ def refill(draft: Draft, lot: int, points: int) -> None:
     """Give back to a budget that takes it what is claimed back of a lot which was drawn from it."""
     ask = ask_of_lot(draft, lot)
     if ask is not None and ask.state == DRAWN and ask.refill:
-        put_back(draft, lot_text(lot), ask, points)
+        put_back(draft, draft.lot_name(lot), ask, points)
 
 
 def _open_asks(draft: Draft) -> OpenAsksPage:

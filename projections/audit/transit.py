@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import OnItsWay, Transit
-from ledger.wire.entries import Entry, Recalled, Received, Sent, SentBack, Told
+from ledger.wire.entries import Entry, MovedIn, MovedOut, Recalled, Sent, Told, TransitChange
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.fact_codec import BadFact, canonical, decode
@@ -62,9 +62,10 @@ def transit(ledger: Ledger, progress: Progress = lambda _: None) -> Transit:
 
 def _sum(found: Transit, entry: Entry) -> None:
     for change in entry.changes:
-        if isinstance(change, Sent | Recalled | Received | SentBack):
-            sign = 1 if isinstance(change, Sent | Recalled) else -1
-            found.in_transit[change.kind] = found.in_transit.get(change.kind, 0) + sign * change.points
+        if isinstance(change, TransitChange | MovedOut | MovedIn):
+            sign = 1 if isinstance(change, Sent | Recalled | MovedOut) else -1
+            points = change.points + (change.held if isinstance(change, MovedOut | MovedIn) else 0)
+            found.in_transit[change.kind] = found.in_transit.get(change.kind, 0) + sign * points
 
 
 def _is_taken(ledger: Ledger, partition: int, entry: Entry, told: Told) -> bool:

@@ -10,7 +10,7 @@ from ledger.core.perks import holder_of, offer_of, why_closed
 from ledger.core.rights import check_line
 from ledger.core.tiers import MAX_GRANTS
 from ledger.rulebook.compiled import Perk, Pool
-from ledger.wire.entries import BenefitCounted, BenefitUsed, lot_text
+from ledger.wire.entries import BenefitCounted, BenefitUsed
 from ledger.wire.facts import Claim, ClaimReturn
 
 
@@ -100,7 +100,7 @@ def _ask(draft: Draft, stock: Pool, data: Claim) -> None:
     ask = AskPage("", 1, draft.month if stock.by_month else 0, stock.refill, claim=data.claim, benefit=data.benefit)
     ask.order, ask.line, ask.shop = data.order, data.line, data.shop
     begin(draft, stock, ask, lot)
-    draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(lot_text(lot)))
+    draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(draft.lot_name(lot)))
     draft.note("asked", claim=data.claim, pool=stock.subject)
 
 
