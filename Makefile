@@ -110,7 +110,7 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	@.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet '$(UV)'
 	$(COMPILE) --group dev --output-file $(DEV_LOCK) pyproject.toml
 	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
-	$(COMPILE) --group build --extra fast --extra oidc --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
+	$(COMPILE) --group build --extra fast --extra oidc --extra postgres --extra s3 --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
 	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
 	$(COMPILE) --group wheel --output-file $(WHEEL_LOCK)
 	$(COMPILE) --group docs --constraints $(DEV_LOCK) --output-file $(DOCS_LOCK)

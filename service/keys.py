@@ -34,6 +34,7 @@ _DIGEST = re.compile(r" [0-9a-f]{12}$")  # what stands behind a person's name th
 DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
 LOCAL_NAME = "local"  # of whoever asks where there are no keys
+FIRST_NAME = "bootstrap"  # of the key that a file brings
 BUSY_SECONDS = 5  # that one process waits for another
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
 PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
@@ -64,6 +65,16 @@ class Key(NamedTuple):
         return self.is_whole and self.revoked is None and (self.expires is None or instant < self.expires)
 
 
+class Somebody(NamedTuple):
+    """Who signed in with an issuer: the name of the acts, and since when, and when blocked, in microseconds."""
+
+    name: str
+    issuer: str
+    subject: str
+    since: int
+    blocked: int | None
+
+
 class Keys:
     """The keys in a ledger's folder, in a file for its owner's eyes only. Several processes may use them at once."""
 
@@ -82,6 +93,7 @@ class Keys:
                 "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL,"
                 " name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL, PRIMARY KEY (issuer, subject))"
             )
+            self._db.execute("CREATE TABLE IF NOT EXISTS blocked (name TEXT PRIMARY KEY, since INTEGER NOT NULL)")
             self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.path}: {error}") from error
@@ -120,19 +132,24 @@ class Keys:
         return key, f"{PREFIX}_{key.id}_{secret}"
 
     def bootstrap(self, file: Path) -> Key | None:
-        """Make the first key from the text of a file, with every scope; None where there are keys. Raises `BadKey`."""
+        """Make the first key from the text of a file, with every scope; None where there are keys. Raises `BadKey`.
+
+        It is named ``bootstrap``, with its id behind it where somebody who signed in has that name.
+        """
         if self.exist():
             return None
         id, secret = first_key(file)
-        key = Key(id, "bootstrap", PLAIN_SCOPES, DEFAULT_RATE, _now(), None, None, None)
+        name = f"{FIRST_NAME} {id}" if self._is_somebody(FIRST_NAME) else FIRST_NAME
         try:
-            return self._insert(key, secret)
+            return self._insert(Key(id, name, PLAIN_SCOPES, DEFAULT_RATE, _now(), None, None, None), secret)
         except BadKey:
-            return None  # another worker was first
+            if self.exist():
+                return None  # another worker was first
+            raise
 
     def _insert(self, key: Key, secret: str) -> Key:
         """Keep a key and its secret's hash. Raises `BadKey` where there is one of the name."""
-        if self._db.execute("SELECT 1 FROM people WHERE name = ?", (key.name,)).fetchone() is not None:
+        if self._is_somebody(key.name):
             raise BadKey(f'"{key.name}" is somebody who signed in to the console; give another name')
         row = (key.id, key.name, "\n".join(key.scopes), key.rate, key.created, key.expires, None, None, _hash(secret))
         try:
@@ -142,6 +159,9 @@ class Keys:
         except sqlite3.IntegrityError:
             raise BadKey(f'there is a key "{key.name}" already; revoke it first or give another name') from None
         return key
+
+    def _is_somebody(self, name: str) -> bool:
+        return self._db.execute("SELECT 1 FROM people WHERE name = ?", (name,)).fetchone() is not None
 
     def all(self) -> list[Key]:
         """Return every key ever made, by age."""
@@ -206,7 +226,7 @@ class Keys:
                 digest = sha256(msgspec.msgpack.encode([issuer, subject])).hexdigest()[:12]
                 name = name[:MAX_NAME]
                 taken = "SELECT 1 FROM people WHERE name = :name UNION ALL SELECT 1 FROM keys WHERE name = :name"
-                if name == LOCAL_NAME or self._db.execute(taken, {"name": name}).fetchone() is not None:
+                if name in (LOCAL_NAME, FIRST_NAME) or self._db.execute(taken, {"name": name}).fetchone() is not None:
                     name = f"{name[: MAX_NAME - 13]} {digest}"
                 row = (name,)
                 self._db.execute("INSERT INTO people VALUES (?, ?, ?, ?)", (issuer, subject, name, _now()))
@@ -215,6 +235,37 @@ class Keys:
             self._db.execute("ROLLBACK")
             raise
         return str(row[0])
+
+    def people(self) -> list[Somebody]:
+        """Return everybody who ever signed in with an issuer, by their first sign-in."""
+        query = (
+            "SELECT people.name, issuer, subject, people.since, blocked.since FROM people"
+            " LEFT JOIN blocked USING (name) ORDER BY people.since, people.name"
+        )
+        return [Somebody(*row) for row in self._db.execute(query)]
+
+    def somebody(self, name: str) -> Somebody:
+        """Return who signed in under a name. Raises `BadKey`."""
+        found = next((one for one in self.people() if one.name == name), None)
+        if found is None:
+            raise BadKey(f'nobody signed in as "{name}"; `points people list` shows who did')
+        return found
+
+    def block(self, name: str) -> Somebody:
+        """End every session of a person at once, and let them begin none. Raises `BadKey`."""
+        self.somebody(name)
+        self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?, ?)", (name, _now()))
+        return self.somebody(name)
+
+    def unblock(self, name: str) -> Somebody:
+        """Let a person sign in again. Raises `BadKey`."""
+        self.somebody(name)
+        self._db.execute("DELETE FROM blocked WHERE name = ?", (name,))
+        return self.somebody(name)
+
+    def is_blocked(self, name: str) -> bool:
+        """Return True if who signed in under a name is blocked."""
+        return self._db.execute("SELECT 1 FROM blocked WHERE name = ?", (name,)).fetchone() is not None
 
     def close(self) -> None:
         """Close the file."""

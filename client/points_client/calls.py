@@ -172,6 +172,11 @@ def pool(name: str, *, as_of: str | None = None) -> Call[answers.Pool]:
     return _get(answers.Pool, f"/v1/pools/{quoted(name, safe='')}", as_of=as_of)
 
 
+def house(name: str, *, as_of: str | None = None) -> Call[answers.House]:
+    """Return who sits in a house, and what is left of its quotas. Raises `NotFound`."""
+    return _get(answers.House, f"/v1/houses/{quoted(name, safe='')}", as_of=as_of)
+
+
 def page(member: str, after: int, limit: int) -> Call[answers.Entries]:
     """Up to `limit` entries of a member behind a number. Raises `NotFound`."""
     return _get(answers.Entries, _of(member, "entries"), after=after, limit=limit)

@@ -99,6 +99,7 @@ class _Methods:
     find = _Method(calls.find)
     pools = _Method(calls.pools)
     pool = _Method(calls.pool)
+    house = _Method(calls.house)
     entry = _Method(calls.entry)
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)

@@ -74,7 +74,8 @@ DENIED = frozenset(
 )
 
 Bytes = bytes | None
-Pending = tuple[OnDelivered | None, int]  # of a record in flight: whom to call, and its bytes
+Keyed = tuple[Bytes, Bytes, Headers]  # a record to be sent: its key, its value and its headers
+Pending = tuple[OnDelivered | None, int, int]  # of records in flight: whom to call, how many they are, and their bytes
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -392,8 +393,18 @@ class Writer(Client):
     ) -> None:
         """Append a record to a partition; `on_delivered` is called with its offset once it is acknowledged.
 
-        The offset is `UNKNOWN` where the brokers had it already from an attempt whose answer was lost.
-        Waits while as much is in flight as may be. Raises `Denied`, `BrokerAway`.
+        As `send_all`.
+        """
+        self.send_all(topic, partition, [(key, value, headers)], on_delivered)
+
+    def send_all(
+        self, topic: str, partition: int, records: Sequence[Keyed], on_delivered: OnDelivered | None = None
+    ) -> None:
+        """Append records to a partition; once all are acknowledged, call `on_delivered` with the last one's offset.
+
+        The offset is `UNKNOWN` where the brokers had it already from an attempt whose answer was lost. They are
+        acknowledged in order: that the last one is says it of all. Waits while as much is in flight as may be.
+        Raises `Denied`, `BrokerAway`.
         """
         if self._failure is not None or self.in_flight % POLL_EVERY == 0:
             self.poll()
@@ -401,12 +412,15 @@ class Writer(Client):
             deadline = time.monotonic() + self._settings.timeout_seconds
             while self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
                 self._wait(deadline)
-        size = len(value or b"")
+        size = sum(len(value or b"") for _, value, _ in records)
+        of_last = on_delivered, len(records), size
         try:
-            self._append(topic, partition, key, value, list(headers), (on_delivered, size))
-        except self.raised as error:  # no context manager: this is done for every record
+            for left, (key, value, headers) in enumerate(records, 1 - len(records)):
+                self._append(topic, partition, key, value, list(headers), None if left else of_last)
+        except self.raised as error:
+            self._failed(error)  # those before it may stand in the topic, and nobody will hear of it
             raise self._translated(error) from error
-        self.in_flight += 1
+        self.in_flight += len(records)
         self.bytes_in_flight += size
 
     def poll(self, timeout: float = 0.0) -> None:
@@ -429,8 +443,8 @@ class Writer(Client):
         self.poll(left)
 
     def _acknowledged(self, pending: Pending, offset: int) -> None:
-        on_delivered, size = pending
-        self.in_flight -= 1
+        on_delivered, count, size = pending
+        self.in_flight -= count
         self.bytes_in_flight -= size
         if on_delivered is not None and self._failure is None:
             on_delivered(offset)
@@ -443,8 +457,13 @@ class Writer(Client):
         """Close; what is in flight may or may not be delivered."""
 
     @abstractmethod
-    def _append(self, topic: str, partition: int, key: Bytes, value: Bytes, headers: Headers, pending: Pending) -> None:
-        """Give a record to the library; `_serve` passes `pending` to `_acknowledged`, or calls `_failed`."""
+    def _append(
+        self, topic: str, partition: int, key: Bytes, value: Bytes, headers: Headers, pending: Pending | None
+    ) -> None:
+        """Give a record to the library; `_serve` passes `pending` to `_acknowledged`, or calls `_failed`.
+
+        With None it calls nothing for a record that is acknowledged.
+        """
 
     @abstractmethod
     def _serve(self, timeout: float) -> None:

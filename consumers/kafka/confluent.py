@@ -251,8 +251,18 @@ class Writer(_Client, base.Writer):
             self._producer = Producer(self._options(base.WRITING, options))
 
     def _append(
-        self, topic: str, partition: int, key: base.Bytes, value: base.Bytes, headers: Headers, pending: base.Pending
+        self,
+        topic: str,
+        partition: int,
+        key: base.Bytes,
+        value: base.Bytes,
+        headers: Headers,
+        pending: base.Pending | None,
     ) -> None:
+        if pending is None:  # a failure is fatal for what comes behind it, and told of that
+            self._producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+            return
+
         def settled(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self._failed(error)

@@ -15,7 +15,7 @@ from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
-from consumers.local.port import Append
+from consumers.local.port import Append, CannotAppend
 from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
 from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
@@ -498,7 +498,7 @@ class Consumer:
                     if self._ends is not None:
                         self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
                     owner.told.clear()
-        except (StreamError, *STORE_FAILURES) as error:
+        except (StreamError, CannotAppend, *STORE_FAILURES) as error:
             self._observe(Failed("telling", str(error)))
             self._telling.failed()
             return

@@ -267,10 +267,17 @@ class Writer(_Client, base.Writer):
         )
 
     def _append(
-        self, topic: str, partition: int, key: base.Bytes, value: base.Bytes, headers: Headers, pending: base.Pending
+        self,
+        topic: str,
+        partition: int,
+        key: base.Bytes,
+        value: base.Bytes,
+        headers: Headers,
+        pending: base.Pending | None,
     ) -> None:
         sent = self._producer.send(topic, value, key, headers, partition)
-        sent.add_callback(self._settle_record, pending)
+        if pending is not None:
+            sent.add_callback(self._settle_record, pending)
         sent.add_errback(self._settle)
 
     def _settle_record(self, pending: base.Pending, record: Any) -> None:

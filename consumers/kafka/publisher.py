@@ -32,6 +32,7 @@ from ledger.wire.times import to_text
 
 MOST_IN_FLIGHT = 4_000  # records, and
 MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
+SENT_TOGETHER = 256  # records at most, that are acknowledged by one call
 DECIDED, DEAD_LETTERED = "points.fact.decided.v1", "points.record.dead-lettered.v1"  # types of CloudEvents
 JSON = b"application/json"
 REMEMBER_SECONDS = 1.0  # between two moves of a tracking position
@@ -65,7 +66,7 @@ class Flow(ABC):
         self._zone = ledger.book.offset
         self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
         self._remembered = self._journal.published_upto(self.name)
-        self._pending: deque[int] = deque()  # the numbers in flight
+        self._pending: deque[int] = deque()  # in flight: the number of the last of those that were sent together
         self.begin_again()
 
     def begin_again(self) -> None:
@@ -84,19 +85,21 @@ class Flow(ABC):
         """Yield what stands behind a number, in order, at most `limit` records."""
 
     def send(self, writer: Writer, room: int, bytes_room: int) -> None:
-        """Send what stands next, as far as there is room."""
-        count = 0
-        for outgoing in self._after(self._sent, room):
-            failpoint("before-publish")
-            self._pending.append(outgoing.number)
-            key, value, headers = outgoing.key, outgoing.value, outgoing.headers
-            writer.send(self._topic, self.partition, key, value, headers, self._delivered)
-            self._sent = outgoing.number
-            count += 1
-            bytes_room -= len(outgoing.value)
-            if bytes_room <= 0:
+        """Send what stands next, as far as there is room: it may go beyond it by one record."""
+        waiting = self._after(self._sent, room)
+        while room > 0 and bytes_room > 0:
+            some, held = _some(waiting, bytes_room)
+            if not some:
+                self.may_have_more = False
                 return
-        self.may_have_more = count == room
+            failpoint("before-publish")
+            last = some[-1].number
+            self._pending.append(last)
+            records = [(outgoing.key, outgoing.value, outgoing.headers) for outgoing in some]
+            writer.send_all(self._topic, self.partition, records, self._delivered)
+            self._sent = last
+            room -= len(some)
+            bytes_room -= held
 
     def _headers(self, kind: str, name: str, subject: str, at: int, **more: str) -> Headers:
         """Return the headers of a CloudEvent in binary mode; none where none are wanted. `at` is in microseconds."""
@@ -107,7 +110,7 @@ class Flow(ABC):
         return [(ATTRIBUTE + name, value.encode()) for name, value in found.items()] + [(CONTENT_TYPE, JSON)]
 
     def _delivered(self, _offset: int) -> None:
-        """The oldest in flight is acknowledged: a writer delivers the records of a partition in order."""
+        """The oldest in flight are acknowledged: a writer delivers the records of a partition in order."""
         self.acknowledged = self._pending.popleft()
 
     def remember(self) -> int:
@@ -119,6 +122,17 @@ class Flow(ABC):
             self._remembered = self.acknowledged
             failpoint("after-tracking")
         return moved
+
+
+def _some(waiting: Iterator[Outgoing], most_bytes: int) -> tuple[list[Outgoing], int]:
+    """Return the next records, up to `SENT_TOGETHER` and until they hold so many bytes, and how many they hold."""
+    some, held = [], 0
+    for outgoing in waiting:
+        some.append(outgoing)
+        held += len(outgoing.value)
+        if len(some) == SENT_TOGETHER or held >= most_bytes:
+            break
+    return some, held
 
 
 class Outcomes(Flow):
@@ -204,6 +218,7 @@ class Publisher:
         try:
             if self._writer is None:
                 self._writer = self._open_writer()
+            self._writer.poll()  # what was acknowledged meanwhile makes room
             self._send(self._writer)
             self._writer.poll(timeout)
             if monotonic() >= self._remember_at:

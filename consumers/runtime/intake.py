@@ -14,10 +14,10 @@ from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import KEPT_WHOLE, DeadLetter
 from ledger.wire.entries import ENGINE
-from ledger.wire.fact_catalogue import FOLLOW_UPS, GRANTOR_FACTS, OPERATOR_FACTS
+from ledger.wire.fact_catalogue import BETWEEN_LEDGERS, FOLLOW_UPS, GRANTOR_FACTS, OPERATOR_FACTS, PARTNER_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, FollowUp, ProgrammePublished
-from ledger.wire.follow_ups import is_from_ledger, source_of
+from ledger.wire.follow_ups import is_from_ledger, is_of_peer, source_of
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
@@ -37,6 +37,8 @@ class Intake(NamedTuple):
     operators: frozenset[str]
     partitioner: Partitioner
     grantors: frozenset[str]
+    peers: frozenset[str] = frozenset()
+    partners: frozenset[str] = frozenset()
     read_plain: Callable[[Sequence[Record]], Sequence[FactRecord | None]] | None = None  # the native engine's
 
     def with_native(self, module: Any) -> "Intake":
@@ -81,7 +83,15 @@ class Intake(NamedTuple):
         stamped = record.recorded - record.pushed
         told_by = self.partitioner
         check_admissible(
-            fact, occurred, stamped, self.operators, grantors=self.grantors, is_ahead=is_ahead, told_by=told_by
+            fact,
+            occurred,
+            stamped,
+            self.operators,
+            grantors=self.grantors,
+            partners=self.partners,
+            is_ahead=is_ahead,
+            told_by=told_by,
+            peers=self.peers,
         )
         subject = fact.subject
         if record.key != subject:
@@ -105,17 +115,19 @@ def check_admissible(
     operators: Container[str],
     *,
     grantors: Container[str] = (),
+    partners: Container[str] = (),
     is_ahead: bool = False,
     told_by: Callable[[str], int] | None = None,
+    peers: Container[str] = (),
 ) -> None:
     """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
 
-    `grantors` are the sources that may grant tiers besides the operators. `is_ahead` says that its importer
-    saw it to be from the future. `told_by` is the partition of an account, where accounts of the ledger may tell each
-    other things.
+    `grantors` are the sources that may grant tiers besides the operators, and `partners` those that may answer to
+    exchanges. `is_ahead` says that its importer saw it to be from the future. `told_by` is the partition of an account,
+    where accounts of the ledger may tell each other things, and those of its `peers` may tell them some.
     """
     if is_from_ledger(fact) or type(fact) in FOLLOW_UPS:
-        _check_follow_up(fact, told_by)
+        _check_follow_up(fact, told_by, peers)
         return
     if is_ahead or occurred > recorded + MAX_AHEAD:
         raise BadFact(
@@ -125,15 +137,24 @@ def check_admissible(
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
     if type(fact) in OPERATOR_FACTS and fact.source not in operators and not _may_grant(fact, grantors):
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
+    if type(fact) in PARTNER_FACTS and fact.source not in partners:
+        raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s partners')
 
 
-def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None) -> None:
+def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None, peers: Container[str]) -> None:
     """Raise `BadFact` for a source of the ledger's own accounts that is none, or that may not say this."""
     if not isinstance(fact.data, FollowUp):
         raise BadFact("not-authorised", f'"{fact.source}" is the source of what accounts of a ledger tell each other')
-    teller = fact.id.rpartition(":")[0]  # whoever left it, perhaps under another name: `frm`
-    if told_by is None or fact.source != source_of(told_by(teller)) or fact.subject == PROGRAMME_SUBJECT:
-        raise BadFact("not-authorised", f'"{fact.source}" is no source of this ledger\'s own accounts that says this')
+    if type(fact) in BETWEEN_LEDGERS:
+        may_say = told_by is not None and is_of_peer(fact.source, peers)
+    else:
+        teller = fact.id.rpartition(":")[0]  # whoever left it, perhaps under another name: `frm`
+        may_say = told_by is not None and fact.source == source_of(told_by(teller))
+    if not may_say or fact.subject == PROGRAMME_SUBJECT:
+        raise BadFact(
+            "not-authorised",
+            f"\"{fact.source}\" is no source of this ledger's own accounts, or of a peer's, that says this",
+        )
 
 
 def _may_grant(fact: Fact, grantors: Container[str]) -> bool:

@@ -58,8 +58,14 @@ class PartitionOwner:
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
-        operators, grantors = frozenset(settings.operators), frozenset(settings.grantors)
-        self._intake = Intake(partition, operators, Partitioner(settings.partitions), grantors)
+        self._intake = Intake(
+            partition,
+            frozenset(settings.operators),
+            Partitioner(settings.partitions),
+            frozenset(settings.grantors),
+            frozenset(settings.peers),
+            frozenset(settings.partners),
+        )
 
     def acquire(self, share: float = 1.0) -> PartitionWriter:
         """Become the owner: every earlier one is fenced from here on. Raises `JournalError`.

@@ -120,6 +120,15 @@ pub struct TierGrant {
     pub until: i64,
 }
 
+/// A seat in a membership of a house: there that somebody sits, at the member what it gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seat {
+    pub membership: Text,
+    pub n: i64,
+    pub terms: Vec<Term>,
+}
+
 /// Score -> bucket -> part -> points.
 pub type Sums = Map<Text, Map<i64, Map<Text, i64>>>;
 
@@ -151,6 +160,8 @@ pub struct Account {
     pub tier_holds: Map<Text, Map<Text, TierHold>>,
     pub grants: Map<Text, TierGrant>,
     pub placed_by: Text,
+    /// Of a member by house, of a house by member: whoever has any is handed back.
+    pub seats: Map<Text, Seat>,
     /// Of a member who has, had or became another name: Python decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Bundle>,
@@ -199,6 +210,7 @@ impl Default for Account {
             tier_holds: Map::default(),
             grants: Map::default(),
             placed_by: Text::default(),
+            seats: Map::default(),
             bundle: None,
         }
     }

@@ -270,7 +270,7 @@ impl Engine {
         written: &mut FxHashMap<String, Page>,
         batch: &mut Batch,
     ) -> Done {
-        if self.book.is_pool(name) {
+        if self.book.is_shared(name) || !member.account.seats.is_empty() {
             return Err(Stop::HandBack(HandedBack::Pool));
         }
         let Member { account, pages, .. } = member;

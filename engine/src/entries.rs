@@ -197,6 +197,12 @@ tagged! {
         PutBack "put-back" { frm: Text, ask: Text, n: i64, bucket: i64 }
         /// A pool gave a lease of it a block of `n`, or took some of it back; both write it down.
         Leased "leased" { lease: Text, n: i64, bucket: i64 }
+        /// Of a house: a member took a seat in a membership of it, through a card.
+        Seated "seated" { who: Text, membership: Text, card: Text }
+        /// Of a house: a member left.
+        Unseated "unseated" { who: Text, membership: Text }
+        /// Of a member: by entry `n` of a house, the seat there has this term; none is left where it ends as it begins.
+        SeatMoved "seat-moved" { house: Text, n: i64, membership: Text, card: Text, product: Text, from_at: i64, until_at: i64 }
         /// A follow-up fact left for the account `to`: `k` counts those of the entry, `data` is the JSON of its data.
         Told "told" { k: i64, to: Text, fact: Text, time: i64, at: i64, data: Text }
         /// What follows in this entry is done under a name that the account took in; empty: under its own.

@@ -1,8 +1,8 @@
 //! Apply one change to an account. It never refuses; what an integer grew to is returned, so that a bound can be kept.
 
-use crate::account::{Account, Bundle, Lot, OpenHold, Purse, Term, TierGrant, TierHold, is_dropped};
+use crate::account::{Account, Bundle, Lot, OpenHold, Purse, Seat, Term, TierGrant, TierHold, is_dropped};
 use crate::benefits::{forget_days, quota_key};
-use crate::entries::{Change, Entry, Figure, Map, Text, lot_key};
+use crate::entries::{Change, Entry, Figure, Map, SeatMoved, Text, lot_key};
 use crate::programme::AT_SHOP;
 
 const MAX_TIER_MOVES: usize = 256;
@@ -420,6 +420,19 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
         Change::Drawn(change) => count(account, change.bucket, "drawn", change.n),
         Change::PutBack(change) => count(account, change.bucket, "drawn", -change.n),
         Change::Leased(change) => count(account, change.bucket, &format!("out/{}", change.lease), change.n),
+        Change::Seated(change) => {
+            let seat = Seat { membership: change.membership.clone(), ..Seat::default() };
+            account.seats.insert(change.who.clone(), seat);
+            0
+        }
+        Change::Unseated(change) => {
+            account.seats.shift_remove(&change.who);
+            0
+        }
+        Change::SeatMoved(change) => {
+            move_seat(account, change);
+            0
+        }
         Change::Withheld(_) | Change::Multiplied(_) | Change::Joined(_) | Change::Resettled(_) | Change::Told(_) => 0,
         Change::Under(_)
         | Change::NameKnown(_)
@@ -449,6 +462,19 @@ fn add(sum: &mut i64, by: i64) -> i128 {
     let total = i128::from(*sum) + i128::from(by);
     *sum = sum.wrapping_add(by);
     total
+}
+
+/// Give a seat a term, in place of those that the house said of it before.
+fn move_seat(account: &mut Account, change: &SeatMoved) {
+    let seat = account.seats.entry(change.house.clone()).or_default();
+    if seat.n != change.n {
+        *seat = Seat { membership: change.membership.clone(), n: change.n, terms: Vec::new() };
+    }
+    let (start, until) = (change.from_at, change.until_at);
+    if start < until {
+        let (card, product) = (change.card.clone(), change.product.clone());
+        seat.terms.push(Term { card, product, start, until, bought_at: start, span: until - start, ..Term::default() });
+    }
 }
 
 /// Change a counter of a pool, which is gone where it is 0, and return what it comes to.

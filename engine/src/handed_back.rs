@@ -21,10 +21,12 @@ pub enum HandedBack {
     OddEntry,
     /// Of a replay: an entry of an engine or a version that is not here.
     Foreign,
-    /// What asks a budget or stock that members share, and every fact of a member who once did.
+    /// What asks a budget or stock that members share, and every fact of a member who once did or was told of a seat.
     Pool,
     /// A member who has, had or became another name.
     Names,
+    /// An exchange with another ledger.
+    OtherLedger,
 }
 
 impl HandedBack {
@@ -41,6 +43,7 @@ impl HandedBack {
         HandedBack::Foreign,
         HandedBack::Pool,
         HandedBack::Names,
+        HandedBack::OtherLedger,
     ];
 
     /// Return the name under which it is counted.
@@ -57,6 +60,7 @@ impl HandedBack {
             HandedBack::Foreign => "foreign",
             HandedBack::Pool => "pool",
             HandedBack::Names => "names",
+            HandedBack::OtherLedger => "other-ledger",
         }
     }
 }

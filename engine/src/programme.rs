@@ -445,6 +445,7 @@ pub struct ExchangeTable {
     pub takes: Text,
     pub gives: Text,
     pub cap: Vec<UseCap>,
+    pub ledger: Option<Text>,
 }
 
 /// Points of one kind for points of another.
@@ -614,9 +615,9 @@ impl Programme {
         self.versions.iter().any(|version| version.has_pools)
     }
 
-    /// Return true if an account is a pool, or a lease of one, and no member.
-    pub fn is_pool(&self, name: &str) -> bool {
-        name.starts_with("pool/") && self.has_pools()
+    /// Return true if an account is a pool, a lease of one, or a house, and no member.
+    pub fn is_shared(&self, name: &str) -> bool {
+        name.starts_with("house/") || (name.starts_with("pool/") && self.has_pools())
     }
 
     /// Return the version that decides what occurred at an instant; None before the first.

@@ -271,7 +271,7 @@ impl Deriving {
         let repeats = (first != row.number).then_some((first, known == content));
         let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
         let book = self.book_before(row.sequence);
-        if book.is_pool(&plain.member) {
+        if book.is_shared(&plain.member) {
             return Err(Stop::HandBack(HandedBack::Pool));
         }
         let decision = decide(&mut history.account, &mut history.pages, &plain.fact, book, arrival)?;

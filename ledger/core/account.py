@@ -4,7 +4,7 @@ An account stays small for ever: open lots, sums of a window of months, terms. W
 redemption stands on pages (`ledger.pages`), which are rows of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import Struct, field
@@ -153,6 +153,14 @@ class TierGrant(Struct, array_like=True, gc=False):
     until: int
 
 
+class Seat(Struct, array_like=True, gc=False):
+    """A seat in a membership of a house: at the house that somebody sits there, at the member what it gives."""
+
+    membership: str
+    n: int = 0  # at the member: the entry of the house that said so last
+    terms: list[Term] = field(default_factory=list)  # at the member, by their start; those that ended too
+
+
 class Merger(Struct, array_like=True, gc=False):
     """What an account is in the middle of: `state` is `asking`, `moving` or `back`, to the account `to`.
 
@@ -236,6 +244,7 @@ class Account(Struct, array_like=True, gc=False):
     tier_holds: dict[str, dict[str, TierHold]] = field(default_factory=dict)  # score -> tier
     grants: dict[str, TierGrant] = field(default_factory=dict)
     placed_by: str = ""  # the version whose tiers the account was last placed in (it may be missing, never wrong)
+    seats: dict[str, Seat] = field(default_factory=dict)  # of a member, by house; of a house, by member
     bundle: Bundle | None = None  # of a member who has, had or became another name; the last field for ever
 
     def purse(self, kind: str) -> Purse:
@@ -273,11 +282,24 @@ def term_at(account: Account, membership: str, instant: int) -> Term | None:
     return None
 
 
+def seat_terms(account: Account, membership: str) -> Iterator[tuple[str, Term]]:
+    """Yield what the seats of a member give of a membership, each house with its terms, by the name of the house."""
+    for house, seat in sorted(account.seats.items()):
+        if seat.membership == membership:
+            for term in seat.terms:
+                yield house, term
+
+
 def current_term(account: Account, membership: str, instant: int) -> Term | None:
     """The term that holds at an instant, or else the last that had begun, or else the first to come."""
-    terms = account.terms.get(membership, [])
+    return current_of(account.terms.get(membership, []), instant)
+
+
+def current_of(terms: list[Term], instant: int) -> Term | None:
+    """The same of the terms of one membership."""
+    held = next((term for term in terms if term.start <= instant < term.until), None)
     begun = [term for term in terms if term.start <= instant]
-    return term_at(account, membership, instant) or (begun[-1] if begun else terms[0] if terms else None)
+    return held or (begun[-1] if begun else terms[0] if terms else None)
 
 
 def is_dropped(bucket: int, month: int) -> bool:

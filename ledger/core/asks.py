@@ -1,4 +1,4 @@
-"""What a member asked of pools, budgets and stocks that members share: `ledger.core.decisions.pools` decides answers.
+"""What a member asked of budgets, stocks and houses that members share: `decisions.pools` and `houses` answer.
 
 An ask is named by a lot: the one that waits, or for a claim one that the entry could have opened. Its page says what
 waits for the answer, and how much of what was drawn came back since.
@@ -19,12 +19,25 @@ LEASED = "@"  # between the subject of a pool and the partition and number of a 
 
 def begin(draft: Draft, pool: Pool, ask: AskPage, lot: int) -> None:
     """Ask a pool, or the lease of it in the member's partition of birth, for what a lot (or its like) names."""
-    name = draft.lot_name(lot)
     ask.pool = pool.subject
     if pool.lease:
         ask.pool = lease_of(pool.subject, partition_of(draft.name, draft.partitions), draft.partitions)
-    version = draft.version.name
-    tell = PoolAsk(frm=draft.name, ask=name, n=ask.n, bucket=ask.bucket, version=version, limit=pool.limit)
+    _wait(draft, ask, lot, pool.limit)
+
+
+def begin_at_house(draft: Draft, ask: AskPage, lot: int, membership: str, limit: int) -> None:
+    """Ask the house in which a member sits for a claim of a benefit, of which it gives at most `limit` in its bucket.
+
+    What comes back of it is always there again.
+    """
+    _wait(draft, ask, lot, limit, membership)
+
+
+def _wait(draft: Draft, ask: AskPage, lot: int, limit: int, membership: str = "") -> None:
+    name = draft.lot_name(lot)
+    tell = PoolAsk(frm=draft.name, ask=name, n=ask.n, bucket=ask.bucket, version=draft.version.name, limit=limit)
+    if membership:
+        tell.membership, tell.benefit, tell.claim = membership, ask.benefit, ask.claim
     draft.tell(ask.pool, PoolAsked, tell)
     draft.pages.put(f"ask/{name}", ask)
     open_asks = _open_asks(draft)
@@ -48,8 +61,9 @@ def ask_of_lot(draft: Draft, lot: int) -> AskPage | None:
 
 
 def ask_of_claim(draft: Draft, claim: str, benefit: str) -> tuple[str, AskPage] | None:
-    """Return the ask of a claim with its name; None for a claim of a benefit without a stock."""
-    named = draft.pages.get(f"claim-ask/{claim}") if benefit in draft.book.stocked else None
+    """Return the ask of a claim with its name; None for a claim that asked nobody."""
+    may_ask = draft.book.has_seats or benefit in draft.book.stocked
+    named = draft.pages.get(f"claim-ask/{claim}") if may_ask else None
     if not isinstance(named, ClaimedAskPage):
         return None
     page = draft.pages.get(f"ask/{named.ask}")
@@ -59,7 +73,7 @@ def ask_of_claim(draft: Draft, claim: str, benefit: str) -> tuple[str, AskPage] 
 
 def open_asks_of(draft: Draft) -> list[str]:
     """Return the names of the asks that wait for an answer, in the order in which they were asked."""
-    return list(_open_asks(draft).asks) if draft.book.has_pools else []
+    return list(_open_asks(draft).asks) if draft.book.may_ask else []
 
 
 def end(draft: Draft, name: str, ask: AskPage, state: int) -> None:

@@ -79,6 +79,7 @@ _COUNTED = (
     "attributes",
     "tier_holds",
     "grants",
+    "seats",
 )  # the fields of an account that shares have: no lots, terms or holds of points, which say themselves whose they are
 
 
@@ -122,6 +123,9 @@ def _add(total: Account, share: Account) -> None:
         for tier, hold in holds.items():
             known = total.tier_holds.setdefault(score, {}).get(tier)
             total.tier_holds[score][tier] = hold if known is None else _both(known, hold)
+    for house, seat in share.seats.items():
+        if house not in total.seats or total.seats[house].n < seat.n:
+            total.seats[house] = seat
     for grant, granted in share.grants.items():
         if grant not in total.grants or total.grants[grant].until < granted.until:
             total.grants[grant] = granted
@@ -229,6 +233,7 @@ _SHARED: Mapping[type[Change], Callable[[Bundle, Any, Callable[[Account, Any], o
     entries.BenefitCounted: _for_the_name,
     entries.TierHeld: _for_the_name,
     entries.TierGranted: _for_the_name,
+    entries.SeatMoved: _for_the_name,
     entries.Frozen: _for_the_name,
     entries.Unfrozen: _for_all,
     entries.HistoryPruned: _for_all,

@@ -5,12 +5,20 @@ from collections.abc import Mapping
 from ledger.core.asks import GIVEN_UP, WAITS, ask_of_claim, end, put_back
 from ledger.core.benefits import quota_key
 from ledger.core.draft import Draft
-from ledger.core.lots import claw_back, earn, keep_alive, part_of, release_hold, restore, spend, take
+from ledger.core.lots import capture_hold, claw_back, earn, release_hold, restore, spend, take
 from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
 from ledger.core.terms import end_free, open_free
 from ledger.core.tiers import grant_tier, withdraw_tier
+from ledger.rulebook.compiled import Perk
 from ledger.rulebook.schema import AT_SHOP, Gift
-from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Captured, Earned, Held
+from ledger.wire.entries import (
+    DAY_BUCKETS,
+    BenefitCounted,
+    BenefitGivenBack,
+    BenefitUsed,
+    Earned,
+    Held,
+)
 from ledger.wire.times import DAY, MAX_INSTANT
 
 GRANT = "claim/"  # before a claim's name: what a card or a tier is called that it gave
@@ -48,19 +56,14 @@ def pay_held(draft: Draft, claim: str) -> None:
     hold = draft.account.holds.get(key_of_hold)
     if hold is None:
         return
-    kind, parts = hold.kind, []
-    if draft.version.idle:
-        keep_alive(draft, kind)
-    for key, points in list(hold.parts.items()):
-        parts.append(part_of(draft.account.purses[kind].lots[key], key, points))
-        draft.emit(Captured(kind, key, points, key_of_hold))
-    draft.pages.put(f"claim-price/{claim}", RedemptionPage(kind, "", parts))
+    parts = capture_hold(draft, key_of_hold, hold)
+    draft.pages.put(f"claim-price/{claim}", RedemptionPage(hold.kind, "", parts))
 
 
 def give_up(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Let a claim that was given nothing be over: its quota counts it no more, its price is released."""
     page.is_returned = True
-    _count_back(draft, claim, page)
+    count_back(draft, claim, page)
     key_of_hold = draft.hold_key(price_of(claim))
     hold = draft.account.holds.get(key_of_hold)
     if hold is not None:
@@ -128,7 +131,7 @@ def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     if found is not None and found[1].refill:
         put_back(draft, *found, 1)
     page.is_returned = True
-    _count_back(draft, claim, page)
+    count_back(draft, claim, page)
     price = draft.pages.get(f"claim-price/{claim}")
     if isinstance(price, RedemptionPage):
         restore(draft, f"claim/{claim}", price, sum(part.points for part in price.parts), f"claim-price/{claim}")
@@ -141,7 +144,17 @@ def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     draft.pages.put(f"claim/{claim}", page)
 
 
-def _count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
+def count(draft: Draft, perk: Perk | None, page: ClaimPage) -> None:
+    """Count a claim at its card and, where its quota does, at the account; an unknown benefit by its card."""
+    if page.card:
+        of_term = page.bucket if perk is None or perk.counted == "term" else 0
+        draft.emit(BenefitUsed(page.membership, page.card, page.benefit, of_term))
+    if perk is not None and perk.counted == "account":
+        page.by_account = True
+        draft.emit(BenefitCounted(page.benefit, page.bucket))
+
+
+def count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Count a claim back in its bucket; where that is dropped, nothing is left that counts it."""
     benefit, bucket = page.benefit, page.bucket
     if page.card:

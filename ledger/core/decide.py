@@ -20,10 +20,12 @@ from ledger.core.decisions import (
     exchanges,
     forwarding,
     grants,
+    houses,
     memberships,
     merges,
     operators,
     orders,
+    outside,
     pending,
     pools,
     redemptions,
@@ -40,7 +42,7 @@ from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import POOL, Programme
+from ledger.rulebook.compiled import HOUSE, POOL, Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, OUTCOMES, REFUSED, Change, DecidedLate, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
@@ -161,7 +163,7 @@ def decide(
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
     if account.bundle is not None or kind in _OF_NAMES:
         draft = named_draft(draft, fact.subject)
-    draft.name, draft.partitions = fact.subject, limits.partitions
+    draft.name, draft.source, draft.partitions = fact.subject, fact.source, limits.partitions
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
         due = len(draft.changes)
@@ -206,7 +208,10 @@ def decide(
 def _decide_one(draft: Draft, row: FactType, fact: Fact, at: _Arrival, *, is_judged: bool = False) -> None:
     """Let a fact meet the account and the rules; how old it is was judged before, where it was forwarded."""
     kind, version = row.fact, draft.version
+    is_house = draft.book.has_seats and draft.name.startswith(HOUSE)
     if draft.book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
+        draft.decline("not-a-member")
+    if is_house and not row.is_follow_up and kind not in _OF_HOUSES:
         draft.decline("not-a-member")
     if row.is_follow_up:
         pass  # it is never turned away: its decider knows what to do in each state of the account
@@ -219,7 +224,9 @@ def _decide_one(draft: Draft, row: FactType, fact: Fact, at: _Arrival, *, is_jud
     if row.on in version.asks_who:
         draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
     _DECIDER_OF[kind](draft, fact.data)
-    if kind in version.asked_behind:
+    if is_house:
+        houses.tell_seats(draft)
+    elif kind in version.asked_behind:  # a house has neither points nor scores
         _ask_rules(draft, row, fact.data)
 
 
@@ -257,6 +264,7 @@ def _decide_forwarded(draft: NamedDraft, data: facts.Forwarded, at: _Arrival) ->
     row = BY_CLASS[type(fact)]
     draft.occurred, draft.version = occurred, draft.book.at(occurred) or draft.book.versions[0]
     draft.month, draft.refund_fen, draft.unentitled = draft.version.month(occurred), 0, None
+    draft.source = fact.source
     draft.named.forget()
     decide_under(draft, row, fact.data, "" if data.name == draft.member else data.name)
     _decide_one(draft, row, fact, at, is_judged=True)
@@ -384,6 +392,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Any, Any], None]] = {
     facts.PointsClaimed: pending.claim_points,
     facts.ExchangeRequested: exchanges.exchange,
     facts.ExchangeReversed: exchanges.reverse_exchange,
+    facts.ExchangeConfirmed: outside.confirm,
+    facts.ExchangeFailed: outside.fail,
     facts.TransferRequested: transfers.give,
     facts.TransferReversed: transfers.reverse,
     facts.CardPurchased: memberships.open_card,
@@ -392,6 +402,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Any, Any], None]] = {
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: benefits.claim,
     facts.BenefitReturned: benefits.return_claim,
+    facts.HouseJoined: houses.join,
+    facts.HouseLeft: houses.leave,
     facts.TransferArrived: transfers.arrive,
     facts.TransferReturned: transfers.come_back,
     facts.TransferRecalled: transfers.recall,
@@ -402,6 +414,10 @@ _DECIDERS: Mapping[type[Fact], Callable[[Any, Any], None]] = {
     facts.LeaseAnswered: pools.lease_answered,
     facts.LeaseRecalled: pools.lease_recalled,
     facts.LeaseReturned: pools.lease_returned,
+    facts.SeatChanged: houses.change_seat,
+    facts.ExchangeAsked: outside.give,
+    facts.ExchangeAnswered: outside.answered,
+    facts.ExchangeRecalled: outside.take_back,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
@@ -424,6 +440,23 @@ _PLACED = frozenset({facts.MemberMoved, facts.MemberForwarded})  # decided by `_
 _OF_NAMES = _OF_MOVES | _PLACED | {facts.MemberMerged, facts.MemberUnmerged, facts.MergeAsked}
 _OF_POOLS = frozenset({facts.AccountFrozen, facts.AccountUnfrozen, facts.AccountClosed, facts.AccountReopened})
 _OF_ACCOUNTS = _OF_POOLS | {facts.MemberMerged, facts.MemberUnmerged}  # whoever means an account says so by its name
-_COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
+_OF_HOUSES = _OF_POOLS | {
+    facts.CardPurchased,
+    facts.CardCodeRedeemed,
+    facts.CardTrialStarted,
+    facts.CardRefunded,
+    facts.HouseJoined,
+    facts.HouseLeft,
+    facts.MemberDescribed,
+}
+_COUNT_WHEN_CLOSED = frozenset(
+    {
+        facts.OrderReturned,
+        facts.ExchangeConfirmed,
+        facts.ExchangeFailed,
+        facts.AccountClosed,
+        facts.AccountReopened,
+    }
+)
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE if row.fact not in _PLACED}

@@ -80,6 +80,7 @@ class Draft(Struct, gc=False):
     unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
     is_question: bool = False
     name: str = ""  # of the account, as others know it
+    source: str = ""  # of the fact
     partitions: int = 1  # that the ledger was born with
     told: int = 0  # follow-ups left so far
 
@@ -174,6 +175,9 @@ class Draft(Struct, gc=False):
     def hold_key(self, hold: str) -> str:
         """Return the name under which the account keeps a hold."""
         return hold
+
+    def sit_as(self, house: str) -> None:
+        """Go on under the name of this member that a house knows: there is one."""
 
     def is_self(self, name: str) -> bool:
         """Return True if a name is this member's."""

@@ -12,6 +12,7 @@ from ledger.core.account import (
     Lot,
     OpenHold,
     Purse,
+    Seat,
     Term,
     TierGrant,
     TierHold,
@@ -518,6 +519,23 @@ def _count(account: Account, bucket: int, name: str, by: int) -> int:
     return count
 
 
+def _seated(account: Account, change: entries.Seated) -> None:
+    account.seats[change.who] = Seat(change.membership)
+
+
+def _unseated(account: Account, change: entries.Unseated) -> None:
+    del account.seats[change.who]
+
+
+def _seat_moved(account: Account, change: entries.SeatMoved) -> None:
+    seat = account.seats.get(change.house)
+    if seat is None or seat.n != change.n:
+        seat = account.seats[change.house] = Seat(change.membership, change.n)
+    start, until = change.from_at, change.until_at
+    if start < until:
+        seat.terms.append(Term(change.card, change.product, start, until, False, start, until - start))
+
+
 def _frozen(account: Account, change: entries.Frozen) -> None:
     account.frozen = True
 
@@ -601,6 +619,9 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Drawn: _drawn,
     entries.PutBack: _put_back,
     entries.Leased: _leased,
+    entries.Seated: _seated,
+    entries.Unseated: _unseated,
+    entries.SeatMoved: _seat_moved,
     entries.Told: _for_the_reader,
     **OF_NAMES,
 }

@@ -8,6 +8,7 @@ from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
 from ledger.rulebook.compiled import ASKED, OPENS
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import (
+    Captured,
     ClawedBack,
     Confirmed,
     DebtIncurred,
@@ -295,6 +296,17 @@ def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> No
     if draft.account.purse(kind).debt + points > MAX_TOTAL:
         draft.beyond("debt beyond what a store's integers hold")
     draft.emit(DebtIncurred(kind, points, origin, line))
+
+
+def capture_hold(draft: Draft, name: str, hold: OpenHold) -> list[Part]:
+    """Take all that a hold keeps for good, and return the parts for the redemption's page."""
+    parts = []
+    if draft.version.idle:
+        keep_alive(draft, hold.kind)
+    for key, points in list(hold.parts.items()):
+        parts.append(part_of(draft.account.purses[hold.kind].lots[key], key, points))
+        draft.emit(Captured(hold.kind, key, points, name))
+    return parts
 
 
 def release_hold(draft: Draft, name: str, hold: OpenHold, now: int, due: int = 0) -> None:

@@ -9,8 +9,10 @@ from ledger.core.pages import (
     CardPage,
     ClaimPage,
     ExchangePage,
+    GivenPage,
     GrantPage,
     OrderPage,
+    OutsidePage,
     Page,
     Part,
     ReceivedPage,
@@ -54,7 +56,7 @@ class Numbers:
             page.lots = [(self.lot(lot), points) for lot, points in page.lots]
         elif isinstance(page, ReceivedPage):
             page.lots = [self.lot(lot) for lot in page.lots]
-        elif isinstance(page, GrantPage | AskPage):
+        elif isinstance(page, GrantPage | AskPage | GivenPage):
             page.lot = self.lot(page.lot)
         return page
 
@@ -66,7 +68,7 @@ def _awards_of(page: Page) -> Iterable[Award]:
 
 
 def _parts_of(page: Page) -> Iterable[Part]:
-    if isinstance(page, RedemptionPage):
+    if isinstance(page, RedemptionPage | OutsidePage):
         return page.parts
     if isinstance(page, TransferPage):
         return [*page.parts, *page.fee]

@@ -60,14 +60,29 @@ class NamedPages:
     def put(self, key: str, page: Page) -> None:
         """Take a page that is new or changed."""
         if key.startswith(_SUMMED):
-            others = [self.whole.get(under(name, key)) for name in self.names() if name != self.acting]
-            page = _less(page, [other for other in others if other is not None])
+            page = self._own_part(key, page)
             name = self.acting
         elif key.startswith(_LOT):
             name = self._owner(int(key[len(_LOT) :]))
         else:
             name = self._found.get(key, self.acting)
         self.store(under(name, key), page)
+
+    def _own_part(self, key: str, page: Page) -> Page:
+        """Return what a page counts of the name that acts, which was seen as the sum over names."""
+        own = copy_page(page)
+        for name in self.names():
+            other = self.whole.get(under(name, key)) if name != self.acting else None
+            if other is None:
+                continue
+            if isinstance(other, OpenAsksPage) and isinstance(page, OpenAsksPage) and isinstance(own, OpenAsksPage):
+                own.asks = [ask for ask in own.asks if ask not in other.asks]
+                open_still = [ask for ask in other.asks if ask in page.asks]
+                if open_still != other.asks:
+                    self.store(under(name, key), OpenAsksPage(open_still))
+            else:
+                _take_from(own, other)
+        return own
 
     def store(self, key: str, page: Page) -> None:
         """Take a page by the key under which it is stored; a move that has begun sends it again."""
@@ -118,22 +133,15 @@ def _sum(pages: list[Page]) -> Page | None:
     return total
 
 
-def _less(page: Page, others: list[Page]) -> Page:
-    """Return what a page counts by itself that was seen as the sum of it and others."""
-    if not others:
-        return page
-    own = copy_page(page)
-    for other in others:
-        if isinstance(own, DayPage) and isinstance(other, DayPage):
-            own.given -= other.given
-            own.marks = [mark for mark in own.marks if mark not in other.marks]
-        elif isinstance(own, QuotaPage) and isinstance(other, QuotaPage):
-            _count_into(own.used, other.used, -1)
-        elif isinstance(own, ScorePage) and isinstance(other, ScorePage):
-            _count_into(own.parts, other.parts, -1)
-        elif isinstance(own, OpenAsksPage) and isinstance(other, OpenAsksPage):
-            own.asks = [ask for ask in own.asks if ask not in other.asks]
-    return own
+def _take_from(own: Page, other: Page) -> None:
+    """Take what another name counts from a sum."""
+    if isinstance(own, DayPage) and isinstance(other, DayPage):
+        own.given -= other.given
+        own.marks = [mark for mark in own.marks if mark not in other.marks]
+    elif isinstance(own, QuotaPage) and isinstance(other, QuotaPage):
+        _count_into(own.used, other.used, -1)
+    elif isinstance(own, ScorePage) and isinstance(other, ScorePage):
+        _count_into(own.parts, other.parts, -1)
 
 
 def _count_into(total: dict[K, int], counts: Mapping[K, int], sign: int) -> None:
@@ -194,8 +202,17 @@ class NamedDraft(Draft, kw_only=True, gc=False):
         return f"{self.bundle.known[birth - 1] if birth else self.member}:{text}"
 
     def hold_key(self, hold: str) -> str:
-        """Return the name under which the account keeps a hold of the name that acts."""
-        return under(self.named.acting, hold)
+        """Return the name under which the account keeps a hold: where there is none yet, that of the name that acts."""
+        keys = [under(name, hold) for name in self.named.names()]
+        return next((key for key in keys if key in self.account.holds), keys[0])
+
+    def sit_as(self, house: str) -> None:
+        """Go on under the name of this member that sits in a house."""
+        shares = self.bundle.shares
+        for name in self.named.names():
+            if name in shares and house in shares[name].seats:
+                self.act_as(name)
+                return
 
     def act_as(self, name: str) -> None:
         """Go on under a name of the account; empty: its own."""

@@ -250,6 +250,32 @@ class ExchangePage(Struct, array_like=True, gc=False, tag="exchange"):
     is_reversed: bool = False
 
 
+class OutsidePage(Struct, array_like=True, gc=False, tag="outside"):
+    """An exchange with another ledger: what it takes here, out of which lots, and gives there; `state` as there.
+
+    `debt` is what an answer that came late found nobody to pay for.
+    """
+
+    exchange: str
+    ledger: str
+    kind: str
+    gives: str
+    given: int
+    is_partner: bool
+    parts: list[Part]
+    state: int = 0
+    debt: int = 0
+
+
+class GivenPage(Struct, array_like=True, gc=False, tag="given"):
+    """What was given for an exchange of another ledger: points in a lot, 0 where nothing was; `state` as there."""
+
+    kind: str
+    lot: int
+    points: int
+    is_undone: bool = False
+
+
 class TransferPage(Struct, array_like=True, gc=False, tag="transfer"):
     """A gift at its sender: what went by lot, in burn order, with what of it came back; and the fee that was burned."""
 
@@ -435,7 +461,7 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
 _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
-_TransferPages = TransferPage | ReceivedPage
+_TransferPages = TransferPage | ReceivedPage | OutsidePage | GivenPage
 _PoolPages = AskPage | ClaimedAskPage | OpenAsksPage | DrawnPage | LimitPage | QueuePage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
 _MovePages = MovingPage | KeptFactPage

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, TypeVar
 
-from ledger.core.account import Term, term_at
-from ledger.core.benefits import term_in_grace
+from ledger.core.account import Term, seat_terms, term_at
+from ledger.core.benefits import is_in_grace, term_in_grace
 from ledger.core.draft import Draft
 from ledger.core.who import attribute_of, who_fails
 from ledger.rulebook.compiled import Allowed, Charge, Perk
@@ -23,12 +23,26 @@ class Offer(NamedTuple):
     fails: str
 
 
-def holder_of(draft: Draft, perk: Perk) -> Term | None:
-    """The term of the membership whose benefit it is, at the fact's instant or in grace then."""
-    term = term_at(draft.account, perk.membership, draft.occurred)
+def holder_of(draft: Draft, membership: str) -> Term | None:
+    """Return the account's own term of a membership, at the fact's instant or in grace then."""
+    term = term_at(draft.account, membership, draft.occurred)
     if term is None:
-        term = term_in_grace(draft.account, perk.membership, draft.version, draft.occurred)
+        term = term_in_grace(draft.account, membership, draft.version, draft.occurred)
     return term
+
+
+def seat_of(draft: Draft, membership: str) -> tuple[str, Term] | None:
+    """Return the house in which a member sits, by what the account knows, and the term that holds there or is in grace.
+
+    Of several houses it is the first by name, and one whose term holds goes before one in grace.
+    """
+    at, in_grace = draft.occurred, None
+    for house, term in seat_terms(draft.account, membership):
+        if term.start <= at < term.until:
+            return house, term
+        if in_grace is None and is_in_grace(draft.version, term, at):
+            in_grace = house, term
+    return in_grace
 
 
 def offer_of(draft: Draft, perk: Perk, product: str, shop: str = "", *, asks_who: bool = True) -> Offer:

@@ -4,7 +4,7 @@ from ledger.core.awards import Line
 from ledger.core.draft import Draft
 from ledger.core.evaluate import meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine, Right, SaidOfOrder
-from ledger.core.perks import holder_of
+from ledger.core.perks import holder_of, seat_of
 from ledger.core.who import who_fails
 from ledger.rulebook.compiled import Perk
 from ledger.wire.entries import RightEnded, RightGiven
@@ -36,7 +36,10 @@ def give_rights(draft: Draft, rights: tuple[Perk, ...], order: CompletedOrder, d
             continue
         card, product = "", ""
         if perk.membership:
-            term = holder_of(draft, perk)
+            term = holder_of(draft, perk.membership)
+            if term is None:
+                seat = seat_of(draft, perk.membership)
+                term = seat[1] if seat is not None else None
             if term is None or (perk.by_product is not None and term.product not in perk.by_product):
                 continue
             card, product = term.card, term.product

@@ -6,7 +6,7 @@ that holds leaves no trace, one that fails is named with what was found: ``tier.
 
 from typing import Any
 
-from ledger.core.account import Account, term_at
+from ledger.core.account import Account, seat_terms, term_at
 from ledger.core.draft import Draft
 from ledger.core.scores import value_at
 from ledger.core.shops import page_of_shop
@@ -87,6 +87,9 @@ def _found(draft: Draft, table: str, name: str, shop: str) -> str | int | None:
     if table == "attribute":
         return attribute_of(account, version, name)
     term = term_at(account, name, draft.occurred)
+    if term is None and account.seats:
+        at = draft.occurred
+        term = next((term for _, term in seat_terms(account, name) if term.start <= at < term.until), None)
     return term.product if term is not None else None
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from itertools import chain
@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
 from ledger.core.account import Account
 from ledger.core.decide import Limits
@@ -32,6 +31,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
 from ledger.wire.unreadable import UNREADABLE
 
+LEDGER_NAME = "^([a-z0-9][a-z0-9.-]{0,63})?$"  # of a ledger, as a rule book names it
 _ADDRESSES = ("postgresql://", "postgres://")
 Stream = Literal["inbox", "kafka"]
 INBOX: Stream = "inbox"
@@ -63,7 +63,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
     It may be open until the first that feeds the ledger settles it for life. `grantors` are sources that
-    may grant tiers, as the operators may.
+    may grant tiers, as the operators may. `name` is what other ledgers call this one, and `peers` the ledgers of ours
+    that may give points here, and be asked for some; `partners` are the sources that may answer to exchanges with
+    them.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
@@ -73,6 +75,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Literal["inbox", "kafka", "open"] = "inbox"
     topic: str = ""
     grantors: tuple[str, ...] = ()
+    name: Annotated[str, Meta(pattern=LEDGER_NAME)] = ""
+    peers: tuple[Annotated[str, Meta(pattern=LEDGER_NAME)], ...] = ()
+    partners: tuple[str, ...] = ()
 
 
 def new_id() -> str:
@@ -138,12 +143,13 @@ class Ledger(ABC):
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         self.check_stream(stream, topic)
 
-    def name_operators(self, operators: Sequence[str]) -> None:
-        """Name the sources whose operator facts count from now on, in every journal and beside them; owners are fenced.
+    def change_settings(self, settings: Settings) -> None:
+        """Take other settings from now on, in every journal and beside them; owners are fenced.
 
-        The ledger has to be one that may be written. Interrupted, it is to be done again. Raises `JournalError`.
+        They may differ in who counts: the operators, the name, its peers and partners. The ledger has to be one that
+        may be written. Interrupted, it is to be done again. Raises `JournalError`.
         """
-        self.settings = replace(self.settings, operators=tuple(operators))
+        self.settings = settings
         self._origin = None
         for partition in self.partitions:
             journal = self._open_journal(partition)

@@ -1,6 +1,7 @@
 """The connections of a process to a server of PostgreSQL: its settings, its errors, and what an address says."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -15,6 +16,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import Damaged, JournalError, Unavailable
 
+PASSWORD_FILE = "POINTS_LEDGER_PASSWORD_FILE"  # names a file with the role's password, where the address has none
+_LONGEST = 1_000  # bytes of it that are read
 OURS = ("points_schema", "points_connections")  # parameters of an address that libpq does not know
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
@@ -72,6 +75,24 @@ def has_password(address: str) -> bool:
     return "password" in _parts(address)
 
 
+def password_said(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the password that stands in a file that is named, as a parameter of a connection; none where none is.
+
+    libpq reads a passfile of its owner's alone, which a secret that Kubernetes mounts is not. Raises `Unavailable`.
+    """
+    named = environment.get(PASSWORD_FILE)
+    if not named:
+        return {}
+    try:
+        with open(named, "rb") as file:
+            text = file.read(_LONGEST + 1).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"{PASSWORD_FILE}: {named} cannot be read: {error}; name a file with the password") from None
+    if not 0 < len(text) <= _LONGEST or not text.isprintable():
+        raise Unavailable(f"{PASSWORD_FILE}: {named} has no password: one line of 1 to {_LONGEST} bytes is needed")
+    return {"password": text}
+
+
 def _parts(address: str) -> dict[str, Any]:
     try:
         return {name: value for name, value in conninfo_to_dict(address).items() if value is not None}
@@ -86,7 +107,8 @@ class Server:
 
     def __init__(self, address: str, most: int = CONNECTIONS) -> None:
         self.name = name_of(address)
-        self._address = make_conninfo("", **{**_CONNECTION, **_parts(address), "client_encoding": "UTF8"})
+        said = {**_CONNECTION, **password_said(), **_parts(address), "client_encoding": "UTF8"}
+        self._address = make_conninfo("", **said)
         self.pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             self._address,
             kwargs={"autocommit": True, "row_factory": dict_row},

@@ -43,7 +43,6 @@ from ledger.wire.times import to_datetime
 from ledger.wire.unreadable import UNREADABLE
 
 _NAMES = ", ".join(OCCASIONS)
-_OF_TWO_ACCOUNTS = frozenset({"seats", "ledger"})
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
@@ -120,9 +119,7 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         field = re.search(r"unknown field `(\w+)`", text)
         allowed = [name for one in _options_of(hint) for name in getattr(one, "__struct_encode_fields__", ())]
         values = [str(value) for one in _options_of(hint) if get_origin(one) is Literal for value in get_args(one)]
-        if field is not None and field[1] in _OF_TWO_ACCOUNTS:
-            text += "; what takes two accounts (seats, exchange with another ledger) is not built"
-        elif field is not None:
+        if field is not None:
             text = f"no key `{field[1]}`; there are {', '.join(allowed)}"
         elif values:
             text += f"; there are {', '.join(values)}"
@@ -405,6 +402,9 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
+            stocked = [name for name, benefit in membership.benefits.items() if benefit.stock is not None]
+            if card.seats and stocked:
+                yield f"{at}.seats: a claim by a seat asks the house; benefits.{stocked[0]} asks its stock"
             yield from who_problems(f"{at}.who", card.who, programme)
             yield from _gate_problems(at, card)
             for index, price in enumerate(card.price):
@@ -598,7 +598,8 @@ def _shop_problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"penalties.{name}: {penalty.on} names no shop, and what it takes is kept for each shop"
     for name, exchange in programme.exchanges.items():
         rates = (asked for rate in exchange.rate for asked in scores_asked(rate.who))
-        if {exchange.takes, exchange.gives, *scores_asked(exchange.who), *rates} & keyed:
+        kinds = {exchange.takes} if exchange.ledger else {exchange.takes, exchange.gives}
+        if {*kinds, *scores_asked(exchange.who), *rates} & keyed:
             yield f"exchanges.{name}: an exchange names no shop, and something of it is kept for each shop"
     for name, transfer in programme.transfers.items():
         if {transfer.kind, *scores_asked(transfer.who)} & keyed:
@@ -657,11 +658,14 @@ def _cap_problems(at: str, caps: tuple[UseCap, ...]) -> Iterator[str]:
 
 
 def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) -> Iterator[str]:
-    for key, kind in (("takes", exchange.takes), ("gives", exchange.gives)):
+    here = {"takes": exchange.takes} if exchange.ledger else {"takes": exchange.takes, "gives": exchange.gives}
+    for key, kind in here.items():
         if kind not in programme.kinds:
             yield f"{at}.{key}: there is no [kinds.{kind}]"
-    if exchange.takes == exchange.gives:
+    if exchange.takes == exchange.gives and not exchange.ledger:
         yield f"{at}.gives: is the kind that it takes"
+    if exchange.answer_within and not exchange.ledger:
+        yield f"{at}.answer_within: is for an exchange with a partner, which `ledger` names"
     yield from _cap_problems(at, exchange.cap)
     yield from who_problems(f"{at}.who", exchange.who, programme)
     for place, rate in enumerate(exchange.rate):

@@ -186,6 +186,11 @@ class Perk(Struct, frozen=True, eq=False):
     stock: Pool | None  # that its claims are drawn from
 
     @property
+    def is_of_holder(self) -> bool:
+        """Whether its quota is counted where the card is, by its term or account, and not for a line or at a shop."""
+        return self.counted in ("term", "account")
+
+    @property
     def is_judged_at_claim(self) -> bool:
         """Whether `who` is asked at the claim: the right of a line may have been judged before."""
         return self.at_claim or not self.of_line
@@ -205,6 +210,8 @@ OPENS: Final = 1  # what a pending lot waits for: its time,
 CLAIM: Final = 2  # or a claim; 0 is a card
 ASKED: Final = 3  # or a pool's answer
 POOL: Final = "pool/"  # before the names of accounts that are pools, and no members
+HOUSE: Final = "house/"  # and of those that hold cards in which members have seats
+NOT_MEMBERS: Final = (POOL, HOUSE)
 
 
 class Wait(NamedTuple):
@@ -850,6 +857,7 @@ class Programme:
         # Of any version: rules and benefits that draw from a budget or stock which members share.
         self.drawing: set[str] = set()
         self.stocked: set[str] = set()
+        self.has_seats = False  # whether a card has seats, by which its benefits are claimed of a house
         self.by_name: dict[str, ProgrammeVersion] = {}
         for toml in tomls:
             self.add(toml, where, engine)
@@ -880,6 +888,7 @@ class Programme:
         self.by_name[version.name] = version
         self.drawing.update(rule.name for rule in version.rules.values() if rule.pool is not None)
         self.stocked.update(perk.name for perk in version.perks.values() if perk.stock is not None)
+        self.has_seats = self.has_seats or any(card.seats for _, card in version.products.values())
         return version
 
     def stages_of(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
@@ -916,6 +925,11 @@ class Programme:
     def has_pools(self) -> bool:
         """Whether any version has a budget or stock that members share, and something that draws from it."""
         return bool(self.drawing or self.stocked)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether by any version a member may wait for what another account answers."""
+        return self.has_pools or self.has_seats
 
     @property
     def whole_versions(self) -> list[ProgrammeVersion]:

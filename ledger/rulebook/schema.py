@@ -25,6 +25,7 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
+MAX_SEATS = 1_000  # of a house: whatever moves its terms is told to each
 _Lease = Annotated[int, Meta(ge=1, le=1 << 30)]
 _Times = Annotated[int, Meta(ge=0, le=1 << 30)]
 _Day = Annotated[int, Meta(ge=1, le=31)]
@@ -170,6 +171,7 @@ class Product(_Table, frozen=True):
     on_refund: Literal["keep", "claw-back"] = "keep"  # what becomes of what it gave where it is refunded whole
     who_from: Moment | None = None  # when who may open it begins to be asked
     who_until: Moment | None = None  # and ends
+    seats: Annotated[int, Meta(ge=1, le=MAX_SEATS)] | None = None  # members that a house may seat through it
 
     @property
     def calendar_months(self) -> int:
@@ -405,7 +407,10 @@ class ExchangeRate(_Table, frozen=True):
 
 
 class Exchange(_Table, frozen=True):
-    """Points of one kind for points of another: of its rates the first that has begun and is for the member."""
+    """Points of one kind for points of another: of its rates the first that has begun and is for the member.
+
+    With `ledger` what it gives is a kind of that other ledger; a partner outside answers within so many days.
+    """
 
     name: _Text
     takes: _Label
@@ -413,6 +418,8 @@ class Exchange(_Table, frozen=True):
     rate: Annotated[tuple[ExchangeRate, ...], Meta(min_length=1, max_length=100)]
     cap: tuple[UseCap, ...] = ()
     who: Who | None = None
+    ledger: _Label | None = None
+    answer_within: _Days | None = None
 
 
 class Transfer(_Table, frozen=True):

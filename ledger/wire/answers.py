@@ -193,6 +193,17 @@ class Membership(Struct, frozen=True):
     benefits: dict[str, Benefit]
 
 
+class Seat(Struct, frozen=True):
+    """A member's seat in a house: the current or else the last term that it has a part in, as the member was told."""
+
+    membership: str
+    state: Literal["trial", "active", "grace", "ended"]
+    product: str
+    card: str
+    from_: str = field(name="from")
+    until: str
+
+
 class _OfMember(Struct, frozen=True):
     member: str
     as_of: str
@@ -208,6 +219,7 @@ class Member(_OfMember, frozen=True):
     memberships: dict[str, Membership]
     benefits: dict[str, Benefit]
     closed: bool = False
+    seats: dict[str, Seat] | UnsetType = UNSET  # by house, for who has any
 
 
 class Balances(_OfMember, frozen=True):
@@ -229,9 +241,10 @@ class Scores(_OfMember, frozen=True):
 
 
 class Memberships(_OfMember, frozen=True):
-    """A member's memberships at an instant."""
+    """A member's memberships at an instant, and seats in those of houses."""
 
     memberships: dict[str, Membership]
+    seats: dict[str, Seat] | UnsetType = UNSET
 
 
 class Entries(Struct, frozen=True):
@@ -678,6 +691,23 @@ class Pools(Struct, frozen=True):
     """The budgets and stocks of the rule book."""
 
     pools: list[Pool]
+
+
+class HouseSeats(Struct, frozen=True):
+    """How many a house may seat in a membership by its current card, and who sits there."""
+
+    most: int
+    members: list[str]
+
+
+class House(Struct, frozen=True):
+    """A house at an instant: its memberships with what is left of the quotas that all who sit there share."""
+
+    house: str
+    as_of: str
+    state: Literal["open", "frozen", "closed"]
+    memberships: dict[str, Membership]
+    seats: dict[str, HouseSeats]
 
 
 class Award(Struct, frozen=True, omit_defaults=True):

@@ -639,6 +639,39 @@ class Leased(_Change, tag="leased", frozen=True):
     bucket: int = 0
 
 
+# -- houses ----------------------------------------------------------------------------------------------------------
+
+
+class Seated(_Change, tag="seated", frozen=True):
+    """Of a house: a member took a seat in a membership of it, through a card."""
+
+    who: str
+    membership: str
+    card: str
+
+
+class Unseated(_Change, tag="unseated", frozen=True):
+    """Of a house: a member left."""
+
+    who: str
+    membership: str
+
+
+class SeatMoved(_Change, tag="seat-moved", frozen=True):
+    """Of a member: by entry `n` of a house, the seat there has this term, beside others of the same `n`.
+
+    It has none left where `from_at` is `until_at`.
+    """
+
+    house: str
+    n: int
+    membership: str
+    card: str
+    product: str
+    from_at: int
+    until_at: int
+
+
 # -- what another account is told ------------------------------------------------------------------------------------
 
 
@@ -821,10 +854,11 @@ BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | R
 TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened | Told
 PoolChange = Drawn | PutBack | Leased
+HouseChange = Seated | Unseated | SeatMoved
 NameChange = Under | NameKnown | Merging | Awaited | NameCame | NameLeft | Aliased | Delayed | DecidedLate
 MoveChange = MovedOut | MovedIn | HoldLeft | HoldCame | HoldShifted | DebtMoved | TermCame | TermLeft
 PointsChange = LotChange | TransitChange | ClaimChange | IdleChange
-OtherChange = TermChange | OwnChange | PoolChange | NameChange | MoveChange
+OtherChange = TermChange | OwnChange | PoolChange | HouseChange | NameChange | MoveChange
 Change = PointsChange | ScoreChange | TierChange | CountChange | OtherChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 

@@ -34,6 +34,8 @@ class FactType(Struct, frozen=True, eq=False):
     is_operators: bool = False  # counts only from the ledger's operators
     is_grantors: bool = False  # and from the sources that its settings name as grantors
     is_follow_up: bool = False  # is left by another account of the ledger, and never turned away
+    is_partners: bool = False  # counts only from the sources that its settings name as partners
+    is_between_ledgers: bool = False  # a follow-up for an account of another ledger, or from one
     on: str = ""  # its CloudEvents type without the version, as a rule book names it: ``order.completed``
 
     def __post_init__(self) -> None:
@@ -110,6 +112,8 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         is_request=True,
     ),
     FactType(facts.ExchangeReversed, {"request": "exchange"}, {"request": "exchanged"}, fields=_NO_FIELDS),
+    FactType(facts.ExchangeConfirmed, {"request": "exchange"}, {"request": "exchanged"}, is_partners=True),
+    FactType(facts.ExchangeFailed, {"request": "exchange"}, is_partners=True),
     FactType(facts.TransferRequested, {"transfer": "transfer"}, is_request=True),
     FactType(facts.TransferReversed, {"transfer": "transfer"}, is_operators=True),
     FactType(facts.CardPurchased, {"card": "card"}, fields=frozenset({"product", "paid_fen"}), fen="paid_fen"),
@@ -125,6 +129,8 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         is_request=True,
     ),
     FactType(facts.BenefitReturned, {"claim": "claim"}, {"claim": "claim-price"}, fields=_NO_FIELDS),
+    FactType(facts.HouseJoined),
+    FactType(facts.HouseLeft),
     FactType(facts.TransferArrived, is_follow_up=True),
     FactType(facts.TransferReturned, {"transfer": "transfer"}, is_follow_up=True),
     FactType(facts.TransferRecalled, is_follow_up=True),
@@ -135,6 +141,10 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.LeaseAnswered, is_follow_up=True),
     FactType(facts.LeaseRecalled, is_follow_up=True),
     FactType(facts.LeaseReturned, is_follow_up=True),
+    FactType(facts.SeatChanged, is_follow_up=True),
+    FactType(facts.ExchangeAsked, times=("expires",), is_follow_up=True, is_between_ledgers=True),
+    FactType(facts.ExchangeAnswered, {"request": "exchange"}, is_follow_up=True, is_between_ledgers=True),
+    FactType(facts.ExchangeRecalled, is_follow_up=True, is_between_ledgers=True),
     FactType(facts.MergeAsked, is_follow_up=True),
     FactType(facts.MergeAnswered, is_follow_up=True),
     FactType(facts.MergePieceTaken, is_follow_up=True),
@@ -160,6 +170,8 @@ REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # 
 KEPT: Final = frozenset(row.on for row in CATALOGUE if row.keeps)
 OWN_PAGES: Final = {row.on: next(iter(row.names.values())) for row in CATALOGUE if row.names}  # what own ids name
 GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)
+PARTNER_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_partners)
+BETWEEN_LEDGERS: Final = frozenset(row.fact for row in CATALOGUE if row.is_between_ledgers)
 FOLLOW_UPS: Final = frozenset(row.fact for row in CATALOGUE if row.is_follow_up)
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)
 assert tuple(BY_CLASS) == Fact.__args__, "the catalogue has each type of the union once, in its order"

@@ -15,6 +15,7 @@ MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
 MAX_NAMES = 200  # of one member
+MAX_SEAT_TERMS = 12  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
@@ -325,6 +326,19 @@ class ExchangeReversal(_Data):
     request: Id
 
 
+class ExchangeConfirmation(_Data):
+    """A partner gave what an exchange asked for."""
+
+    request: Id
+
+
+class ExchangeFailure(_Data):
+    """A partner gave nothing for an exchange, and why."""
+
+    request: Id
+    reason: Name = ""
+
+
 class Transfer(_OfKind, kw_only=True):
     """Points that are asked to be given to another member, by a transfer of the book (`rule`)."""
 
@@ -430,6 +444,22 @@ class OpeningLot(_OfKind, kw_only=True):
     shop: Name = ""
 
 
+class Seating(_Data):
+    """A member who takes a seat in a house, through a card of it."""
+
+    house: Id
+    card: Id
+    member: Id
+
+
+class Leaving(_Data):
+    """A member who leaves a house; `card` is for the reader, since nobody has two seats in one."""
+
+    house: Id
+    member: Id
+    card: Name = ""
+
+
 class FollowUp(_Data, kw_only=True):
     """What one account of the ledger tells another: `frm` is the name under which it was done.
 
@@ -474,13 +504,19 @@ class Recall(FollowUp, kw_only=True):
 
 
 class PoolAsk(FollowUp, kw_only=True):
-    """A draw from a pool: `limit` is what the pool had by the book `version` that the asker was decided by."""
+    """A draw from a pool: `limit` is what the pool had by the book `version` that the asker was decided by.
+
+    Of a house it is a `claim` of a `benefit` of the `membership` in which the asker sits; `limit` is then the quota.
+    """
 
     ask: LongId
     n: Some
     bucket: Count = 0
     version: Name = ""
     limit: Count = 0
+    membership: Name = ""
+    benefit: Name = ""
+    claim: Name = ""
 
 
 class PoolAnswer(FollowUp, kw_only=True):
@@ -652,6 +688,54 @@ class LotReturn(FollowUp, kw_only=True):
     points: Count = 0
 
 
+class SeatTerm(_Data):
+    """A term of a house that a seat has a part in."""
+
+    card: Id
+    product: Name
+    from_: Time = msgspec.field(name="from")
+    until: Time
+
+
+class SeatChange(FollowUp, kw_only=True):
+    """What a seat in a house gives from now on: the terms of a membership, the first here and the others in `later`.
+
+    None are left where `from` is `until`. `n` is the house's entry: the highest holds.
+    """
+
+    house: Id
+    n: Some
+    membership: Name = ""
+    card: Name = ""
+    product: Name = ""
+    from_: Time = msgspec.field(name="from")
+    until: Time
+    later: Annotated[list[SeatTerm], Meta(max_length=MAX_SEAT_TERMS - 1)] = []
+
+
+class ExchangeAsk(FollowUp, kw_only=True):
+    """Points that an exchange in another ledger is to give here; without `expires` nothing ends them but their kind."""
+
+    request: Id
+    kind: Id
+    points: Some
+    expires: Time | None = None
+
+
+class ExchangeAnswer(FollowUp, kw_only=True):
+    """Whether another ledger gave what an exchange asked for; or, of one that is undone, whether it gave that back."""
+
+    request: Id
+    yes: bool
+    reason: Name = ""
+
+
+class ExchangeRecall(FollowUp, kw_only=True):
+    """An exchange that is to be undone, if all that it gave is there."""
+
+    request: Id
+
+
 class Publication(_Data):
     """A version of the rule book."""
 
@@ -791,6 +875,14 @@ class ExchangeReversed(_Fact, tag="exchange.reversed.v1"):
     data: ExchangeReversal
 
 
+class ExchangeConfirmed(_Fact, tag="exchange.confirmed.v1"):
+    data: ExchangeConfirmation
+
+
+class ExchangeFailed(_Fact, tag="exchange.failed.v1"):
+    data: ExchangeFailure
+
+
 class TransferRequested(_Fact, tag="transfer.requested.v1"):
     data: Transfer
 
@@ -821,6 +913,14 @@ class BenefitClaimed(_Fact, tag="benefit.claimed.v1"):
 
 class BenefitReturned(_Fact, tag="benefit.returned.v1"):
     data: ClaimReturn
+
+
+class HouseJoined(_Fact, tag="house.joined.v1"):
+    data: Seating
+
+
+class HouseLeft(_Fact, tag="house.left.v1"):
+    data: Leaving
 
 
 class PointsAdjusted(_Fact, tag="points.adjusted.v1"):
@@ -935,6 +1035,22 @@ class LotReturned(_FollowUpFact, tag="lot.returned.v1"):
     data: LotReturn
 
 
+class SeatChanged(_FollowUpFact, tag="seat.changed.v1"):
+    data: SeatChange
+
+
+class ExchangeAsked(_FollowUpFact, tag="exchange.asked.v1"):
+    data: ExchangeAsk
+
+
+class ExchangeAnswered(_FollowUpFact, tag="exchange.answered.v1"):
+    data: ExchangeAnswer
+
+
+class ExchangeRecalled(_FollowUpFact, tag="exchange.recalled.v1"):
+    data: ExchangeRecall
+
+
 class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
@@ -947,13 +1063,17 @@ ProfileFact = (
 )
 DoneFact = MemberJoined | ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
-ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | TransferRequested | TransferReversed
+ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed | ExchangeConfirmed | ExchangeFailed
+TransferFact = TransferRequested | TransferReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
+HouseFact = HouseJoined | HouseLeft
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
 MergeFact = MemberMerged | MemberUnmerged
 MoveFact = MergeAsked | MergeAnswered | MergePieceTaken | MemberPages | MemberMoved | MemberForwarded | LotReturned
+SharedFact = PoolFact | SeatChanged
+BetweenLedgersFact = ExchangeAsked | ExchangeAnswered | ExchangeRecalled
 OperatorFact = MergeFact | PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
@@ -963,9 +1083,12 @@ Fact = (
     | DoneFact
     | SpendingFact
     | ExchangeFact
+    | TransferFact
     | MembershipFact
+    | HouseFact
     | GiftFact
-    | PoolFact
+    | SharedFact
+    | BetweenLedgersFact
     | MoveFact
     | OperatorFact
 )

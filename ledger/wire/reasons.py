@@ -36,7 +36,10 @@ REASONS: Final[dict[str, Reason]] = {
     "card-ended": Reason(ENTRY, "The card's term is over (or was never laid): there is nothing left to refund."),
     "conflict": Reason(ENTRY, "A fact of the same source and id came before with other content; the first one stands."),
     "duplicate": Reason(ENTRY, "The very same fact came before; `first` names the member's entry that decided it."),
-    "given-spent": Reason(ENTRY, "What the exchange gave is not all there any more; it cannot be undone."),
+    "exchange-ended": Reason(ENTRY, "The exchange was confirmed or failed before; the first answer stands."),
+    "given-spent": Reason(
+        ENTRY, "What the exchange gave is not all there any more, or a partner gave it; it cannot be undone.", (NOTE,)
+    ),
     "hold-ended": Reason(ENTRY, "The hold was captured, released or had run out before."),
     "hold-over": Reason(ENTRY, "The hold would end before it begins: its `until` is past."),
     "kind-not-taken": Reason(ENTRY, "This use does not take that kind of points."),
@@ -48,8 +51,10 @@ REASONS: Final[dict[str, Reason]] = {
     "no-right": Reason(ENTRY, "The line has no right to this benefit."),
     "not-open": Reason(ENTRY, "The benefit cannot be claimed at this time: the figure `open` says when it can."),
     "right-over": Reason(ENTRY, "The line's right to the benefit has ended."),
-    "no-membership": Reason(ENTRY, "No card of that membership holds at this instant."),
+    "no-membership": Reason(ENTRY, "No card of that membership holds at this instant.", (NOTE,)),
+    "no-seat": Reason(ENTRY, "The member has no seat in this house.", (NOTE,)),
     "no-programme": Reason(ENTRY, "It occurred before the first version of the rule book."),
+    "not-a-house": Reason(ENTRY, "The fact is of a house, and its subject is none, or another one."),
     "not-a-member": Reason(ENTRY, "The fact belongs to no member."),
     "not-a-multiple": Reason(ENTRY, "This use takes points in whole multiples only."),
     "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
@@ -66,8 +71,10 @@ REASONS: Final[dict[str, Reason]] = {
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
-    "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line."),
+    "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line.", (NOTE,)),
     "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),
+    "seat-older": Reason(ENTRY, "The house said something later of this seat before; that holds."),
+    "seats-full": Reason(ENTRY, "All seats of the card are taken."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
     ),
@@ -76,6 +83,7 @@ REASONS: Final[dict[str, Reason]] = {
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
+    "too-many-houses": Reason(ENTRY, "The member was told of 100 houses; no seat in another one is kept."),
     "too-many-grants": Reason(ENTRY, "The member has 1,000 granted tiers that run; withdraw one first."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
     "unknown-activity": Reason(ENTRY, "This member has no such activity."),
@@ -102,11 +110,21 @@ REASONS: Final[dict[str, Reason]] = {
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
-    "asked": Reason(NOTE, "The claim waits for the answer of its stock, which all members share."),
+    "asked": Reason(NOTE, "The claim waits for the answer of the stock or house that members share."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
+    "exchange-asked": Reason(
+        NOTE, "The points are held until the other ledger, or the partner, has answered to the exchange.", (ENTRY,)
+    ),
+    "exchange-failed": Reason(NOTE, "The exchange gave nothing, and the points are free again; `why` says why."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "forwarded": Reason(NOTE, "The member is a name of another one, whose account decides the fact."),
+    "house-closed": Reason(
+        NOTE, "The house is closed or frozen, or the claim is of a time long past: nothing was given."
+    ),
     "given-up": Reason(NOTE, "What a pool answered to was given up before; what it gave goes back to it."),
+    "late-confirmed": Reason(
+        NOTE, "The partner gave after the hold was over: what is spendable was taken, and the rest is debt."
+    ),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "handed-back": Reason(NOTE, "The name that the fact is for lives here no more: it goes back to who handed it on."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
@@ -166,7 +184,7 @@ REASONS: Final[dict[str, Reason]] = {
     "empty": Reason(PARKED, "The record has no value (a tombstone); facts are never deleted."),
     "future": Reason(PARKED, "It says it occurred more than five minutes after it was recorded."),
     "no-key": Reason(PARKED, "The record has no key, or one that is not UTF-8; a fact's key is its subject."),
-    "not-authorised": Reason(PARKED, "Only the ledger's operators, or its own accounts, may send this type of fact."),
+    "not-authorised": Reason(PARKED, "The ledger's settings name no such source for this type of fact."),
     "not-json": Reason(PARKED, "It is not JSON."),
     "not-stamped": Reason(PARKED, "Its timestamp is not the broker's: the topic is to have LogAppendTime."),
     "not-utf8": Reason(PARKED, "It is not UTF-8."),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger.core.account import Account
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import POOL
+from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire.answers import Entry, Outcome
 from ledger.wire.entries import OUTCOMES, Change
 from ledger.wire.entries import Entry as StoredEntry
@@ -37,8 +37,8 @@ def require_member(ledger: Ledger, member: str) -> None:
 
 
 def is_member(subject: str) -> bool:
-    """Return False for the accounts of a ledger that are no members: what publishes rule books, and pools."""
-    return subject != PROGRAMME_SUBJECT and not subject.startswith(POOL)
+    """Return False for the accounts of a ledger that are no members: what publishes rule books, pools and houses."""
+    return subject != PROGRAMME_SUBJECT and not subject.startswith(NOT_MEMBERS)
 
 
 def members_after(ledger: Ledger, after: str, limit: int) -> list[str]:

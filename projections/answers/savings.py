@@ -224,7 +224,7 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
     worth = []
     for label, perk in version.perks.items():
         if perk.benefit.value is not None:
-            term = holder_of(draft, perk) if perk.membership else None
+            term = holder_of(draft, perk.membership) if perk.membership else None
             if perk.membership and term is None:
                 continue
             offer = offer_of(draft, perk, term.product if term is not None else "")

@@ -1,11 +1,12 @@
 """One member at an instant: points in lots, scores by part, memberships with what is left of their quotas."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ledger.core.account import Account, Lot, Purse, Term, copy_account, current_term
+from ledger.core.account import Account, Lot, Purse, Term, copy_account, current_of, current_term
 from ledger.core.benefits import is_in_grace
 from ledger.core.decide import run_to
 from ledger.core.draft import Draft
@@ -64,6 +65,7 @@ def describe_account(
         {name: _membership(draft, name, term) for name, term in terms.items() if term is not None},
         benefits_alone(draft, shops.begun(version)),
         account.closed,
+        dict(_seats(account, version, as_of)) or UNSET,
     )
 
 
@@ -142,6 +144,16 @@ def score_months(account: Account, version: ProgrammeVersion, name: str, as_of: 
     first, last = window_of(ranking, period_at(ranking, as_of, version.offset))
     buckets = range(first, last + 1) if ranking.window == MONTHS else sorted(b for b in sums if first <= b <= last)
     return {bucket_text(b): {part: sums.get(b, {}).get(part, 0) for part in parts} for b in buckets}
+
+
+def _seats(account: Account, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, answers.Seat]]:
+    """Yield what a member's seats give, by house."""
+    for house, seat in sorted(account.seats.items()):
+        term = current_of(seat.terms, as_of)
+        if term is not None:
+            start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
+            state = state_of(term, version, as_of)
+            yield house, answers.Seat(seat.membership, state, term.product, term.card, start, until)
 
 
 def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["trial", "active", "grace", "ended"]:

@@ -224,6 +224,10 @@ def _leased(context: Context, change: entries.Leased) -> View:
     return _plain(context, change, gives=change.n > 0, back=-change.n)
 
 
+def _seat_moved(context: Context, change: entries.SeatMoved) -> View:
+    return _plain(context, change, held=change.from_at < change.until_at)
+
+
 # How a class is explained, where it takes more than its own phrases.
 EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Earned: explain_earned,
@@ -253,5 +257,6 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Rated: _rated,
     entries.Waiting: _waiting,
     entries.Leased: _leased,
+    entries.SeatMoved: _seat_moved,
     entries.AttributeTold: _attribute_told,
 }

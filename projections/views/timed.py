@@ -14,7 +14,7 @@ from ledger.core.benefits import next_end_of_grace
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import POOL, Programme
+from ledger.rulebook.compiled import NOT_MEMBERS, Programme
 from projections.views.store import Build, member_row, table_rows
 from projections.views.view import FoldStep, Key, MemberState, RowDeltas, View, copied_state, fold_time, next_change
 
@@ -43,7 +43,7 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
         if view.folds_time and changes:
             before = replace(subject, state=copied_state(subject.state))
             fold_time(view, FoldStep(book, before), changes, found)
-    if not subject.member.startswith(POOL):  # which is no member
+    if not subject.member.startswith(NOT_MEMBERS):
         view.count(account, max(instant, account.clock), book, found)
     clock = max(instant, account.clock)
     due = min(next_change(account, book), view.next_count(account, book))

@@ -31,7 +31,8 @@ from projections.audit.proof import Refuted
 from projections.audit.replay import replayed
 from projections.ticking import Progress
 from service.archive.files import BadCopy, check_no_ledger
-from service.archive.parquet import Archive, Archived, ArchivedPartition
+from service.archive.manifests import ArchivedPartition
+from service.archive.reading import Archive, Archived
 
 RECORDS = 1_000  # decided in one transaction; dead letters are up to 64 KiB each
 
@@ -98,7 +99,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
-        raise BadCopy(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
+        raise BadCopy(f"{archive.name}: its settings and book are not those of its ledger; take another copy")
     return ledger
 
 
@@ -116,7 +117,7 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
     writer.journal.mark_retried([parked.offset for parked in archive.dead_letters(part.partition) if parked.is_done])
     head = writer.journal.head()
     if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
-        raise Refuted(f"partition {part.partition} of {archive.folder} does not come out as its manifest says")
+        raise Refuted(f"partition {part.partition} of {archive.name} does not come out as its manifest says")
 
 
 def _decide(archive: Archive, writer: PartitionWriter, batch: list[Archived]) -> None:
@@ -131,13 +132,13 @@ def _decide(archive: Archive, writer: PartitionWriter, batch: list[Archived]) ->
     for row, record in zip(writer.journal.scan(before), archived, strict=True):
         if row.link != record.link:
             where = f"entry {row.number} of {row.member} (partition {writer.partition}, place {row.sequence})"
-            raise Refuted(f"{archive.folder}: {where} does not follow from the facts; nothing was restored")
+            raise Refuted(f"{archive.name}: {where} does not follow from the facts; nothing was restored")
 
 
 def _received(archive: Archive, entry: Entry) -> FactRecord:
     try:
         fact, occurred = decode_canonical(entry.fact)
     except UNREADABLE as error:
-        raise BadCopy(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
+        raise BadCopy(f"{archive.name}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
     place = entry.offset, entry.recorded, entry.backlog
     return FactRecord(*place, fact, occurred, entry.fact, entry.received, entry.engine, entry.pushed)

@@ -24,6 +24,7 @@ PANELS = {
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "pool": "What a budget or stock that members share has given, and what is left; all of them where none is"
         " named.",
+        "house": "Who sits in a house, and what is left of the quotas that they share.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
         "savings": "What benefits saved this member, against what the cards cost, and what a card would have"
         " saved without one.",
@@ -59,6 +60,7 @@ PANELS = {
         "archive": "The journal as Parquet files for keeping and querying, and back.",
         "signing-key": "The key that signs checkpoints.",
         "keys": "API keys: who may do what over HTTP.",
+        "people": "People who sign in to the console with an issuer: who they are, and who is blocked.",
         "webhooks": "Who is told of entries as they are decided, by signed messages.",
         "transit": "What accounts tell each other: sent again where a stream lost it.",
         "dead-letters": "Facts that could not be taken: look at them, mend them, drive them again.",
@@ -86,6 +88,7 @@ _ELSEWHERE = {
     "transit": "transit:app",
     "signing-key": "proofs:app",
     "keys": "keys:app",
+    "people": "people:app",
     "dead-letters": "dead_letters:app",
     "topics": "topics:app",
     "webhooks": "webhooks:app",

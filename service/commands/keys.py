@@ -42,7 +42,7 @@ def new(
 
     points keys new support --scope members:read --scope books:read --expires 2027-01-01
     """
-    with _keys(shell, folder) as (keys, book):
+    with opened_keys(shell, folder) as (keys, book):
         key, text = keys.new(name, scopes, instant(expires, "--expires", book) if expires else None, rate)
         return Answer({**_to_dict(key, book.offset), "key": text}, lambda: print_plain(text))
 
@@ -53,7 +53,7 @@ def list_keys(shell: Shell, folder: FolderOption = None) -> Answer:
 
     points keys list
     """
-    with _keys(shell, folder) as (keys, book):
+    with opened_keys(shell, folder) as (keys, book):
         return Answer([_to_dict(key, book.offset) for key in keys.all()], "keys:print_keys")
 
 
@@ -67,13 +67,13 @@ def revoke(
 
     points keys revoke shop
     """
-    with _keys(shell, folder) as (keys, book):
+    with opened_keys(shell, folder) as (keys, book):
         key = keys.revoke(name)
         return Answer(_to_dict(key, book.offset), lambda: print_plain(f"{key.name} ({key.id}) is revoked"))
 
 
 @contextmanager
-def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]:
+def opened_keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]:
     """Yield the ledger's keys and its book."""
     with shell.reading() as opened, closing(Keys(shell.data_folder(folder))) as keys:
         yield keys, opened.book

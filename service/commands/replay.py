@@ -25,8 +25,8 @@ def replay(
         bool, typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy.")
     ] = False,
     from_archive: Annotated[
-        Path | None,
-        option("--from-archive", "DIR", "Take entries and facts from an archive; no ledger is needed."),
+        str | None,
+        option("--from-archive", "DIR|URL", "Take entries and facts from an archive; no ledger is needed."),
     ] = None,
     by: ByOption = None,
     jobs: JobsOption = None,

@@ -68,8 +68,9 @@ def run_server(
         shell.reading() if kafka else _fed_here(shell) as opened,
         closing(Keys(folder)) as keys,
     ):
-        if first_key and keys.bootstrap(Path(first_key)):
-            say(f"the first key, named bootstrap and with every scope, is the one in {first_key}")
+        made = keys.bootstrap(Path(first_key)) if first_key else None
+        if made is not None:
+            say(f"the first key, named {made.name} and with every scope, is the one in {first_key}")
         has_keys = oidc is not None or keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(_WITHOUT_KEYS.format(host=host))

@@ -1,16 +1,18 @@
 """The store: make what a ledger in a database needs, and bring either store to this version's format."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
-from ledger.journal.ledger import is_address
+from ledger.journal.ledger import Settings, is_address
 from ledger.journal.settings import Kept, kept_at, ledger_kept
 from service.commands.options import BookOption, option
 from service.errors import BAD_NEWS, print_plain
@@ -85,8 +87,19 @@ def settings(
         list[str] | None,
         option("--operator", "SOURCE", "Change whose operator facts count; name each of them that is to count."),
     ] = None,
+    name: Annotated[str | None, option("--name", "NAME", "Say what other ledgers call this one; it stays so.")] = None,
+    peers: Annotated[
+        list[str] | None,
+        option("--peer", "NAME", "Change the ledgers that points are exchanged with; name each. An empty name: none."),
+    ] = None,
+    partners: Annotated[
+        list[str] | None,
+        option(
+            "--partner", "SOURCE", "Change the sources that may answer to exchanges; name each. An empty one: none."
+        ),
+    ] = None,
 ) -> Answer:
-    """Tell what ledger each journal says it belongs to; put back settings that were lost, or change the operators.
+    """Tell what ledger each journal says it belongs to; put back settings that were lost, or change who counts.
 
     Exit 1 where journals do not agree. Entries are never touched.
 
@@ -95,18 +108,19 @@ def settings(
         points store settings --put-back
 
         points store settings --operator /operators --operator /back-office
+
+        points store settings --name mall --peer hotel --partner /partners/airline
     """
-    if operators and put_back:
-        raise WrongUse("--put-back and --operator: give one of them")
+    changes = {"operators": operators, "name": name, "peers": peers, "partners": partners}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if changes and put_back:
+        raise WrongUse("--put-back changes nothing by itself: give it without the others")
     if partition is not None and not put_back:
         raise WrongUse("--partition N says by which journal --put-back goes: give it too")
-    if operators:
+    if changes:
         with shell.writing() as opened:
-            opened.name_operators(operators)
-            return Answer(
-                {"ledger": opened.name, "operators": operators},
-                lambda: print_plain(f"operators of {opened.name}: {', '.join(operators)}"),
-            )
+            opened.change_settings(_changed(opened.settings, changes))
+            return Answer({"ledger": opened.name, **changes}, lambda: _print_changed(opened.name, changes))
     kept = kept_at(shell.place)
     if put_back:
         with closing(ledger_kept(shell.place, kept, partition)) as ledger:
@@ -121,6 +135,25 @@ def settings(
     agree = len({(one["ledger"], one["partitions"], one["genesis"], one["settings"]) for one in found}) == 1
     agree = agree and all(one["partition"] == one["stands_as"] for one in found)
     return Answer({"agree": agree, "journals": found}, lambda: _print_kept(found), exit_code=0 if agree else BAD_NEWS)
+
+
+def _changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Return other settings. Raises `WrongUse` where they do not fit, or the name would be another."""
+    said = {key: value if key == "name" else [one for one in value if one] for key, value in changes.items()}
+    try:
+        found = msgspec.convert(msgspec.to_builtins(before) | said, type(before))
+    except msgspec.ValidationError as error:
+        raise WrongUse(f"{error}: small letters, digits, dots and dashes, as a rule book names a ledger") from error
+    if before.name not in ("", found.name):
+        raise WrongUse(f"other ledgers know this one as {before.name}, and what was exchanged is under that name")
+    if found.peers and not found.name:
+        raise WrongUse("a ledger that has peers has a name for them: give --name, too")
+    return found
+
+
+def _print_changed(ledger: str, changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        print_plain(f"{ledger}: {key}: {value if key == 'name' else ', '.join(value)}")
 
 
 def _told(one: Kept) -> dict[str, Any]:

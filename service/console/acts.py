@@ -35,6 +35,7 @@ from service.http.handlers.facts import decided
 from service.http.problems import Problem, problem_of
 from service.http.repeated import decided_before
 from service.http.state import Served, served_by
+from service.keys import is_same_name
 
 Kind = Literal["adjust", "goodwill", "freeze", "unfreeze", "give-back"]
 TYPES: dict[Kind, str] = {
@@ -47,6 +48,7 @@ TYPES: dict[Kind, str] = {
 GOODWILL_CAMPAIGN = "goodwill"
 MOST_WHY = 128  # characters, as a reason of a fact has
 MOST_POINTS = 1_000_000_000
+MOST_ADJUSTMENTS = 200  # on the page
 ACT_SECONDS = 3_600  # for which a form that was looked at can be sent
 FIELDS = ("member", "kind", "why", "purse", "points", "claim", "order", "line", "grant", "lot")  # of an act's form
 _OPERATE: dict[str, Any] = {"guards": [needs("operate")]}
@@ -307,13 +309,14 @@ async def _adjustments_page(
     request: AnyRequest, *, status: int = 200, problem: Problem | None = None
 ) -> Response[bytes]:
     found = await asyncio.to_thread(served_by(request).operator_log.adjustments)
+    me = caller_of(request).name
     return page(
         request,
         "adjustments.html",
         status=status,
         address="/console/adjustments",
-        adjustments=found[:200],
-        me=caller_of(request).name,
+        adjustments=found[:MOST_ADJUSTMENTS],
+        own={one.adjustment for one in found[:MOST_ADJUSTMENTS] if is_same_name(one.by, me)},
         names=await labels(request),
         problem=problem,
     )

@@ -13,11 +13,12 @@ from litestar.params import QueryParameter
 
 from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.compiled import HOUSE, ProgrammeVersion
 from ledger.wire.answers import Lot
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant
 from projections.answers.export import write_table
+from projections.answers.houses import seats_in
 from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
@@ -153,6 +154,7 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     today, has_saved = day_of(now, offset), bool(account.number) and saves(ledger.book)
     return {
         "shown": shown,
+        "sitting": seats_in(account, book, instant) if member.startswith(HOUSE) else {},
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
         "months": (months := _score_months(version, account, instant)),
         "charted": [name for name, of in months.items() if any(any(parts.values()) for parts in of.values())],

@@ -126,7 +126,10 @@ async def end_oidc(request: AnyRequest) -> Response[Any]:
     except CannotRunNow as problem:
         return _not_signed_in(request, f"oidc-{getattr(problem, 'reason', 'away')}", begun.back, str(problem))
     settings = issuer.settings
-    name = authenticator_of(request).keys.person(settings.issuer, found.subject, found.name)
+    keys = authenticator_of(request).keys
+    name = keys.person(settings.issuer, found.subject, found.name)
+    if keys.is_blocked(name):
+        return _not_signed_in(request, "oidc-blocked", begun.back, f"{name} is blocked")
     visitor = replace(visitor_of(request), caller=Caller(name, found.scopes))
     if not any(visitor.may(scope) for _, _, scope in MENU):
         return _not_signed_in(request, "opens-nothing", begun.back)

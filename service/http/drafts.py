@@ -259,13 +259,14 @@ async def since_of(served: Served, text: str) -> int | None:
 
 
 async def started(served: Served, caller: Caller, name: str, since: int | None) -> Run:
-    """Ask for a backtest of a draft, which decides from an instant on. Raises `Problem` while another runs."""
+    """Ask for a backtest of a draft, which decides from an instant. Raises `Problem`: another runs, or too many did."""
     found = await asyncio.to_thread(served.operator_log.draft, name)
     await text_of(served, name)
     return await asyncio.to_thread(_start, served, found, caller.name, since)
 
 
 def _start(served: Served, found: Draft, by: str, since: int | None) -> Run:
+    served.operator_log.check_pace(by)
     with closing(DraftStore(served.folder)) as store:
         try:
             left = store.start(found.draft, found.sha256, found.file, by, since)

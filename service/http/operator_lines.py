@@ -28,6 +28,8 @@ Action = Literal[
     "accept-topic",
     "webhook",
     "sign-in",
+    "block",
+    "unblock",
     "draft-keep",
     "draft-backtest",
     "draft-hand-in",
@@ -77,7 +79,8 @@ class LogLine(Struct, omit_defaults=True):
 
     `about` is a position, the name of an adjustment, checkpoint or draft, the id of a fact that was given, the
     positions of an accepted gap, the id of an accepted topic, the name of a webhook, or the issuer and its subject who
-    signed in. `why` is the reason that was given for these, what was done with the webhook, and the roles that count.
+    signed in, or the name of a person who is blocked. `why` is the reason that was given for these, what was done with
+    the webhook, and the roles that count.
     """
 
     at: str

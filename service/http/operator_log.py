@@ -9,6 +9,7 @@ import fcntl
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -48,7 +49,8 @@ _MAY: dict[str, tuple[State, ...]] = {  # the states that a step leads on from
     "discard": ("kept", "waiting", "approved", "rejected", "expired"),
     "backtest": ("kept", "waiting", "approved", "rejected", "publishing", "published", "expired", "discarded"),
 }
-GOODWILL_TIME = timedelta(hours=24)  # for which a limit of goodwill holds
+A_DAY = timedelta(hours=24)  # for which a limit of a person holds
+MOST_STEPS = 500  # of drafts by a person in that time: each is a line for good
 
 
 class OperatorLog:
@@ -62,6 +64,7 @@ class OperatorLog:
         self._adjustments: dict[str, Adjustment] = {}
         self._drafts: dict[str, Draft] = {}
         self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by person and fact, when and how many points
+        self._steps: dict[str, deque[str]] = {}  # by person, when the last steps of drafts were done
         self._known = 0  # bytes
         self._damage = ""  # why the file cannot be read
         try:
@@ -97,7 +100,7 @@ class OperatorLog:
             return max(0, limit - self._goodwill_since(by))
 
     def _goodwill_since(self, by: str) -> int:
-        since = (datetime.now(UTC) - GOODWILL_TIME).isoformat(timespec="microseconds")
+        since = _a_day_ago()
         given = self._goodwill.get(person_behind(by), {})
         for name in [name for name, (at, _) in given.items() if at <= since]:
             del given[name]
@@ -155,6 +158,7 @@ class OperatorLog:
             for one in open_ones:
                 if one.sha256 == what.sha256:
                     return one
+            self._check_pace(by)
             if len(open_ones) >= MOST_OPEN:
                 raise Problem("no-room", f"{MOST_OPEN} drafts are kept, as many as may be; discard one first")
             line = LogLine(_now(), by, "draft-keep", f"d-{secrets.token_hex(6)}", draft=what)
@@ -169,11 +173,18 @@ class OperatorLog:
             if is_done(found, step, by, why):
                 return found
             _check_step(found, step, by)
+            if step == "hand-in":
+                self._check_pace(by)
             if step in ("approve", "publish"):
                 self._check_chain()
                 self._check_alone(found)
             self._append(LogLine(_now(), by, action, name, draft=what, why=why))
             return at_present(self._drafts[name])
+
+    def check_pace(self, by: str) -> None:
+        """Raise `Problem` where somebody did as many steps of drafts as may be in 24 hours."""
+        with self._held():
+            self._check_pace(by)
 
     def draft(self, name: str) -> Draft:
         """Return a draft. Raises `Problem`."""
@@ -200,6 +211,11 @@ class OperatorLog:
         if found is None:
             raise Problem("unknown-draft", "no draft of that id was kept here; /v1/drafts lists them")
         return at_present(found)
+
+    def _check_pace(self, by: str) -> None:
+        last = self._steps.get(person_behind(by), deque())
+        if len(last) == MOST_STEPS and last[0] > _a_day_ago():
+            raise Problem("too-many-requests", f"{by} did {MOST_STEPS} steps of drafts in 24 hours, as many as may be")
 
     def _check_alone(self, found: Draft) -> None:
         """Raise `Problem` where another draft is being published, or was since this one was approved."""
@@ -276,6 +292,7 @@ class OperatorLog:
     def _fold(self, line: LogLine) -> None:
         if line.action.startswith(OF_DRAFTS):
             step = line.action.removeprefix(OF_DRAFTS)
+            self._steps.setdefault(person_behind(line.by), deque(maxlen=MOST_STEPS)).append(line.at)
             self._drafts[line.about] = folded(self._drafts.get(line.about), line, step)
             return
         if line.given is not None and line.given.points:
@@ -308,3 +325,7 @@ def _given(fact: Fact) -> GivenFact:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _a_day_ago() -> str:
+    return (datetime.now(UTC) - A_DAY).isoformat(timespec="microseconds")

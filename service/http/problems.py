@@ -14,6 +14,7 @@ from ledger.journal.port import JournalError
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.fact_codec import BadFact
 from projections.answers.feed import BadCursor
+from projections.answers.houses import UnknownHouse
 from projections.answers.members import UnknownMember
 from projections.answers.pools import UnknownPool
 from projections.answers.to_json import to_json
@@ -43,6 +44,7 @@ TYPES: dict[str, Type] = {
     "wrong-origin": Type(403, "The request comes from another site"),
     "approval-needed": Type(403, "It needs the approval of another key"),
     "not-found": Type(404, "There is nothing at this address"),
+    "unknown-house": Type(404, "The ledger has no such house"),
     "unknown-pool": Type(404, "The rule book has no such budget or stock"),
     "unknown-member": Type(404, "Nobody knows this member"),
     "unknown-entry": Type(404, "There is no such entry or lot"),
@@ -81,6 +83,7 @@ _BY_STATUS = {
     415: "wrong-media-type",
 }
 _BY_ERROR: dict[type[Exception], str] = {
+    UnknownHouse: "unknown-house",
     NothingToExplain: "unknown-entry",
     NoEntry: "unknown-entry",
     NoCheckpoint: "unknown-checkpoint",

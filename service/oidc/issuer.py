@@ -67,6 +67,7 @@ class Metadata(Struct, frozen=True):
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str = ""
+    userinfo_endpoint: str = ""
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     code_challenge_methods_supported: list[str] | None = None
     authorization_response_iss_parameter_supported: bool = False
@@ -74,6 +75,7 @@ class Metadata(Struct, frozen=True):
 
 class _Tokens(Struct, frozen=True):
     id_token: str
+    access_token: str = ""
 
 
 class _Error(Struct, frozen=True):
@@ -127,13 +129,17 @@ class Issuer:
         metadata = await self.metadata()
         if said_by != self._issuer and (said_by is not None or metadata.authorization_response_iss_parameter_supported):
             raise SignInRefused("refused", "the answer is another issuer's (RFC 9207)")
-        token = await self._exchanged(metadata, code, verifier)
+        tokens = await self._exchanged(metadata, code, verifier)
         wanted = Wanted(self._issuer, self._client_id, nonce, time.time())
         try:
-            claims = await self._checked(token, wanted)
+            claims = await self._checked(tokens.id_token, wanted)
         except BadToken as error:
             raise SignInRefused("refused", str(error)) from None
-        return self._person(claims, token)
+        more: dict[str, Any] = {}
+        is_complete = self.settings.name_claim in claims and _claim(claims, self.settings.roles_claim) is not None
+        if not is_complete and metadata.userinfo_endpoint and tokens.access_token:
+            more = await self._user_info(metadata, tokens.access_token, claims["sub"])
+        return self._person(claims, more, tokens.id_token)
 
     async def end_session(self, id_token: str) -> str:
         """Return the address that ends somebody's session with the issuer; empty where there is none, or it is away."""
@@ -152,7 +158,7 @@ class Issuer:
         """Return what the issuer says of itself, asked once an hour. Raises `IssuerAway`."""
         async with self._lock:
             if self._metadata is None or time.monotonic() >= self._metadata_until:
-                document = await self._ask("GET", self._issuer.rstrip("/") + DISCOVERY)
+                document = await self._document(self._issuer.rstrip("/") + DISCOVERY)
                 self._metadata = self._read_metadata(document)
                 self._metadata_until = time.monotonic() + KNOWN_SECONDS
             return self._metadata
@@ -163,7 +169,7 @@ class Issuer:
         async with self._lock:
             if self._keys_at is None or time.monotonic() - self._keys_at >= known_for:
                 try:
-                    self._keys = keys_of(await self._ask("GET", metadata.jwks_uri))
+                    self._keys = keys_of(await self._document(metadata.jwks_uri))
                 except BadToken as error:
                     raise self._is_away(str(error)) from None
                 self._keys_at = time.monotonic()
@@ -176,8 +182,8 @@ class Issuer:
             raise self._is_away(f"what it says of itself cannot be read: {error}") from None
         if found.issuer != self._issuer:
             raise self._is_away(f"it says that it is {found.issuer[:200]}; set oidc.issuer to exactly that")
-        endpoints = found.authorization_endpoint, found.token_endpoint, found.jwks_uri, found.end_session_endpoint
-        for endpoint in filter(None, endpoints):
+        needed = found.authorization_endpoint, found.token_endpoint, found.jwks_uri
+        for endpoint in (*needed, *filter(None, (found.end_session_endpoint, found.userinfo_endpoint))):
             if not is_safe(endpoint):
                 raise self._is_away(f"its address {endpoint[:200]} is not https")
         methods = found.code_challenge_methods_supported
@@ -192,8 +198,8 @@ class Issuer:
         except UnknownKey:
             return claims_of(token, await self.keys(known_for=NEW_KEYS_SECONDS), wanted)
 
-    async def _exchanged(self, metadata: Metadata, code: str, verifier: str) -> str:
-        """Return the ID token that a code is good for. Raises `IssuerAway` and `SignInRefused`."""
+    async def _exchanged(self, metadata: Metadata, code: str, verifier: str) -> _Tokens:
+        """Return the tokens that a code is good for. Raises `IssuerAway` and `SignInRefused`."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -209,44 +215,69 @@ class Issuer:
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         else:
             form |= {"client_id": self._client_id, "client_secret": secret.reveal()}
-        answer = await self._ask("POST", metadata.token_endpoint, form, headers)
+        status, body = await self._answer("POST", metadata.token_endpoint, form, headers)
+        if status in (400, 401, 403):
+            raise SignInRefused("refused", f"the issuer refused the code: {status} {_error_in(body)}")
+        if status != 200:
+            raise self._not_as_one(_answered(metadata.token_endpoint, status))
         try:
-            return msgspec.json.decode(answer, type=_Tokens).id_token
+            return msgspec.json.decode(body, type=_Tokens)
         except UNREADABLE:
             raise SignInRefused("refused", "the issuer answered without an ID token") from None
 
-    def _person(self, claims: Mapping[str, Any], token: str) -> SignedIn:
-        subject = str(claims["sub"])
-        held = _values(claims, self.settings.roles_claim)
+    async def _user_info(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
+        """Return the claims that are not in the ID token (OpenID Connect Core 1.0, 5.3). Raises as `_exchanged`."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        status, body = await self._answer("GET", metadata.userinfo_endpoint, headers=headers)
+        if status != 200:
+            raise self._not_as_one(_answered(metadata.userinfo_endpoint, status))
+        try:
+            claims = msgspec.json.decode(body, type=dict[str, Any])
+        except UNREADABLE:
+            raise SignInRefused("refused", "what the issuer says of the person is no JSON object") from None
+        if claims.get("sub") != subject:
+            raise SignInRefused("refused", "what the issuer says of the person is about another subject")
+        return claims
+
+    def _person(self, claims: Mapping[str, Any], more: Mapping[str, Any], token: str) -> SignedIn:
+        """Return who the claims of a token are of; `more` stands in for those that it lacks. Raises `SignInRefused`."""
+        subject, path = str(claims["sub"]), self.settings.roles_claim
+        held = _values(more if _claim(claims, path) is None else claims, path)
         roles = tuple(role for role in self.settings.roles if role in held)
         if not roles:
             known = ", ".join(self.settings.roles)
             raise SignInRefused(
                 "no-role",
-                f"{subject} has no role here: {self.settings.roles_claim} in the ID token has none of {known}",
+                f"{subject} has no role here: {path} has none of {known}",
             )
         scopes = tuple(dict.fromkeys(scope for role in roles for scope in self.settings.roles[role]))
-        return SignedIn(subject, _name(claims, self.settings.name_claim), roles, scopes, token)
+        return SignedIn(subject, _name({**more, **claims}, self.settings.name_claim), roles, scopes, token)
 
-    async def _ask(
-        self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> bytes:
-        """Return the body of an answer. Raises `IssuerAway`, and `SignInRefused` where a form is refused."""
+    async def _document(self, url: str) -> bytes:
+        """Return a document that everybody who signs in needs. Raises `IssuerAway`, and for some seconds unasked."""
         until, why = self._away
         if time.monotonic() < until:
             raise IssuerAway(why)
         try:
+            status, body = await self._answer("GET", url)
+        except IssuerAway as away:
+            self._away = time.monotonic() + AWAY_SECONDS, str(away)
+            raise
+        if status != 200:
+            raise self._is_away(_answered(url, status))
+        return body
+
+    async def _answer(
+        self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Return the status and the body of an answer. Raises `IssuerAway`, to this caller alone."""
+        try:
             async with asyncio.timeout(ANSWER_SECONDS), self._client() as client:
                 asked = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
                 async with client.stream(method, url, data=form, headers=asked) as answer:
-                    body = await _body_of(answer)
+                    return answer.status_code, await _body_of(answer)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ssl.SSLError, OSError, ValueError) as error:
-            raise self._is_away(str(error) or type(error).__name__) from None
-        if form is not None and answer.status_code in (400, 401, 403):
-            raise SignInRefused("refused", f"the issuer refused the code: {answer.status_code} {_error_in(body)}")
-        if answer.status_code != 200:
-            raise self._is_away(f"{urlsplit(url).path} answered {answer.status_code}")
-        return body
+            raise self._not_as_one(str(error) or type(error).__name__) from None
 
     def _client(self) -> httpx.AsyncClient:
         if self._tls is None:
@@ -258,9 +289,13 @@ class Issuer:
         )
 
     def _is_away(self, why: str) -> IssuerAway:
-        said = f"the issuer {self._issuer} does not answer as one: {why}"
-        self._away = time.monotonic() + AWAY_SECONDS, said
-        return IssuerAway(said)
+        """Return the error of an issuer that nobody asks for some seconds."""
+        away = self._not_as_one(why)
+        self._away = time.monotonic() + AWAY_SECONDS, str(away)
+        return away
+
+    def _not_as_one(self, why: str) -> IssuerAway:
+        return IssuerAway(f"the issuer {self._issuer} does not answer as one: {why}")
 
 
 async def _body_of(answer: httpx.Response) -> bytes:
@@ -275,6 +310,10 @@ async def _body_of(answer: httpx.Response) -> bytes:
     return body
 
 
+def _answered(url: str, status: int) -> str:
+    return f"{urlsplit(url).path} answered {status}"
+
+
 def _error_in(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body, type=_Error).error
@@ -283,11 +322,16 @@ def _error_in(body: bytes) -> str:
     return error if _ERROR.fullmatch(error) else ""
 
 
-def _values(claims: Mapping[str, Any], path: str) -> Sequence[Any]:
-    """Return the values of a claim; dots lead into objects, unless a claim has the whole name."""
+def _claim(claims: Mapping[str, Any], path: str) -> Any:
+    """Return a claim, None where there is none; dots lead into objects, unless a claim has the whole name."""
     found: Any = claims
     for name in [path] if path in claims else path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _values(claims: Mapping[str, Any], path: str) -> Sequence[Any]:
+    found = _claim(claims, path)
     return found[:MOST_VALUES] if isinstance(found, list) else [found] if isinstance(found, str) else []
 
 

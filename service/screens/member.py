@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score
+from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score, Seat
 from projections.answers.plain import plain
 from projections.explaining.speech import speech_of
 from service.languages import terminal_language, text
@@ -40,7 +40,9 @@ def render_member(member: Member, names: Names, *, every_lot: bool = False) -> R
     for name, score in member.scores.items():
         blocks += [Text(), _score(name, score, names)]
     for name, term in member.memberships.items():
-        blocks += [Text(), _membership(name, term, names)]
+        blocks += [Text(), membership_block(name, term, names)]
+    if member.seats:
+        blocks += [Text(), *(_seat(house, seat, names) for house, seat in member.seats.items())]
     if member.benefits:
         blocks += [Text(), *(_benefit(name, benefit, names) for name, benefit in member.benefits.items())]
     return Group(*blocks)
@@ -151,16 +153,21 @@ def _tier(tier: str | UnsetType | None) -> str:
     return text("tier {tier}", tier=plain(tier)) if tier else text("below every tier")
 
 
-def _membership(name: str, term: Membership, names: Names) -> RenderableType:
+def _term(head: Text, term: Membership | Seat) -> Text:
+    """Return what is said of a card behind its name: how it stands, its product, from when until when."""
     style = {"active": "bold green", "trial": "bold yellow", "grace": "bold yellow"}.get(term.state, "dim")
-    head = Text.assemble(
-        names.membership(name),
-        "   ",
-        (text(term.state), style),
-        f"   {plain(term.product)}",
-        (f"   {short_time(term.from_)} → {short_time(term.until)}", "dim"),
-    )
-    blocks: list[RenderableType] = [head]
+    head.append("   ").append(text(term.state), style=style).append(f"   {plain(term.product)}")
+    return head.append(f"   {short_time(term.from_)} → {short_time(term.until)}", style="dim")
+
+
+def _seat(house: str, seat: Seat, names: Names) -> Text:
+    head = Text.assemble(text("seat in {house}", house=plain(house)), "   ", names.membership(seat.membership))
+    return _term(head, seat)
+
+
+def membership_block(name: str, term: Membership, names: Names) -> RenderableType:
+    """Return a membership as one block: its card, what is left of its quotas, its benefits."""
+    blocks: list[RenderableType] = [_term(Text.assemble(names.membership(name)), term)]
     if term.quotas:
         lefts = [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]
         blocks.append(_figures(text("left: "), lefts))

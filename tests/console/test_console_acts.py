@@ -4,12 +4,13 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 
 import httpx
 import pytest
 
+from service.http.operator_log import OperatorLog
 from tests.support.histories import encode
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import Server, fact, grant, new_key, served
@@ -38,8 +39,8 @@ def support(server: Server) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def signed_in(server: Server, *scopes: str) -> Iterator[httpx.Client]:
-    key = new_key(server.folder, f"k{next(_number)}", *scopes)
+def signed_in(server: Server, *scopes: str, name: str = "") -> Iterator[httpx.Client]:
+    key = new_key(server.folder, name or f"k{next(_number)}", *scopes)
     with httpx.Client(base_url=server.url, headers=HTML, timeout=60) as browser:
         answer = browser.post(
             "/console/sign-in", data={"form_token": token_in(browser, "/console/sign-in"), "key": key}
@@ -109,6 +110,11 @@ def test_an_adjustment_is_proposed_once_and_approved_by_another(server: Server, 
     assert page.count(f"{name}/rejection") == 1 and f"{name}/approval" not in page  # one's own
     own = support.post(f"/console/adjustments/{name}/approval", data={"form_token": form["form_token"]})
     assert own.status_code == 403 and spendable(support, server) == before
+    with closing(OperatorLog(server.folder)) as log:
+        proposer = log.adjustment(name).by
+    with signed_in(server, "operate", name=proposer.upper()) as same:
+        page = same.get("/console/adjustments").text
+        assert page.count(f"{name}/rejection") == 1 and f"{name}/approval" not in page  # one's own, under another name
     with signed_in(server, "operate") as other:
         token = token_in(other, "/console/adjustments")
         for _ in range(2):

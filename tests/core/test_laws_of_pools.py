@@ -176,8 +176,7 @@ def play(seed: int) -> None:
     for day in range(80):
         something_happens(office, random, day)
         while office.waiting and random.random() < 0.6:
-            letter = office.waiting[random.randrange(len(office.waiting))]
-            office.delivers(letter.type, letter.to, letter.frm)
+            office.delivers_any(random)
             if random.random() < 0.2:
                 office.delivers_again(random.randrange(len(office.delivered)))
             check(office)

@@ -772,7 +772,6 @@ ALONE = '[benefits.x]\nname = "x"\n'
         ),
         (ALONE + 'gives = [{ score = "partner", tier = "gold" }]', "benefits.x.gives[0].days: a tier is given"),
         (ALONE + "saves = { }", "benefits.x.saves: give either fen or share"),
-        (ALONE + "seats = 5", "benefits.x: Object contains unknown field `seats`; what takes two accounts"),
         (
             ALONE + '[memberships.plus.benefits.x]\nname = "x"',
             "memberships.plus.benefits.x: stands in benefits, too",

@@ -24,7 +24,7 @@ from consumers.local.open import open_inbox
 from ledger.journal.folder import FolderLedger
 from projections.audit.replay import replay
 from projections.audit.verify import verify
-from service.archive.parquet import Archive
+from service.archive.reading import Archive
 from tests.faults.disk import ROOT, Disk, Ended, failing_disk
 from tests.support.contents import contents as contents_of
 from tests.support.histories import LONG_AGO, encode
@@ -206,7 +206,7 @@ class Export(OfALedger):
         return ["--ledger", self.ledger, "archive", "export", self.target]
 
     def found(self) -> Any:
-        Archive(self.target)  # each file as the manifest says
+        Archive(self.target).check()  # each file as the manifest says
         files = sorted(path for path in self.target.rglob("*") if path.is_file())
         return [(str(path.relative_to(self.target)), sha256(path.read_bytes()).digest()) for path in files]
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -399,6 +400,26 @@ def _has_steps(http: httpx.Client, name: str, expected: list[tuple[str, str]]) -
     """Who began or cancelled each backtest of a draft, and how it ended, are these."""
     steps = http.get(f"/v1/drafts/{name}").json()["steps"]
     assert [(one["by"], one["what"]["ended"]) for one in steps if one["step"] == "backtest"] == expected
+
+
+def test_a_persons_steps_of_a_day_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_log, "MOST_STEPS", 3)
+    with closing(OperatorLog(tmp_path)) as log:
+        one = log.keep_draft("ann", DraftStep(sha256="1")).draft
+        for _ in range(2):
+            log.check_pace("ANN")
+            log.step_draft("ann", "draft-backtest", one, DraftStep(ended="cancelled"))
+        for step in (
+            lambda: log.check_pace("ANN"),
+            lambda: log.keep_draft("ann", DraftStep(sha256="2")),
+            lambda: log.step_draft("ann", "draft-hand-in", one, DraftStep(), "why"),
+        ):
+            with pytest.raises(Problem, match="3 steps of drafts in 24 hours"):
+                step()
+        log.check_pace("bob")
+        assert log.keep_draft("ann", DraftStep(sha256="1")).draft == one  # the one there is
+        monkeypatch.setattr(operator_log, "A_DAY", timedelta(0))
+        log.check_pace("ann")
 
 
 def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[httpx.Client]) -> None:

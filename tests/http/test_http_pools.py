@@ -1,5 +1,6 @@
-"""Claims of a stock that members share, over HTTP: the answer within the request's own wait."""
+"""Claims of what members share, a stock or a house, over HTTP: the answer within the request's own wait."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -26,6 +27,15 @@ per = "ever"
 stock = 3
 gives = [{ kind = "beans", points = 10 }]
 lease = 2
+
+[memberships.club]
+name = "会员卡"
+[memberships.club.products]
+"club.year" = { years = 1, seats = 2 }
+[memberships.club.benefits.coupon]
+name = "券"
+quota = 1
+per = "ever"
 """
 POOL = "pool/benefits.ticket"
 
@@ -89,3 +99,34 @@ def test_a_stock_says_what_it_has_left(client: httpx.Client) -> None:
     assert sum(lease["out"] for lease in pool["leases"]) == sum(lease["drawn"] for lease in pool["leases"]) == 3
     assert client.get("/v1/pools/benefits.ticket", params={"as_of": "2025-01-02"}).json()["left"] == 3
     assert client.get("/v1/pools/nothing").json()["type"] == "/problems/unknown-pool"
+
+
+def wait_for_seat(client: httpx.Client, who: str) -> None:
+    """Wait until a member was told of the seat."""
+    end = time.monotonic() + 60
+    while "house/lin" not in client.get(f"/v1/members/{who}").json().get("seats", {}):
+        assert time.monotonic() < end, f"{who} was told of no seat"
+        time.sleep(0.05)
+
+
+def test_who_sits_in_a_house_claims_out_of_its_quota(client: httpx.Client) -> None:
+    wait = {"Prefer": "wait=30"}
+    card = {"card": "C1", "product": "club.year", "paid_fen": 9_900}
+    told = [fact("card.purchased", "house/lin", "f-C1", card)]
+    told += [
+        fact("house.joined", "house/lin", f"f-{who}", {"house": "lin", "card": "C1", "member": who})
+        for who in ("lin-1", "lin-2", "lin-3")
+    ]
+    reasons = [client.post("/v1/facts", json=one, headers=wait).json()["reason"] for one in told]
+    assert reasons == ["", "", "", "seats-full"]
+    house = client.get("/v1/houses/lin").json()
+    assert (house["state"], house["seats"]) == ("open", {"club": {"most": 2, "members": ["lin-1", "lin-2"]}})
+    for who, reason in (("lin-1", ""), ("lin-2", "quota-used")):
+        wait_for_seat(client, who)
+        data = {"claim": f"H-{who}", "benefit": "coupon"}
+        answer = client.post("/v1/facts", json=fact("benefit.claimed", who, f"f-H-{who}", data), headers=wait)
+        assert (answer.json()["type"], answer.json()["reason"]) == ("pool.answered.v1", reason)
+    assert client.get("/v1/members/lin-1/memberships").json()["seats"]["house/lin"]["card"] == "C1"
+    assert client.get("/v1/houses/lin").json()["memberships"]["club"]["quotas"] == {"coupon": 0}
+    assert client.get("/v1/houses/nobody").json()["type"] == "/problems/unknown-house"
+    assert "house/lin" not in client.get("/v1/members", params={"limit": 1000}).json()["members"]

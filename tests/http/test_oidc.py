@@ -58,7 +58,10 @@ class Lying:
             "authorization_endpoint": f"{ISSUER}/authorize?tenant=1",
             "token_endpoint": f"{ISSUER}/token",
             "jwks_uri": f"{ISSUER}/keys",
+            "userinfo_endpoint": f"{ISSUER}/userinfo",
         }
+        self.person: dict[str, Any] = {"sub": "u-1"}  # at the endpoint that tells of a person
+        self.status = {"token": 200, "userinfo": 200}
         self.asked: list[str] = []
         self.issuer = Issuer(SETTINGS if not settings else _changed(**settings), httpx.MockTransport(self._answer))
 
@@ -70,7 +73,10 @@ class Lying:
                 return _answered(self.says)
             case "keys":
                 return _answered(self.set)
-        return _answered({"id_token": self.token(), "access_token": "x", "token_type": "Bearer"})
+            case "userinfo":
+                assert request.headers["authorization"] == "Bearer x"
+                return _answered(self.person, self.status[name])
+        return _answered({"id_token": self.token(), "access_token": "x", "token_type": "Bearer"}, self.status[name])
 
     def token(self) -> str:
         body = json.dumps(self.claims).encode()
@@ -80,11 +86,11 @@ class Lying:
         return asyncio.run(self.issuer.signed_in("c", "v", "n", said_by))
 
 
-def _answered(document: Any) -> httpx.Response:
+def _answered(document: Any, status: int = 200) -> httpx.Response:
     async def body() -> AsyncIterator[bytes]:
         yield json.dumps(document).encode()
 
-    return httpx.Response(200, content=body())
+    return httpx.Response(status, content=body())
 
 
 def _changed(**settings: Any) -> OidcSettings:
@@ -101,6 +107,52 @@ def test_who_an_issuer_says_somebody_is_gets_the_scopes_of_the_roles() -> None:
     nested = Lying(roles_claim="realm_access.roles", name_claim="sub")
     nested.claims |= {"realm_access": {"roles": ["auditor"]}, "roles": "support"}
     assert nested.sign_in()[:4] == ("u-1", "u-1", ("auditor",), ("books:read",))
+
+
+def test_claims_that_the_token_lacks_are_asked_for_and_those_that_it_has_count() -> None:
+    lying = Lying(roles_claim="realm_access.roles")
+    lying.claims["realm_access"] = {"more": 1}
+    lying.claims.pop("email")
+    lying.person |= {"email": "ann@shop.example", "realm_access": {"roles": ["auditor"]}, "roles": ["support"]}
+    assert lying.sign_in()[:3] == ("u-1", "ann@shop.example", ("auditor",))
+    lying.claims |= {"realm_access": {"roles": ["support"]}, "email": "ann@a.example"}
+    asked = lying.asked.count("userinfo")
+    assert lying.sign_in()[:3] == ("u-1", "ann@a.example", ("support",))
+    assert lying.asked.count("userinfo") == asked == 1
+    lying.claims["realm_access"] = {"roles": []}  # no role is what it says
+    with pytest.raises(SignInRefused, match="no role here"):
+        lying.sign_in()
+
+
+@pytest.mark.parametrize(
+    ("person", "why"),
+    [
+        ({"sub": "u-2", "roles": ["support"]}, "another subject"),
+        ({"roles": ["support"]}, "another subject"),
+        (["support"], "no JSON object"),
+        ({"sub": "u-1"}, "no role here"),
+    ],
+)
+def test_claims_of_somebody_else_are_not_taken(person: Any, why: str) -> None:
+    lying = Lying()
+    lying.claims.pop("roles")
+    lying.person = person
+    with pytest.raises(SignInRefused, match=why):
+        lying.sign_in()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("part", ["token", "userinfo"])
+def test_an_answer_to_one_person_keeps_nobody_else_out(part: str, status: int) -> None:
+    lying = Lying()
+    lying.claims.pop("roles")
+    lying.person["roles"] = ["support"]
+    lying.status[part] = status
+    for _ in range(2):
+        with pytest.raises(IssuerAway, match=f"/{part} answered {status}"):
+            lying.sign_in()
+    lying.status[part] = 200
+    assert lying.sign_in().subject == "u-1"  # at once
 
 
 @pytest.mark.parametrize("roles", [None, [], ["admin"], "", {"support": True}, [["support"]], 7])
@@ -287,10 +339,22 @@ def test_a_person_keeps_one_name_and_nobody_else_gets_it(tmp_path: Path) -> None
         assert keys.person(ISSUER, "u-1", "bob") == "ann"  # renamed there, and one here
         others = {keys.person(ISSUER, "u-2", "ann"), keys.person("https://b.example", "u-1", "ann")}
         others |= {keys.person(ISSUER, "u-3", "bob"), keys.person(ISSUER, "u-4", "local")}
-        assert len(others) == 4 and not others & {"ann", "bob", "local"} and all(len(name) <= 64 for name in others)
+        others.add(keys.person(ISSUER, "u-7", "bootstrap"))
+        assert len(others) == 5 and all(len(name) <= 64 for name in others)
+        assert not others & {"ann", "bob", "local", "bootstrap"}
         with pytest.raises(BadKey, match="signed in"):
             keys.new("ann", ["operate"])
         assert len(keys.person(ISSUER, "u-5", "x" * 300)) == 64 == len(keys.person(ISSUER, "u-6", "x" * 300))
+
+
+def test_the_first_key_is_made_although_somebody_has_its_name(tmp_path: Path) -> None:
+    file, text = tmp_path / "key", f"points_{'0' * 12}_{'s' * 32}"
+    file.write_text(text)
+    with closing(Keys(tmp_path)) as keys:
+        keys._db.execute("INSERT INTO people VALUES (?, ?, 'bootstrap', 1)", (ISSUER, "u-1"))  # before it was kept free
+        made = keys.bootstrap(file)
+        assert made is not None and made.name == "bootstrap 000000000000" and keys.find(text) == made
+        assert keys.bootstrap(file) is None
 
 
 @pytest.mark.parametrize(
@@ -397,6 +461,31 @@ def test_somebody_signs_in_with_a_real_issuer_acts_and_signs_out(server: Server,
         out = browser.post("/console/sign-out", data={"form_token": token})
         assert f"{issuer.url}/oauth2/end_session?" in out.text and "id_token_hint=" in out.text
         assert browser.get("/console/member").status_code == 303
+
+
+def test_somebody_who_is_blocked_is_out_at_once_and_does_not_get_in(server: Server, issuer: RealIssuer) -> None:
+    issuer.person("u-dan", email="dan@shop.example", roles=["support"])
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*points(server.folder), "people", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+
+    reason = ("--reason", "left the company")
+    assert run("block", "dan@shop.example", *reason).returncode == 3  # nobody of that name signed in
+    with visitor(server) as dan:
+        dan.get(went_to_the_issuer(dan, "u-dan"))
+        assert dan.get("/console/member").status_code == 200
+        assert run("block", "dan@shop.example", *reason).returncode == 0
+        assert dan.get("/console/member").status_code == 303
+        answer = dan.get(went_to_the_issuer(dan, "u-dan"))
+        assert answer.status_code == 403 and "You are blocked here" in answer.text
+        (found,) = [one for one in json.loads(run("list", "--json").stdout) if one["subject"] == "u-dan"]
+        assert found["blocked"] and found["issuer"] == issuer.url
+        assert run("unblock", "dan@shop.example", "--reason", "is back").returncode == 0
+        assert dan.get(went_to_the_issuer(dan, "u-dan")).status_code == 200
+    lines = [json.loads(one) for one in (server.folder / "operators.ndjson").read_text().splitlines()]
+    acts = [(one["action"], one["why"]) for one in lines if one["about"] == "dan@shop.example"]
+    assert acts == [("block", "left the company"), ("unblock", "is back")]
 
 
 def test_doctor_asks_the_issuer(server: Server, issuer: RealIssuer) -> None:

@@ -23,7 +23,7 @@ from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from projections.answers.output import unfinished
-from service.archive.parquet import Archive
+from service.archive.reading import Archive
 from service.archive.restore import import_archive
 from tests.cli.test_cli import Ran, points
 from tests.support.histories import LONG_AGO
@@ -321,7 +321,7 @@ class Killed(BaseException):
 
 
 def test_an_import_that_was_interrupted_goes_on(shelf: Shelf) -> None:
-    archive = Archive(shelf.archive)
+    archive = Archive.checked(shelf.archive)
     entries = [part.entries for part in archive.manifest.partitions]
 
     def stop(done: int) -> None:
@@ -386,7 +386,8 @@ def test_what_an_interrupted_export_or_another_import_left_is_cleared_away(shelf
 
 
 def test_nothing_that_is_there_is_written_over(shelf: Shelf) -> None:
-    assert "is there already" in shelf.points("archive", "export", shelf.archive, code=3).err
+    (shelf.folder / "other").mkdir()
+    assert "is there already" in shelf.points("archive", "export", shelf.folder / "other", code=3).err
     assert "is there already" in shelf.points("archive", "import", shelf.archive, code=3).err
 
 

@@ -20,7 +20,8 @@ from ledger.journal.migrations import pending
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
-from ledger.journal.postgres_server import name_of
+from ledger.journal.postgres_server import PASSWORD_FILE, name_of, password_said
+from ledger.journal.postgres_server import Server as Connections
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
@@ -403,6 +404,27 @@ def test_partitions_that_cannot_be_spread_so_are_refused(servers: dict[str, str]
     with pytest.raises(JournalError, match=why) as refused:
         migrate(postgres, partitions=4, servers=servers)
     assert "secret" not in str(refused.value)
+
+
+def test_a_password_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("se cret:1\n")
+    assert password_said({PASSWORD_FILE: str(file)}) == {"password": "se cret:1"}
+    assert password_said({PASSWORD_FILE: ""}) == {}
+    for text in ("", "two\nlines", "x" * 1_001):
+        file.write_text(text)
+        with pytest.raises(Unavailable, match="has no password"):
+            password_said({PASSWORD_FILE: str(file)})
+    with pytest.raises(Unavailable, match="cannot be read"):
+        password_said({PASSWORD_FILE: str(tmp_path / "gone")})
+
+
+def test_the_address_wins_over_the_file_of_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "password"
+    file.write_text("of the file")
+    monkeypatch.setenv(PASSWORD_FILE, str(file))
+    assert Connections("postgresql://u@h/d").pool.conninfo.count("password='of the file'") == 1
+    assert "of the file" not in str(Connections("postgresql://u:its-own@h/d").pool.conninfo)
 
 
 def test_the_name_of_a_ledger_leaves_out_its_password_and_what_only_we_read() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from ledger.journal.database import migrate
 from ledger.journal.folder import BIRTH, FolderLedger
@@ -467,7 +468,7 @@ def test_the_stream_that_settled_a_ledger_is_no_difference(postgres: str) -> Non
         ledger.bind_stream("inbox")
     with closing(open_ledger(postgres)) as ledger:
         assert ledger.heads() == {0: 0, 1: 0} and ledger.settings.stream == "inbox"
-        ledger.name_operators(["/a"])
+        ledger.change_settings(replace(ledger.settings, operators=("/a",)))
     with closing(open_ledger(postgres)) as ledger:
         assert ledger.heads() == {0: 0, 1: 0} and ledger.settings.operators == ("/a",)
     migrate(postgres)

@@ -9,6 +9,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import DAY, to_datetime
 from projections.answers.stats import stats
 from projections.audit.replay import replay
+from projections.audit.transit import transit
 from projections.audit.verify import verify
 from projections.views.compare import compare
 from projections.views.files import Folder
@@ -17,8 +18,11 @@ from projections.views.runner import rebuild
 from projections.views.runner import run as run_views
 from projections.views.view import View
 from tests.simulator.laws import Laws, Member, PartitionTruth
+from tests.simulator.ways import Ways
 from tests.support.accounts import alike
 from tests.support.shop import Shop
+
+LOOKS_BACK = 12  # instants as of which the points with nobody are summed
 
 
 def check_audits(laws: Laws, ledger: Ledger) -> None:
@@ -34,6 +38,28 @@ def check_audits(laws: Laws, ledger: Ledger) -> None:
         laws.law(
             "law 9", rows == [told[:4] for told in truth.entries], f"partition {partition}: what was decided changed"
         )
+
+
+def check_transit(laws: Laws, ledger: Ledger, ways: Ways) -> None:
+    """`points audit transit` names what is on its way and no fault, whatever was killed."""
+    if not ways.instants and not ways.on_their_way:
+        return
+    found = transit(ledger)
+    laws.law("between", not found.faults, f"points audit transit: {found.faults[:3]}")
+    told = (found.on_its_way, found.points_on_their_way, sum(found.in_transit.values()))
+    ours = (len(ways.on_their_way), ways.points, ways.points)
+    laws.law("between", told == ours, f"points audit transit: {told}, and it is {ours}")
+
+
+def check_in_transit_as_of(laws: Laws, ledger: Ledger, ways: Ways, random: Random) -> None:
+    """As of no instant points are at two members: what is with nobody is never below zero."""
+    ledger.forget_book()
+    names = [name for truth in laws.truths.values() for name in truth.members if name != PROGRAMME_SUBJECT]
+    for instant in sorted(random.sample(sorted(ways.instants), min(LOOKS_BACK, len(ways.instants)))):
+        accounts = [ledger.account(name, instant) for name in names]
+        purses = [purse for account in accounts if account is not None for purse in account.purses.values()]
+        in_transit = sum(purse.gone - purse.come for purse in purses)
+        laws.law("between", in_transit >= 0, f"as of {instant} {-in_transit} points had come that had not gone")
 
 
 def check_oracle(laws: Laws) -> None:

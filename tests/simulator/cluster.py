@@ -66,6 +66,7 @@ class Cluster:
         self.topics = {name: self.new_topic() for name in ("facts", "outcomes", "dead-letters")}
         self.genuine = self.topics["facts"]
         self.group = Group(world, partitions)
+        self._late: list[tuple[int, int, LogRecord]] = []  # of a sender that nobody hears any more: from which turn on
 
     def new_topic(self) -> Topic:
         self._ids += 1
@@ -80,6 +81,17 @@ class Cluster:
         log = self.topics[topic].logs[partition]
         log.records.append(record)
         return len(log.records) - 1
+
+    def keep_back(self, partition: int, record: LogRecord) -> None:
+        """Keep a record on its way to the topic of facts, behind what others send meanwhile."""
+        self._late.append((self.world.turns + self.world.order.randint(1, 60), partition, record))
+
+    def late_copies_arrive(self) -> None:
+        """Append what was kept back and is due by now."""
+        for late in [late for late in self._late if late[0] <= self.world.turns or self.world.is_healed]:
+            self._late.remove(late)
+            _, partition, record = late
+            self.genuine.logs[partition].records.append(record._replace(timestamp=self.world.now // 1000))
 
     def reached(self) -> None:
         """Raise `BrokerAway` where none answers now."""
@@ -293,11 +305,16 @@ class SimulatedWriter(Writer):
             if not self._queue:
                 return
             topic, partition, record, pending = self._queue.popleft()
+            if topic == "facts" and world.strikes("late-copy"):
+                self._cluster.keep_back(partition, record)
+                self._failed(f"not acknowledged in time {SAID}")
+                return
             offset = self._cluster.append(topic, partition, record)
             if world.strikes("ack-lost"):
                 self._failed(f"not acknowledged in time {SAID}")
                 return
-            self._acknowledged(pending, offset)
+            if pending is not None:
+                self._acknowledged(pending, offset)
 
     def close(self) -> None:
         self._queue.clear()

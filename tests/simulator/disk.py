@@ -20,6 +20,7 @@ class Disk:
     def __init__(self, name: str) -> None:
         self.name = name
         self.commits = 0
+        self.down_until = 0  # the turn until which nobody reaches it, but who stands beside the world
         self.db = self._opened()
         self._synced: bytes | None = None  # as it was before what is not synced
 
@@ -59,6 +60,7 @@ class Cursor:
     """A cursor of a process in a file; `is_writing` says that it is in a transaction that holds the file."""
 
     def __init__(self, disk: Disk, process: Process, *, is_writing: bool) -> None:
+        self._disk = disk
         self._process = process
         self._is_writing = is_writing
         self._cursor = disk.db.cursor()
@@ -80,7 +82,7 @@ class Cursor:
         self._process.reaches(sql.split(None, 1)[0].lower(), is_writing=self._is_writing)
         if sql.startswith("PRAGMA"):
             return
-        if self._process.strikes("store-fails"):
+        if (self._disk.down_until and self._process.is_disturbed) or self._process.strikes("store-fails"):
             raise _failure("disk I/O error", "SQLITE_IOERR_READ")
         if self._is_writing and self._process.strikes("store-full"):
             raise _failure("database or disk is full", "SQLITE_FULL")

@@ -18,6 +18,7 @@ from consumers.kafka.produce import headers_of
 from consumers.local.port import InboxLine
 from consumers.publishing import publish
 from consumers.runtime.events import Event, Failed
+from consumers.runtime.follow_ups import send_again
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
@@ -36,11 +37,13 @@ from tests.simulator.cluster import (
 )
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
 from tests.simulator.ledgers import Files
-from tests.simulator.scene import Scene, choice_by_seed
+from tests.simulator.scene import Scene, choice_by_seed, is_together
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
+from tests.simulator.ways import Ways
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 
+NOT_ACKNOWLEDGED = "not acknowledged in time"  # as it is where this world's brokers are slow
 LOOKS = 0.3  # how likely an operator sees in a turn that a partition was left, while others are gone on with
 ACCEPT = re.compile(r"--accept-gap (\d+):(\d+)-(\d+)")
 REFUSED = re.compile(r"--accept-gap (\d+):(\d+)-(\d+): (?:nothing|what is missing .* is \d+:(\d+)-(\d+))")
@@ -94,7 +97,7 @@ class ConsumerProcess(Process):
         raise next(iter(self._consumer.left.values()))
 
     def _observe(self, event: Event) -> None:
-        if isinstance(event, Failed) and SAID not in event.why:
+        if isinstance(event, Failed) and SAID not in event.why and NOT_ACKNOWLEDGED not in event.why:
             raise Violation("availability", f"{self.name}: {event.stage}: {event.why}")
 
     def close(self) -> None:
@@ -134,6 +137,8 @@ class OperatorProcess(Process):
                 letter = scene.chance.choice(waiting)
                 if letter.raw:
                     retry(ledger, [letter], scene.feeding(ledger))
+        elif scene.ways.on_their_way and (world.strikes("resend-told") or scene.has_lost_what_was_told()):
+            send_again(ledger, scene.append_lines)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -147,9 +152,9 @@ class KafkaScene(Scene):
 
     def __init__(self, world: World) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book = first_book(self.chance)
+        book = first_book(self.chance, is_together=is_together(world.seed))
         partitions = self.chance.choice((1, 2, 3))
-        told = tellings(self.chance, world.plan.kept)
+        told = tellings(self.chance, world.plan.kept, is_together=is_together(world.seed))
         self.waiting = deque(told)
         self.facts = len(told)
         self.books = 0
@@ -173,6 +178,7 @@ class KafkaScene(Scene):
             p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
+        self.ways = Ways(self.truths, book)
         self.processes = [ConsumerProcess(self, f"consumer-{n}") for n in range(self.chance.choice((1, 2, 3)))]
         self.processes.append(OperatorProcess(self, "operator"))
 
@@ -277,6 +283,7 @@ class KafkaScene(Scene):
         world = self.world
         for _ in range(world.order.choice((0, 0, 1, 2))):
             self._produce()
+        self.cluster.late_copies_arrive()
         for due, reader in list(self.missed):
             if due <= world.turns:
                 self.missed.remove((due, reader))
@@ -408,6 +415,7 @@ class KafkaScene(Scene):
 
     def check(self) -> None:
         changed = self.laws.check()
+        self.ways.check(self.laws.law)
         for partition, truth in self.truths.items():
             grown = len(self.cluster.topics["outcomes"].logs[partition].records) > self._told[partition]
             if grown or partition in changed:
@@ -451,7 +459,7 @@ class KafkaScene(Scene):
             wanted = {f"{partition}:{at}" for at in truth.letters}
             if not wanted <= self._letters[partition]:
                 return False
-        return not self.waiting
+        return not self.waiting and not self.ways.on_their_way
 
     def close_the_day(self) -> None:
         """All is healed; a last fact comes to every partition, so that what is lost before it is noticed."""
@@ -472,6 +480,18 @@ class KafkaScene(Scene):
     def is_whole(self) -> bool:
         """Return True if nothing of the topic was lost."""
         return not any(log.lost or log.begin for log in self.cluster.genuine.logs)
+
+    def has_lost_what_was_told(self) -> bool:
+        """Return True if what is on its way was lost with the topic: only sent again it arrives."""
+        return self.world.is_healed and not self.is_whole() and not self._has_more
+
+    @property
+    def _has_more(self) -> bool:
+        """Return True if records of the topic wait to be decided."""
+        logs = self.cluster.genuine.logs
+        return any(
+            record != MARKER for p, truth in self.truths.items() for record in logs[p].records[truth.offset + 1 :]
+        )
 
     def tells_all_again(self) -> None:
         """Producers send everything once more."""

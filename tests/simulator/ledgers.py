@@ -108,8 +108,8 @@ class SimulatedLedger(Ledger):
         if self.files.versions is None:
             self.files.versions = super().new_book()
         book = Programme([])
-        book.versions = list(self.files.versions.versions)
-        book.by_name = dict(self.files.versions.by_name)
+        for version in self.files.versions.by_name.values():
+            book.take(version)
         return book
 
     def _open_journal(self, partition: int) -> SimulatedJournal:

@@ -17,9 +17,11 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from tests.simulator.audits import (
     Kept,
     check_audits,
+    check_in_transit_as_of,
     check_oracle,
     check_order_of_members,
     check_tampering,
+    check_transit,
     check_way_back,
     without_number,
 )
@@ -100,8 +102,10 @@ def play(scene: Scene) -> None:
         kept = Kept(stack.enter_context(scratch()), random) if random.random() < VIEWED else None
         while world.steps < world.plan.steps:
             scene.step()
-            if kept is not None and world.steps in (world.plan.steps // 3, world.plan.steps * 2 // 3):
-                kept.follow(scene.ledger)
+            if world.steps in (world.plan.steps // 3, world.plan.steps * 2 // 3):
+                check_transit(scene.laws, scene.ledger, scene.ways)
+                if kept is not None:
+                    kept.follow(scene.ledger)
         world.is_healed = True
         while scene.waiting:
             scene.step()
@@ -109,6 +113,9 @@ def play(scene: Scene) -> None:
         until_quiet(scene)
         if random.random() < TOLD_TWICE:
             tell_all_twice(scene)
+        scene.ways.check_at_rest(scene.laws.law)
+        check_transit(scene.laws, scene.ledger, scene.ways)
+        check_in_transit_as_of(scene.laws, scene.ledger, scene.ways, random)
         check_audits(scene.laws, scene.ledger)
         check_oracle(scene.laws)
         check_order_of_members(scene.laws)

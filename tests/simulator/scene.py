@@ -6,13 +6,18 @@ from typing import Any
 
 from ledger.errors import PointsLedgerError
 from tests.simulator.ledgers import Files, SimulatedLedger
+from tests.simulator.ways import Ways
 from tests.simulator.world import DEEPEST, SAID, Crash, Process, Violation, World
 
 LEAST_OFTEN, MOST_OFTEN = 2, 15  # turns that a process is away
+LEAST_DOWN, MOST_DOWN = 10, 60  # that a journal is down, which is an hour
+DOWN_SECONDS = 3_600
 
 
 class Scene:
     """Processes that take turns; what feeds the ledger, and what they are, is a subclass's to say."""
+
+    ways: Ways
 
     def __init__(self, world: World, files: Files) -> None:
         self.world = world
@@ -37,6 +42,7 @@ class Scene:
         world.passes(world.order.choice((0.001, 0.02, 0.2)))
         if world.strikes("power-cut"):
             self.loses_power()
+        self.journals_go_down_and_come_back()
         self.happens()
         ready = self.ready()
         if ready:
@@ -89,6 +95,16 @@ class Scene:
         for disk in (*self.files.journals.values(), self.files.inbox):
             disk.loses_power()
 
+    def journals_go_down_and_come_back(self) -> None:
+        """A partition is down for an hour: nobody reaches its journal."""
+        world, disks = self.world, list(self.files.journals.values())
+        for disk in disks:
+            if disk.down_until and (disk.down_until <= world.turns or world.is_healed):
+                disk.down_until = 0
+                world.passes(DOWN_SECONDS)
+        if world.strikes("partition-down"):
+            world.order.choice(disks).down_until = world.turns + world.order.randint(LEAST_DOWN, MOST_DOWN)
+
     def ended(self, process: Any) -> None:
         """A process is dead: another one takes its place after a while."""
         process.alive = False
@@ -116,6 +132,11 @@ class Scene:
     def is_quiet(self) -> bool:
         """Return True if nothing is left to do."""
         raise NotImplementedError
+
+
+def is_together(seed: int) -> bool:
+    """Return True if the members of a seed know each other: they give, and draw from pools. So is each fifth."""
+    return seed % 5 == 4
 
 
 def choice_by_seed(seed: int, what: str) -> Random:

@@ -40,8 +40,9 @@ from service.http.repeated import decided_before
 from service.http.streams import InboxStream
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
 from tests.simulator.ledgers import Files, SimulatedLedger
-from tests.simulator.scene import Scene, choice_by_seed
+from tests.simulator.scene import Scene, choice_by_seed, is_together
 from tests.simulator.story import bad_value, first_book, later_book, tellings
+from tests.simulator.ways import Ways
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 
@@ -363,9 +364,9 @@ class ServedScene(Scene):
 
     def __init__(self, world: World, stack: ExitStack) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book = first_book(self.chance)
+        book = first_book(self.chance, is_together=is_together(world.seed))
         partitions = self.chance.choice((1, 2, 3))
-        told = tellings(self.chance, world.plan.kept)
+        told = tellings(self.chance, world.plan.kept, is_together=is_together(world.seed))
         self.waiting = deque(told)
         self.facts = len(told)
         world.leap(told[0].due if told else 0)
@@ -384,6 +385,7 @@ class ServedScene(Scene):
             p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
+        self.ways = Ways(self.truths, book)
         self.processes = [ServerProcess(self, f"server-{n}") for n in range(self.chance.choice((1, 2, 2)))]
         self.processes.append(ClientProcess(self, "client"))
         if self.chance.random() < 0.4:
@@ -499,6 +501,7 @@ class ServedScene(Scene):
         if self.violated is not None:
             raise self.violated
         self.laws.check()
+        self.ways.check(self.laws.law)
         fates, self._fates = self._fates, []
         for fate in fates:
             partition, offset = map(int, fate.position.split(":"))
@@ -520,7 +523,7 @@ class ServedScene(Scene):
         self.ended(process)
 
     def is_quiet(self) -> bool:
-        if self.waiting or self.requests:
+        if self.waiting or self.requests or self.ways.on_their_way:
             return False
         return all(self._inbox.end(partition) == truth.offset for partition, truth in self.truths.items())
 

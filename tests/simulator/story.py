@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.times import to_instant
+from tests.simulator import between
 from tests.support.histories import amended_history, changed_history, encode, history
 
 Fact = dict[str, Any]
@@ -31,8 +32,24 @@ class Telling(NamedTuple):
     fact: Fact
 
 
-def tellings(random: Random, kept: tuple[int, ...] | None = None) -> list[Telling]:
-    """Return the facts of some members in the order of time."""
+def tellings(random: Random, kept: tuple[int, ...] | None = None, *, is_together: bool = False) -> list[Telling]:
+    """Return the facts of some members in the order of time; they know each other where they are together."""
+    told = _of_members_together(random) if is_together else _of_members_apart(random)
+    told.sort(key=lambda telling: telling.due)  # stable: a member's facts stay in order
+    if kept is not None:
+        told = [told[at] for at in kept if at < len(told)]
+    return told
+
+
+def _of_members_together(random: Random) -> list[Telling]:
+    due, told = 0, []
+    for fact in between.facts_of_members(random):
+        due = max(due, to_instant(datetime.fromisoformat(fact["time"])))
+        told.append(Telling(due, fact))
+    return told
+
+
+def _of_members_apart(random: Random) -> list[Telling]:
     made = random.choice(MAKERS)
     told: list[Telling] = []
     for number in range(random.randint(1, 6)):
@@ -41,14 +58,13 @@ def tellings(random: Random, kept: tuple[int, ...] | None = None) -> list[Tellin
             fact = fact | {"subject": f"m-{number}"}
             due = max(due, to_instant(datetime.fromisoformat(fact["time"])))
             told.append(Telling(due, fact))
-    told.sort(key=lambda telling: telling.due)  # stable: a member's facts stay in order
-    if kept is not None:
-        told = [told[at] for at in kept if at < len(told)]
     return told
 
 
-def first_book(random: Random) -> str:
-    """Return the TOML that a ledger is born with: a shipped one, most often the jd book."""
+def first_book(random: Random, *, is_together: bool = False) -> str:
+    """Return the TOML that a ledger is born with: a shipped one, most often jd, or that of members together."""
+    if is_together:
+        return between.book_of_members(random)
     name = "jd" if random.random() < 0.75 else random.choice(shipped_names())
     return shipped(name)
 
@@ -56,7 +72,7 @@ def first_book(random: Random) -> str:
 def later_book(random: Random, first: str, day: datetime) -> str:
     """Return the TOML of a version that begins at a day, and says something else than the first where that is known."""
     toml = re.sub(r"^from = \S+", f"from = {day.date().isoformat()}", first, count=1, flags=re.MULTILINE)
-    for old, new in random.sample(CHANGES, 2):
+    for old, new in random.sample(between.CHANGES if between.PROGRAMME in first else CHANGES, 2):
         toml = toml.replace(old, new, 1)
     return toml
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from consumers.kafka.appending import TopicAppender
 from consumers.kafka.port import BrokerAway, Start, StreamBroken
 from consumers.local.port import CannotAppend, InboxLine
 from consumers.local.sqlite import SQLiteInbox
@@ -26,10 +27,10 @@ from tests.simulator.world import Plan, Process, World
 from tests.support.ledgers import SmallLedger, histories_of
 
 
-@pytest.fixture
-def scene() -> Iterator[KafkaScene]:
+@pytest.fixture(params=[5])
+def scene(request: pytest.FixtureRequest) -> Iterator[KafkaScene]:
     """A scene in which nothing goes wrong by itself, with one consumer that has decided some facts."""
-    world = World(5, Plan())
+    world = World(request.param, Plan())
     with world.clocks(), small_memories():
         world.is_healed = True
         scene = KafkaScene(world)
@@ -226,3 +227,18 @@ def test_a_journal_that_stops_before_a_book_has_not_heard_when_that_was_recorded
     head = small.ledger.journal(0).head()
     assert (head.offset, head.recorded) == (1, small.stream.read(0, 0, 1)[0].recorded)
     small.close()
+
+
+@pytest.mark.parametrize("scene", [4], indirect=True)
+def test_what_is_not_acknowledged_that_an_account_left_is_sent_again(scene: KafkaScene) -> None:
+    """The consumer ended, though a slow broker is what it waits for."""
+    append, errors = TopicAppender.append, [CannotAppend("not acknowledged in time")]
+
+    def fails_once(topic: TopicAppender, lines: list[InboxLine]) -> list[tuple[int, int]]:
+        if errors:
+            raise errors.pop()
+        return append(topic, lines)
+
+    with patch.object(TopicAppender, "append", fails_once):
+        assert all_is_decided(scene)
+    assert not errors

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.http import channels
+from consumers.runtime import shared
 from tests.simulator.__main__ import seeds_for
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug, a_receipt_skipped
 from tests.simulator.run import run
@@ -40,7 +40,7 @@ def test_a_thread_that_another_test_left_behind_moves_no_world() -> None:
 
     def left_behind() -> None:
         while not ended.is_set():
-            channels.time.sleep(0.001)  # as those of a server's processes do, whose other end has gone
+            shared.time.sleep(0.001)  # as those of a server's processes do, whose other end has gone
 
     thread = threading.Thread(target=left_behind, daemon=True)
     thread.start()
@@ -51,7 +51,7 @@ def test_a_thread_that_another_test_left_behind_moves_no_world() -> None:
         thread.join()
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 9])  # members of 4 and 9 know each other
 def test_all_laws_hold_in_some_seeds(seed: int) -> None:
     result = run(seed)
     assert not result.law, "\n".join([result.what, *result.lines[-40:]])

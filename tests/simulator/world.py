@@ -49,6 +49,9 @@ RATES = {
     "publish-book": 0.01,
     "retry-letter": 0.02,
     "session-lost": 0.01,
+    "partition-down": 0.004,  # a turn: for an hour nobody reaches a journal
+    "late-copy": 0.03,  # of what an account told another: it arrives behind what is sent again
+    "resend-told": 0.02,
     "repost": 0.08,
 }
 
@@ -183,11 +186,11 @@ class Process:
         self.world = world
         self.name = name
         self.alive = True
-        self._is_disturbed = is_disturbed
+        self.is_disturbed = is_disturbed
 
     def strikes(self, kind: str) -> bool:
         """Return True if a fault strikes this process now."""
-        return self._is_disturbed and self.world.strikes(kind)
+        return self.is_disturbed and self.world.strikes(kind)
 
     def check(self) -> None:
         """Raise `Crash` where the process is dead: it does nothing more."""

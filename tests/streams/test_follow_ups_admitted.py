@@ -34,7 +34,8 @@ def asked(**more: Any) -> dict[str, Any]:
 def taken(fact: dict[str, Any], **more: Any) -> str:
     """Empty if the intake takes a fact, else the reason under which it is dead-lettered."""
     key = fact["subject"]
-    intake = Intake(PARTITIONS(key), frozenset({"/operators"}), PARTITIONS, frozenset())
+    peers, partners = frozenset({"mall"}), frozenset({"/partners/airline"})
+    intake = Intake(PARTITIONS(key), frozenset({"/operators"}), PARTITIONS, frozenset(), peers, partners)
     record = Record(7, NOW, more.pop("backlog", 0), key, json.dumps(fact).encode(), **more)
     try:
         intake.check(record, {})
@@ -55,6 +56,34 @@ def test_an_account_of_the_ledger_may_tell_another_whatever_the_time() -> None:
 @pytest.mark.parametrize("source", ["/shop", "/operators", "ledger/9", "ledger/x/0", source_of(PARTITIONS("m") ^ 1)])
 def test_from_any_other_source_it_is_dead_lettered(source: str) -> None:
     assert taken(asked(source=source)) == "not-authorised"
+
+
+def of_ledger(source: str, type_: str = "exchange.asked.v1") -> str:
+    data = {"frm": "m", "request": "X", "kind": "beans", "points": 5}
+    data = data if type_ == "exchange.asked.v1" else {"frm": "m", "ask": "A", "n": 5}
+    return taken(asked(type=type_, subject="m", source=source, data=data))
+
+
+def test_an_account_of_a_peer_may_ask_for_an_exchange_and_nothing_else() -> None:
+    assert of_ledger("ledger/mall/3") == ""
+    for source in (
+        "ledger/other/3",
+        "ledger/mall",
+        "ledger/mall/x",
+        "ledger/3",
+        "ledger//3",
+        "mall/3",
+        "/ledger/mall/3",
+    ):
+        assert of_ledger(source) == "not-authorised", source
+    assert of_ledger("ledger/mall/3", "pool.asked.v1") == "not-authorised"
+
+
+def test_a_partner_answers_to_exchanges_and_nobody_else() -> None:
+    answer = {"type": "exchange.confirmed.v1", "subject": "m", "data": {"request": "X"}}
+    assert taken(asked(source="/partners/airline", **answer)) == ""
+    assert taken(asked(source="/operators", **answer)) == "not-authorised"
+    assert taken(asked(source="ledger/mall/3", **answer)) == "not-authorised"
 
 
 def test_another_type_of_fact_may_not_come_from_there() -> None:

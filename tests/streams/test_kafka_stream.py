@@ -463,6 +463,36 @@ def test_a_record_that_the_topic_refuses_stops_the_writer_and_what_follows_is_no
     assert told == [0]
 
 
+def test_what_is_sent_together_is_told_once_by_its_last_record(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_base, "MOST_IN_FLIGHT", 300)
+    topic = kafka.topic()
+    writer = kafka.writer()
+    told: list[int] = []
+    for first in range(0, 1_000, 50):
+        writer.send_all(topic, 0, [(b"k", b"%d" % i, ()) for i in range(first, first + 50)], told.append)
+        assert writer.in_flight <= 350
+    writer.flush(PATIENCE)
+    assert (told, writer.in_flight, writer.bytes_in_flight) == (list(range(49, 1_000, 50)), 0, 0)
+    reader = kafka.reader(topic)
+    reader.assign({0: Start()})
+    assert [record.value for record in read_to_the_end(reader)] == [b"%d" % i for i in range(1_000)]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_one_record_that_is_refused_among_others_stops_the_writer(kafka: Kafka, at: int) -> None:
+    topic = kafka.topic(max_message_bytes="2000")
+    writer = kafka.writer()
+    told: list[int] = []
+    records = [(b"k", b"short", ())] * 3
+    records[at] = (b"k", bytes(range(256)) * 40, ())
+    writer.send_all(topic, 0, records, told.append)
+    with pytest.raises(StreamError):
+        writer.flush(PATIENCE)
+    with pytest.raises(StreamError):
+        send_and_flush(writer, topic, 0, told.append)
+    assert told == []
+
+
 def test_a_partition_that_is_not_there_is_refused(kafka: Kafka) -> None:
     topic = kafka.topic()
     writer = kafka.writer()

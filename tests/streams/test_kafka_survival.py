@@ -54,7 +54,7 @@ FAILPOINTS = {
     "after-entries": 9,
     "before-commit": 6,
     "after-commit": 7,
-    "before-publish": 500,
+    "before-publish": 5,
     "after-publish": 1,
     "after-tracking": 1,
 }

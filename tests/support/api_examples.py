@@ -121,6 +121,9 @@ def pools() -> dict[str, dict[str, Any]]:
             asker.ask("postFact", json=claim(MEMBER, "T1"), headers={"Prefer": "wait=30"})
             asker.ask("getPools")
             asker.ask("getPool", at={"name": "benefits.ticket"})
+            card = {"card": "C1", "product": "club.year", "paid_fen": 9_900}
+            asker.ask("postFact", json=fact("card.purchased", "house/lin", "f-C1", card))
+            asker.ask("getHouse", at={"house": "lin"})
     return {name: found for name, found in asker.found.items() if name != "postFact"}
 
 

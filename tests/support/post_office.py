@@ -12,18 +12,22 @@ from msgspec import Struct
 
 from ledger.core.decide import Limits
 from ledger.wire.entries import Told
-from ledger.wire.follow_ups import fact_of
+from ledger.wire.follow_ups import fact_of, peer_of
 from ledger.wire.murmur import partition_of
 from tests.support.shop import Shop
 
 
 class Letter(Struct):
-    """A follow-up on its way: from whom to whom, of which type (without the version), and the fact itself."""
+    """A follow-up on its way: from whom to whom, of which type (without the version), and the fact itself.
+
+    `ledger` is the other ledger that it is for, empty for one of the same.
+    """
 
     frm: str
     to: str
     type: str
     fact: dict[str, Any]
+    ledger: str = ""
 
 
 class Resident(Shop):
@@ -43,10 +47,14 @@ class Resident(Shop):
 
 
 class PostOffice:
-    """A ledger of several accounts: `at(name)` is one of them, `waiting` are the follow-ups that nobody has got yet."""
+    """A ledger of several accounts: `at(name)` is one of them, `waiting` are the follow-ups that nobody has got yet.
 
-    def __init__(self, *books: str, now: str = "2025-11-11 10:00", partitions: int = 1) -> None:
-        self.books, self.now, self.partitions = books, now, partitions
+    `called` is the name by which other ledgers know it, and `others` are those that it knows, by their names.
+    """
+
+    def __init__(self, *books: str, now: str = "2025-11-11 10:00", partitions: int = 1, called: str = "") -> None:
+        self.books, self.now, self.partitions, self.called = books, now, partitions, called
+        self.others: dict[str, PostOffice] = {}
         self.residents: dict[str, Resident] = {}
         self.waiting: list[Letter] = []
         self.delivered: list[Letter] = []
@@ -62,8 +70,9 @@ class PostOffice:
         entry = resident.last
         for told in entry.changes:
             if isinstance(told, Told):
-                raw = fact_of(entry, told, partition_of(resident.name, self.partitions))
-                self.waiting.append(Letter(resident.name, told.to, told.fact.removesuffix(".v1"), json.loads(raw)))
+                raw = fact_of(entry, told, partition_of(resident.name, self.partitions), self.called)
+                type_, fact = told.fact.removesuffix(".v1"), json.loads(raw)
+                self.waiting.append(Letter(resident.name, fact["subject"], type_, fact, peer_of(told)))
 
     def delivers(self, type_: str = "", to: str = "", frm: str = "") -> str:
         """Deliver the first follow-up of a type, and to or from an account; answers what became of it."""
@@ -72,6 +81,10 @@ class PostOffice:
                 return self._deliver(self.waiting.pop(place))
         raise AssertionError(f"no {type_ or 'follow-up'} to {to or 'anybody'} is on its way")
 
+    def delivers_any(self, random: Random) -> str:
+        """Deliver one of those that are on their way, whichever."""
+        return self._deliver(self.waiting.pop(random.randrange(len(self.waiting))))
+
     def delivers_again(self, place: int = -1) -> str:
         """Deliver one that was delivered before."""
         return self._deliver(self.delivered[place])
@@ -79,11 +92,11 @@ class PostOffice:
     def delivers_all(self, random: Random | None = None, twice: float = 0.0) -> None:
         """Deliver all that waits and what comes of it, in order or at random; so large a share of it comes twice."""
         while self.waiting:
-            place = random.randrange(len(self.waiting)) if random is not None else 0
-            self._deliver(self.waiting.pop(place))
+            self.delivers_any(random) if random is not None else self.delivers()
             if random is not None and random.random() < twice:
                 self.delivers_again(random.randrange(len(self.delivered)))
 
     def _deliver(self, letter: Letter) -> str:
         self.delivered.append(letter)
-        return self.at(letter.to).hears(letter.fact)
+        office = self.others[letter.ledger] if letter.ledger else self
+        return office.at(letter.to).hears(letter.fact)

@@ -1,9 +1,10 @@
 //! Exchanges: points of one kind for points of another, whole or not at all; both purses are one account's.
 
 use crate::caps::{check_caps, count_caps};
-use crate::draft::{Done, Draft, bounded, decline};
+use crate::draft::{Done, Draft, Stop, bounded, decline};
 use crate::entries::{ClawedBack, Earned, Text};
 use crate::facts::{Exchange, ExchangeReversal};
+use crate::handed_back::HandedBack;
 use crate::lots::{earn, restore, spend};
 use crate::pages::{ExchangePage, Part, RedemptionPage};
 use crate::programme::Rate;
@@ -15,6 +16,9 @@ pub fn exchange(draft: &mut Draft, data: &Exchange) -> Done {
     let Some(found) = draft.version.exchanges.get(name) else {
         return Err(decline("unknown-exchange", [("exchange", name.into())]));
     };
+    if found.table.ledger.is_some() {
+        return Err(Stop::HandBack(HandedBack::OtherLedger));
+    }
     let table = &found.table;
     require(draft, found.who.as_ref(), "")?;
     let rate = rate_of(draft, &found.rates)?;

@@ -1,12 +1,15 @@
 """Exchanges: points of one kind for points of another, whole or not at all; both purses are one account's.
 
-What is given ends no later than what was taken would have: each burned lot opens one of its own.
+What is given ends no later than what was taken would have: each burned lot opens one of its own. Those with another
+ledger begin here, and are decided in `outside`.
 """
 
 from ledger.core.caps import check_caps, count_caps
+from ledger.core.decisions import outside
+from ledger.core.decisions.outside import taken_key
 from ledger.core.draft import Draft
 from ledger.core.lots import earn, restore, spend
-from ledger.core.pages import ExchangePage, Part, RedemptionPage
+from ledger.core.pages import ExchangePage, OutsidePage, Part, RedemptionPage
 from ledger.core.who import require, who_fails
 from ledger.rulebook.compiled import Rate
 from ledger.wire.entries import ClawedBack, Earned
@@ -26,26 +29,35 @@ def exchange(draft: Draft, data: Exchange) -> None:
         draft.decline("not-entitled", who=rate)
     if points % rate.take:
         draft.decline("not-a-multiple", asked=points, multiple=rate.take)
+    given = points // rate.take * rate.give
+    if table.ledger is not None:
+        outside.check(draft, data, table, given)
     key = f"exchange/{name}"
     check_caps(draft, key, table.cap, points)
     spendable = draft.account.purse(table.takes).spendable()
     if points > spendable:
         draft.decline(f"{table.takes}-short", asked=points, spendable=spendable)
+    if table.ledger is not None:
+        count_caps(draft, key, table.cap, points)
+        outside.ask(draft, data, table, given)
+        return
     parts = spend(draft, table.takes, points, f"exchange/{data.request}")
     count_caps(draft, key, table.cap, points)
-    given = points // rate.take * rate.give
     lots = []
     for part, share in zip(parts, _shares(parts, given), strict=True):
         if share:
             lots.append((_open(draft, table.gives, f"exchange.{name}", data.request, part, table.takes, share), share))
     draft.pages.put(f"exchange/{data.request}", ExchangePage(name, table.gives, lots))
-    draft.pages.put(_taken(data.request), RedemptionPage(table.takes, "", parts))
+    draft.pages.put(taken_key(data.request), RedemptionPage(table.takes, "", parts))
 
 
 def reverse_exchange(draft: Draft, data: ExchangeReversal) -> None:
     """Decide that an exchange is undone, which is possible while all that it gave is there."""
     page = draft.pages.get(f"exchange/{data.request}")
-    taken = draft.pages.get(_taken(data.request))
+    if isinstance(page, OutsidePage):
+        outside.reverse(draft, data.request, page)
+        return
+    taken = draft.pages.get(taken_key(data.request))
     if not isinstance(page, ExchangePage) or not isinstance(taken, RedemptionPage):
         draft.decline("unknown-exchange", request=data.request)
     if page.is_reversed:
@@ -57,13 +69,10 @@ def reverse_exchange(draft: Draft, data: ExchangeReversal) -> None:
         draft.decline("given-spent", given=given, left=left)
     for key, points in page.lots:
         draft.emit(ClawedBack(page.gives, key, points, f"exchange.{page.exchange}"))
-    restore(draft, f"exchange/{data.request}", taken, sum(part.points for part in taken.parts), _taken(data.request))
+    points = sum(part.points for part in taken.parts)
+    restore(draft, f"exchange/{data.request}", taken, points, taken_key(data.request))
     page.is_reversed = True
     draft.pages.put(f"exchange/{data.request}", page)
-
-
-def _taken(request: str) -> str:
-    return f"exchanged/{request}"
 
 
 def _rate_of(draft: Draft, rates: tuple[Rate, ...]) -> Rate | str:

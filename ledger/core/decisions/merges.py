@@ -13,7 +13,6 @@ import msgspec
 from ledger.core.account import Merger, Term
 from ledger.core.bundles import LINE, named, share_text, term_of, term_text, under
 from ledger.core.decisions.forwarding import KEPT
-from ledger.core.decisions.transfers import NOT_MEMBERS
 from ledger.core.fall_due import fall_due
 from ledger.core.lots import repay_or_expire, take
 from ledger.core.moved_lots import came, moved_lot
@@ -21,6 +20,7 @@ from ledger.core.moved_pages import Numbers
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.pages import KeptFactPage, MovingPage, decode_page, encode_page
 from ledger.core.tiers import place_anew
+from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire import facts
 from ledger.wire.entries import (
     Aliased,

@@ -12,6 +12,7 @@ from typing import Final
 from ledger.core.account import is_dropped
 from ledger.core.asks import DRAWN, GIVEN_UP, LEASED, OVER, WAITS, end, put_back
 from ledger.core.claims import give_up, pay_held
+from ledger.core.decisions import houses
 from ledger.core.decisions.benefits import give_all
 from ledger.core.draft import Draft
 from ledger.core.evolve import DRAWN as DRAWN_COUNTER
@@ -31,7 +32,7 @@ from ledger.core.pages import (
     Waiter,
 )
 from ledger.core.who import unentitled_by
-from ledger.rulebook.compiled import ASKED, POOL
+from ledger.rulebook.compiled import ASKED, HOUSE, POOL
 from ledger.wire.entries import Confirmed, Drawn, Expired, Leased, PutBack
 from ledger.wire.facts import (
     Claim,
@@ -154,6 +155,9 @@ def _claim_answered(draft: Draft, ask: AskPage, data: PoolAnswer) -> None:
 
 def ask(draft: Draft, data: PoolAsk) -> None:
     """Decide a draw from a pool, all or nothing; at a lease it waits in the order in which it came."""
+    if draft.name.startswith(HOUSE):
+        houses.ask(draft, data)
+        return
     root, _, lease = draft.name.partition(LEASED)
     if not root.startswith(POOL):
         draft.decline("unknown-pool", ask=data.ask)
@@ -177,6 +181,9 @@ def ask(draft: Draft, data: PoolAsk) -> None:
 
 def returned(draft: Draft, data: PoolReturn) -> None:
     """Decide what comes back of a draw: it is there again, and at a lease serves who waits."""
+    if draft.name.startswith(HOUSE):
+        houses.returned(draft, data)
+        return
     root, _, lease = draft.name.partition(LEASED)
     key = f"ask/{data.frm}/{data.ask}"
     page = draft.pages.get(key)

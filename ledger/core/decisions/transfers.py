@@ -9,14 +9,13 @@ from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.lots import keep_alive, part_of, repay_or_expire, restore_parts, take
 from ledger.core.pages import RECALLED, SENT_BACK, TAKEN, Part, ReceivedPage, TransferPage
 from ledger.core.who import require
-from ledger.rulebook.compiled import POOL, TransferTerms
+from ledger.rulebook.compiled import NOT_MEMBERS, TransferTerms
 from ledger.wire import facts
 from ledger.wire.entries import Recalled, Received, Sent, SentBack, Spent
 from ledger.wire.facts import PROGRAMME_SUBJECT, Arrival, Recall, Returned, Transfer, TransferReversal
 from ledger.wire.times import MAX_INSTANT, to_datetime, to_instant
 
 MOST_LOTS = 1_000  # of one gift, which travel in one fact
-NOT_MEMBERS = (POOL, "house/")  # how the names of accounts begin that hold no points
 
 
 def give(draft: Draft, data: Transfer) -> None:

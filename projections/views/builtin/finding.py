@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import POOL
+from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire.answers import Found, Hit
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
@@ -117,8 +117,10 @@ def find(
 
 def latest_members(taken: ViewSnapshot, limit: int) -> list[tuple[str, str]]:
     """Return the members whose entries were recorded last, the latest first, each with that instant as text."""
-    query = "SELECT member, recorded FROM recent WHERE member NOT LIKE ? ORDER BY recorded DESC, member DESC LIMIT ?"
-    rows = taken.select(query, f"{POOL}%", limit)  # which are no members
+    others = [f"{begins}%" for begins in NOT_MEMBERS]
+    wanted = " AND ".join(["member NOT LIKE ?"] * len(others))
+    query = f"SELECT member, recorded FROM recent WHERE {wanted} ORDER BY recorded DESC, member DESC LIMIT ?"
+    rows = taken.select(query, *others, limit)
     return [(str(member), to_text(recorded, taken.book.offset)) for member, recorded in rows]
 
 

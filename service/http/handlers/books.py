@@ -15,9 +15,10 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import DIVIDER
-from ledger.wire.answers import Books, Liability, Partition, Pool, Pools, Positions, Programmes
+from ledger.wire.answers import Books, House, Liability, Partition, Pool, Pools, Positions, Programmes
 from ledger.wire.times import to_text
 from projections.answers import stats
+from projections.answers.houses import house_named
 from projections.answers.pools import pool_named, pools_of
 from projections.answers.programmes import describe_version
 from projections.ticking import Progress
@@ -74,6 +75,18 @@ async def get_pool(
     served = served_by(request)
     at = instant(as_of, "as_of", served.ledger.book)
     return answer(request, await served.readers.read(lambda ledger: pool_named(ledger, name, at)))
+
+
+@_ALL_MEMBERS.get("/v1/houses/{house:str}", "getHouse", "A house", "unknown-house")
+async def get_house(
+    request: AnyRequest,
+    house: Annotated[str, PathParameter(description="Its name behind ``house/``.", max_length=128)],
+    as_of: AsOf = None,
+) -> Response[House]:
+    """A house whose members share its cards: who sits there, and what is left of the quotas."""
+    served = served_by(request)
+    at = instant(as_of, "as_of", served.ledger.book)
+    return answer(request, await served.readers.read(lambda ledger: house_named(ledger, house, at)))
 
 
 @_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")
@@ -187,4 +200,4 @@ def _positions(ledger: Ledger, served: Served) -> list[Partition]:
     ]
 
 
-HANDLERS = (get_books, get_liability, get_pools, get_pool, get_programmes, get_programme, get_positions)
+HANDLERS = (get_books, get_liability, get_pools, get_pool, get_house, get_programmes, get_programme, get_positions)

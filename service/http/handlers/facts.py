@@ -139,11 +139,12 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
     if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.data.by not in ("", caller.name):
         raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
-    grantors = served.ledger.settings.grantors
-    may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
+    settings = served.ledger.settings
+    may_grant = type(fact) in GRANTOR_FACTS and fact.source in settings.grantors
     if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
-    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators, grantors=grantors)
+    now = time.time_ns() // 1000
+    check_admissible(fact, occurred, now, served.operators, grantors=settings.grantors, partners=settings.partners)
     return fact
 
 

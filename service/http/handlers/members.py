@@ -88,7 +88,7 @@ async def get_memberships(
 ) -> Response[Memberships]:
     """A member's memberships: the term, and what is left of its quotas."""
     found = await _shown(request, member, as_of, known_at)
-    return answer(request, Memberships(member, found.as_of, found.memberships))
+    return answer(request, Memberships(member, found.as_of, found.memberships, found.seats))
 
 
 @MEMBER.get("/v1/members/{member:str}/entries", "getEntries", "Entries", "unknown-member")

@@ -1,0 +1,170 @@
+"""An archive that grows: an export appends what the ledger decided since the last one, and leaves what is there.
+
+A file is there before a link lists it, and a link is created only where none of its number is. So a kill at any instant
+leaves the archive as the last link says; what else was written is cleared away by the next export, which first takes
+the next number: an export that was thought dead then finds its own number taken.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ledger.errors import CannotRunNow
+from ledger.journal.failpoints import failpoint
+from ledger.journal.folder import BOOK
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import DeadLetter, Head
+from projections.audit.proof import Refuted
+from projections.ticking import Progress
+from service.archive.files import BadCopy, file_at, file_of, manifest_text
+from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, Link, link_name, parked_name
+from service.archive.parquet import (
+    BEGINNING,
+    Reached,
+    Segment,
+    first_manifest,
+    write_book,
+    write_dead_letters,
+    write_segments,
+)
+from service.archive.places import Place
+from service.archive.reading import Archive
+
+STEP = 500_000  # entries of a link, and of a file
+
+
+def is_archive(place: Place) -> bool:
+    """Return True if an archive was begun at a place."""
+    return place.read(MANIFEST) is not None
+
+
+def begin(ledger: Ledger, place: Place) -> None:
+    """Begin an archive that holds nothing yet but what the ledger was born with."""
+    with place.drafts() as folder:
+        write_book(ledger, folder)
+        book = file_at(folder, BOOK)
+        place.put(BOOK, folder / BOOK)
+    partitions = [ArchivedPartition(number, 0, BEGINNING.link.hex(), -1, 0, 0) for number in ledger.partitions]
+    failpoint("archive-begun")
+    place.create(MANIFEST, manifest_text(first_manifest(ledger, EMPTY, partitions, [], [book])))
+
+
+def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> tuple[Archive, int]:
+    """Append what an archive lacks of its ledger; return it, and how many entries are new.
+
+    `progress` gets the entries that the archive has. Raises `BadCopy` where it is another ledger's, `Refuted` where a
+    chain is broken or is not the one that was archived, and `CannotRunNow` where another export appends to it.
+    """
+    archive = Archive(place)
+    manifest = archive.manifest
+    if (manifest.ledger, manifest.genesis) != (ledger.identity, ledger.genesis):
+        raise BadCopy(f"{place.name}: an archive of another ledger, {manifest.ledger}; name another place")
+    began = archive.entries
+    with place.drafts() as folder:
+        _clear_away(archive, folder)
+        growth = _Growth(ledger, archive, folder, progress)
+        for partition in ledger.partitions:
+            growth.follow(partition)
+        growth.commit()
+    return archive, archive.entries - began
+
+
+def _clear_away(archive: Archive, drafts: Path) -> None:
+    """Remove what an export that was killed left, once its number is taken."""
+    known, kept = archive.chain.known, {MANIFEST, BOOK, drafts.name}
+    left = [name for name in archive.place.names() if name not in known | kept and not name.startswith("links/")]
+    if left:
+        _commit(archive, archive.chain.next())
+        for name in left:
+            archive.place.remove(name)
+
+
+def _commit(archive: Archive, link: Link) -> None:
+    failpoint("archive-link")
+    if not archive.append(link):
+        where = archive.place.at(link_name(link.number))
+        raise CannotRunNow(f"{where}: another export appends to this archive; let it end, and run this one again")
+    failpoint("archive-linked")
+
+
+class _Growth:
+    """What is written and in no link yet."""
+
+    def __init__(self, ledger: Ledger, archive: Archive, folder: Path, progress: Progress) -> None:
+        self._ledger, self._archive, self._folder, self._progress = ledger, archive, folder, progress
+        self._link = archive.chain.next()
+        self._entries = 0  # of the link
+
+    def follow(self, partition: int) -> None:
+        """Write what a partition decided since, and a link wherever that is much."""
+        before = self._archive.chain.of(partition)
+        head = self._ledger.journal(partition).head()
+        self._check(before)
+        for segment in write_segments(self._ledger, self._reached(before), partition, head, self._folder, STEP):
+            self._take(segment)
+            if self._entries >= STEP:
+                month = segment.month
+                self._stand(Head(month.last, bytes.fromhex(month.link), segment.offset, segment.recorded), partition)
+                self.commit()
+        self._stand(head, partition)
+
+    def _check(self, before: ArchivedPartition) -> None:
+        """Raise `Refuted` unless the ledger goes on from where the archive ends."""
+        rows = self._ledger.journal(before.partition).scan(before.entries - 1, before.entries) if before.entries else ()
+        if [row.link.hex() for row in rows] != ([before.link] if before.entries else []):
+            raise Refuted(
+                f"partition {before.partition} does not go on from entry {before.entries:,}, with which the archive"
+                " ends: it is an earlier state of this ledger, or was changed"
+            )
+
+    def _reached(self, before: ArchivedPartition) -> Reached:
+        months = self._archive.months(before.partition)
+        last = months[-1].file.rpartition("/")[2][:7] if months else ""
+        return Reached(before.entries, bytes.fromhex(before.link), last)
+
+    def _take(self, segment: Segment) -> None:
+        month = segment.month
+        file = file_at(self._folder, month.file)
+        name = f"{month.file.removesuffix('.parquet')}.{month.first:012d}-{file.sha256[:16]}.parquet"
+        self._archive.place.put(name, self._folder / month.file)
+        failpoint("archive-file")
+        self._link.months.append(replace(month, file=name))
+        self._link.files.append(replace(file, file=name))
+        books = {book.sequence: book for book in self._ledger.journal(month.partition).published()}
+        for place in segment.published:
+            self._link.heard.append(Heard(month.partition, place, books[place].version))
+            self._link.texts[books[place].version] = books[place].toml
+        self._entries += month.last - month.first + 1
+        self._progress(self._archive.entries + self._entries)
+
+    def _stand(self, head: Head, partition: int) -> None:
+        """Let the link say where a partition stands, with the dead letters up to there."""
+        before = self._archive.chain.of(partition)
+        count = self._ledger.journal(partition).count_parked(head.offset, retried=True)
+        stands = ArchivedPartition(partition, head.entries, head.link.hex(), head.offset, head.recorded, count)
+        path = self._folder / parked_name(partition)
+        if write_dead_letters(partition, self._new_letters(partition, head.offset), path):
+            file = file_of(path, parked_name(partition))
+            name = f"{file.file.removesuffix('.parquet')}.{self._link.number:06d}-{file.sha256[:16]}.parquet"
+            self._archive.place.put(name, path)
+            self._link.files.append(replace(file, file=name))
+        elif stands == before:
+            return
+        self._link.partitions.append(stands)
+
+    def _new_letters(self, partition: int, upto: int) -> Iterator[DeadLetter]:
+        """Yield the dead letters that the archive has not, or not as they are now."""
+        archived = self._archive.dead_letters(partition)
+        other = next(archived, None)
+        for letter in self._ledger.journal(partition).scan_parked(-1, upto):
+            while other is not None and other.offset < letter.offset:
+                other = next(archived, None)
+            if letter != other:
+                yield letter
+
+    def commit(self) -> None:
+        """Create the link, if anything is in it."""
+        if self._link.partitions:
+            _commit(self._archive, self._link)
+            self._link, self._entries = self._archive.chain.next(), 0

@@ -1,0 +1,218 @@
+"""What an archive says of itself: its first manifest, and a chain of links, one for each export that appended to it.
+
+`manifest.json` is the beginning, and `links/000001.json` the first link. Each link carries the SHA-256 of the manifest
+before it, and only what is new. An archive that begins in a bucket holds nothing until its first link.
+"""
+
+from hashlib import sha256
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from ledger.journal.folder import BOOK
+from ledger.journal.ledger import Settings
+from ledger.wire.entries import ENGINE
+from ledger.wire.entry_codec import GENESIS_LINK
+from service.archive.files import BadCopy, Count, File, Hash, Manifest, Name, decode_manifest, manifest_text
+from service.archive.places import MISSING, Place
+
+FORMAT = "points-ledger.archive.v1"  # whole as it is; links may follow
+EMPTY = "points-ledger.archive.v2"  # holds nothing but what the ledger was born with: all of it is in links
+LINK = "points-ledger.archive-link.v1"
+MANIFEST = "manifest.json"
+LINKS = "links"
+MADE_BY = "points archive export"
+
+_Partition = Annotated[int, Meta(ge=0, le=1023)]
+_Version = Annotated[str, Meta(max_length=200)]
+
+
+class Month(Struct, frozen=True, forbid_unknown_fields=True):
+    """The entries `first` to `last` of a partition, and the chain's links before and at the end of them."""
+
+    file: Name
+    partition: _Partition
+    first: Count
+    last: Count
+    link_before: Hash
+    link: Hash
+
+
+class ArchivedPartition(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a partition stood: entries, last link, the stream's position (-1: none), last recorded, dead letters."""
+
+    partition: _Partition
+    entries: Count
+    link: Hash
+    position: Annotated[int, Meta(ge=-1, le=1 << 62)]
+    recorded: Count
+    parked: Count
+
+
+class ArchiveManifest(Manifest, frozen=True, forbid_unknown_fields=True):
+    """What an archive holds, of which ledger, what that was born with, and the engine of the export."""
+
+    genesis: Hash
+    engine: int
+    born: Settings
+    partitions: Annotated[list[ArchivedPartition], Meta(min_length=1, max_length=1024)]
+    months: list[Month]
+    files: list[File]
+
+
+class Heard(Struct, frozen=True, forbid_unknown_fields=True):
+    """A version of the rule book that a partition heard, and at which place."""
+
+    partition: _Partition
+    place: Count
+    version: _Version
+
+
+class Link(Manifest, frozen=True, forbid_unknown_fields=True):
+    """What an export appended: partitions that moved, as they stand now; months and files that are new.
+
+    `before` is the SHA-256 of the manifest before this one, `number` counts from 1. `texts` are the rule books that
+    `heard` names, by version.
+    """
+
+    number: Count
+    before: Hash
+    engine: int
+    partitions: Annotated[list[ArchivedPartition], Meta(max_length=1024)]
+    months: list[Month]
+    files: list[File]
+    heard: list[Heard]
+    texts: dict[_Version, str]
+
+
+class Chain:
+    """An archive's manifests as they were read: all that they list together, and what the next link begins with.
+
+    `manifest` is the first one with what every link appended.
+    """
+
+    def __init__(self, place: Place) -> None:
+        """Read and join all manifests. Raises `BadCopy` where one is missing, damaged or does not join."""
+        self.place = place
+        self.heard: list[Heard] = []
+        self.texts: dict[str, str] = {}
+        named, content = place.at(MANIFEST), place.read(MANIFEST)
+        if content is None:
+            raise BadCopy(f"{named}: {MISSING}; give a folder that `{MADE_BY}` made")
+        self.manifest = decode_manifest(named, content, ArchiveManifest, (FORMAT, EMPTY))
+        self.whole = self.manifest if self.manifest.format == FORMAT else None  # what no link lists
+        self._check_engine(named, self.manifest.engine)
+        self._check_first(named)
+        self.number, self.digest = 0, sha256(content).hexdigest()
+        self._state = {part.partition: part for part in self.manifest.partitions}
+        self._join(named, self.manifest.months, self._begun(), self.manifest.partitions)
+        names = place.names(LINKS)
+        if names != [link_name(number) for number in range(1, len(names) + 1)]:
+            raise BadCopy(f"{place.at(LINKS)}: a link of the chain is missing; take another copy of the archive")
+        for name in names:
+            self._read(name)
+
+    def _check_engine(self, named: str, engine: int) -> None:
+        if engine > ENGINE:
+            raise BadCopy(f"{named}: decided by engine {engine}; this version of points has {ENGINE} only")
+
+    def _check_first(self, named: str) -> None:
+        manifest = self.manifest
+        numbers = [part.partition for part in manifest.partitions]
+        wanted = {BOOK, *(month.file for month in manifest.months)}
+        if self.whole is not None:
+            wanted |= set(map(parked_name, numbers))
+        if numbers != list(range(manifest.born.partitions)) or {file.file for file in manifest.files} != wanted:
+            raise BadCopy(f"{named}: does not list each partition and file once; take another copy of the archive")
+
+    def _begun(self) -> dict[int, ArchivedPartition]:
+        numbers = range(self.manifest.born.partitions)
+        return {number: ArchivedPartition(number, 0, GENESIS_LINK.hex(), -1, 0, 0) for number in numbers}
+
+    def _join(
+        self, named: str, months: list[Month], before: dict[int, ArchivedPartition], after: list[ArchivedPartition]
+    ) -> None:
+        """Raise `BadCopy` unless months lead from where the partitions stood to where they stand."""
+        stands = {number: (part.entries, part.link) for number, part in before.items()}
+        for month in months:
+            place, link = stands.get(month.partition, (-2, ""))
+            if (month.first, month.link_before) != (place + 1, link) or month.last < month.first:
+                raise BadCopy(f"{named}: {month.file} does not join the month before it")
+            stands[month.partition] = month.last, month.link
+        for part in after:
+            place, link = stands.get(part.partition, (-1, ""))
+            if (place, link) != (part.entries, part.link):
+                raise BadCopy(
+                    f"{named}: the months of partition {part.partition} end at place {place:,} of {part.entries:,}"
+                )
+
+    def _read(self, name: str) -> None:
+        named, content = self.place.at(name), self.place.read(name)
+        if content is None:
+            raise BadCopy(f"{named}: {MISSING}; take another copy of it")
+        link = decode_manifest(named, content, Link, (LINK,))
+        self._check_engine(named, link.engine)
+        wanted = (self.manifest.ledger, self.number + 1, self.digest)
+        if (link.ledger, link.number, link.before) != wanted:
+            raise BadCopy(f"{named}: does not follow the manifest before it; take another copy of the archive")
+        new, listed = {month.file for month in link.months}, [file.file for file in link.files]
+        parked = [file for file in listed if partition_of_parked(file) is not None]
+        if {*listed} != {*new, *parked} or len({*listed}) != len(listed) or not self.known.isdisjoint(listed):
+            raise BadCopy(f"{named}: does not list each file once; take another copy of the archive")
+        moved = {month.partition for month in link.months} - {part.partition for part in link.partitions}
+        if moved or {heard.version for heard in link.heard} - {*self.texts, *link.texts}:
+            raise BadCopy(f"{named}: does not say where each partition stands; take another copy of the archive")
+        self._join(named, link.months, self._state, link.partitions)
+        self._take(link, content)
+
+    @property
+    def known(self) -> set[str]:
+        """The names of all files that are listed."""
+        return {file.file for file in self.manifest.files}
+
+    def of(self, partition: int) -> ArchivedPartition:
+        """Return where a partition stands."""
+        return self._state[partition]
+
+    def next(self) -> Link:
+        """Return the link that would come next, with nothing in it."""
+        return Link(LINK, self.manifest.ledger, self.number + 1, self.digest, ENGINE, [], [], [], [], {})
+
+    def append(self, link: Link) -> bool:
+        """Create the next link, by which what it lists is in the archive; False where another export was sooner."""
+        content = manifest_text(link)
+        if not self.place.create(link_name(link.number), content):
+            return False
+        self._take(link, content)
+        return True
+
+    def _take(self, link: Link, content: bytes) -> None:
+        self.number, self.digest = link.number, sha256(content).hexdigest()
+        self._state |= {part.partition: part for part in link.partitions}
+        self.heard += link.heard
+        self.texts |= link.texts
+        self.manifest = replace(
+            self.manifest,
+            engine=max(self.manifest.engine, link.engine),
+            partitions=[self._state[number] for number in sorted(self._state)],
+            months=[*self.manifest.months, *link.months],
+            files=[*self.manifest.files, *link.files],
+        )
+
+
+def link_name(number: int) -> str:
+    """Return the name of a link."""
+    return f"{LINKS}/{number:06d}.json"
+
+
+def parked_name(partition: int) -> str:
+    """Return the name of the dead letters of a partition in a whole archive."""
+    return f"parked/partition-{partition}.parquet"
+
+
+def partition_of_parked(name: str) -> int | None:
+    """Return the partition whose dead letters a file holds, None for another file."""
+    if not name.startswith("parked/partition-"):
+        return None
+    return int(name.removeprefix("parked/partition-").partition(".")[0])

@@ -1,0 +1,150 @@
+"""Where an archive is kept: a folder, or a bucket of S3-compatible storage behind the same few questions.
+
+A file is written once and never changed. What makes an archive grow safely is `create`: of all who create a name, one
+does.
+"""
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from pkgutil import resolve_name
+from tempfile import mkdtemp
+
+from ledger.errors import WrongUse
+from ledger.journal.durable import sync
+from service.archive.files import MOST_BYTES, BadCopy
+
+MISSING = "No such file or directory"
+_DRAFTS = ".points-part-"  # folders in an archive's folder, of files that are still being written
+_S3 = "s3://"
+
+
+class Place(ABC):
+    """A place for files by name. Raises `BadCopy`, `CannotRunNow`, and `OSError` where a folder cannot be written."""
+
+    name: str  # for people, and by which it is opened again
+    is_near: bool  # True where reading a file costs no way
+
+    def at(self, name: str) -> str:
+        """Return where a file is, for people."""
+        return f"{self.name}/{name}"
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """Return the beginning of a file, up to 64 MiB; None where there is none."""
+
+    @abstractmethod
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file whole where there is none of its name; return False where there is."""
+
+    @abstractmethod
+    def put(self, name: str, file: Path) -> None:
+        """Move a file of `drafts` here, whole or not at all; in place of one of the same name."""
+
+    @abstractmethod
+    def names(self, below: str = "") -> list[str]:
+        """Return the names that begin with a folder's, of files that are there and of drafts that were left."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove one of `names`, which may be gone already."""
+
+    @abstractmethod
+    def near(self, name: str) -> AbstractContextManager[Path]:
+        """Return a file of this machine with the content of another, for as long as the context lasts."""
+
+    @abstractmethod
+    def drafts(self) -> AbstractContextManager[Path]:
+        """Return a folder for files that are still being written."""
+
+
+def place_at(address: str | Path) -> Place:
+    """Return the place with an address: a folder, or ``s3://BUCKET/PREFIX``. Raises `WrongUse` for another scheme."""
+    text = str(address)
+    if text.startswith(_S3):
+        try:
+            bucket: Place = resolve_name("service.archive.bucket:Bucket")(text)
+        except ImportError:
+            raise WrongUse(f'{text}: what reads and writes it is an extra: pip install "obstore>=0.9,<1"') from None
+        return bucket
+    if "://" in text:
+        scheme = text.partition("://")[0]
+        raise WrongUse(f"{scheme}://: an archive is kept in a folder, or in a bucket: s3://BUCKET/PREFIX")
+    return Folder(Path(address))
+
+
+class Folder(Place):
+    """A folder, which may still have to be made."""
+
+    is_near = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the beginning of a file, up to 64 MiB; None where there is none."""
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(MOST_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadCopy(f"{self.at(name)}: {error.strerror}; take another copy of it") from None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file whole where there is none of its name; return False where there is."""
+        target = self._target(name)
+        with self.drafts() as folder:
+            draft = folder / target.name
+            draft.write_bytes(content)
+            sync(draft)
+            try:
+                os.link(draft, target)
+            except FileExistsError:
+                return False
+        sync(target.parent)
+        return True
+
+    def put(self, name: str, file: Path) -> None:
+        """Move a file of `drafts` here, whole or not at all; in place of one of the same name."""
+        target = self._target(name)
+        sync(file)
+        file.replace(target)
+        sync(target.parent)
+
+    def _target(self, name: str) -> Path:
+        target = self.path / name
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
+            sync(target.parent.parent)
+        return target
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the names that begin with a folder's, of files that are there and of drafts that were left."""
+        found = (path.relative_to(self.path).as_posix() for path in (self.path / below).rglob("*") if path.is_file())
+        left = (path.name for path in self.path.glob(f"{_DRAFTS}*") if not below)
+        return sorted({*(name for name in found if not name.startswith(_DRAFTS)), *left})
+
+    def remove(self, name: str) -> None:
+        """Remove one of `names`, which may be gone already."""
+        if name.startswith(_DRAFTS):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        else:
+            (self.path / name).unlink(missing_ok=True)
+
+    def near(self, name: str) -> AbstractContextManager[Path]:
+        """Return the file itself."""
+        return nullcontext(self.path / name)
+
+    @contextmanager
+    def drafts(self) -> Iterator[Path]:
+        """Return a folder in this one, by which a file is moved and not copied."""
+        folder = Path(mkdtemp(prefix=_DRAFTS, dir=self.path))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

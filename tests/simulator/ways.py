@@ -1,0 +1,160 @@
+"""The laws between members: what an account left for another is taken once, and what is on its way is nowhere else.
+
+Told from the streams: an entry leaves, under its own name, what its changes say; an entry of a follow-up takes. What
+is left and not taken is on its way. Beside it pools are reckoned from the changes of their entries alone.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.core.account import Account
+from ledger.core.asks import DRAWN as ANSWERED_YES
+from ledger.core.asks import WAITS
+from ledger.core.claims import GRANT
+from ledger.core.evolve import DRAWN, OUT
+from ledger.core.pages import AskPage
+from ledger.wire.entries import ACCEPTED, Entry, Told
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
+from tests.simulator.laws import PartitionTruth
+
+POOL = "pool/"
+OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
+Law = Callable[[str, bool, str], None]
+
+
+class _Data(msgspec.Struct):
+    points: int = 0
+    n: int = 0
+    bucket: int = 0
+
+
+class Way(NamedTuple):
+    """A follow-up on its way: from an account to another, the points that it carries, and what a lease moves."""
+
+    frm: str
+    to: str
+    type: str
+    points: int
+    moved: int
+    bucket: int
+
+
+_data = msgspec.json.Decoder(_Data)
+
+
+class Ways:
+    """What is on its way between the accounts of a ledger, and how its pools stand."""
+
+    def __init__(self, truths: Mapping[int, PartitionTruth], book: str) -> None:
+        self.on_their_way: dict[str, Way] = {}
+        self.instants: set[int] = set()  # of the facts with which points came
+        self._truths = truths
+        self._read = dict.fromkeys(truths, 0)
+        self._limits = Counter[str]()  # the highest that any version had
+        self._learns(book)
+
+    @property
+    def points(self) -> int:
+        """The points on their way."""
+        return sum(way.points for way in self.on_their_way.values())
+
+    def check(self, law: Law) -> None:
+        """Take up what was decided since the last time, and check what holds at any time."""
+        left: dict[str, Way] = {}
+        taken: list[tuple[str, str]] = []
+        pools: set[str] = set()
+        for partition, truth in self._truths.items():
+            for told, item in zip(
+                truth.entries[self._read[partition] :], truth.facts[self._read[partition] :], strict=True
+            ):
+                entry = decode_entry(told.state)
+                left.update(_left_by(entry))
+                if item.fact.source.startswith("ledger/") and entry.reason != "duplicate":
+                    taken.append((item.fact.id, told.member))
+                    self.instants.add(item.occurred)
+                if isinstance(item.fact, ProgrammePublished) and entry.outcome == ACCEPTED:
+                    self._learns(item.fact.data.toml)
+                if told.member.startswith(POOL):
+                    pools.add(told.member.partition("@")[0])
+            self._read[partition] = len(truth.entries)
+        self.on_their_way |= left
+        for name, member in taken:
+            way = self.on_their_way.pop(name, None)
+            law(
+                "between", way is not None and way.to == member, f"{member} takes {name}, which is not on its way to it"
+            )
+        gone = sum(
+            purse.gone - purse.come for account in self._accounts().values() for purse in account.purses.values()
+        )
+        law("between", gone == self.points, f"{gone} points are with nobody, and {self.points} on their way")
+        for pool in pools:
+            self._check_pool(pool, law)
+
+    def _check_pool(self, pool: str, law: Law) -> None:
+        """Never more than there is was drawn, and a pool and its leases agree, but for what is on its way."""
+        accounts = self._accounts()
+        root = accounts.get(pool, Account())
+        for bucket, counts in root.counts.items():
+            out = {name.removeprefix(OUT): count for name, count in counts.items() if name.startswith(OUT)}
+            used = counts.get(DRAWN, 0) + sum(out.values())
+            where = f"{pool} of {bucket}"
+            law("pools", used <= self._limits[pool], f"{where} has given {used} of {self._limits[pool]}")
+            for lease, count in out.items():
+                theirs = accounts.get(lease, Account()).counts.get(bucket, {})
+                has, drawn = theirs.get(f"{OUT}{lease}", 0), theirs.get(DRAWN, 0)
+                moved = sum(way.moved for way in self.on_their_way.values() if _moves(way, lease, bucket))
+                law("pools", has + moved == count, f"{where}: {lease} has {has} and {moved} on its way, of {count}")
+                law("pools", 0 <= drawn <= has, f"{where}: {lease} has given {drawn} of {has}")
+
+    def check_at_rest(self, law: Law) -> None:
+        """What holds once nothing is on its way."""
+        law("between", not self.on_their_way, f"on its way for ever: {list(self.on_their_way.items())[:3]}")
+        confirmed, drawn = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+        for truth in self._truths.values():
+            for name, member in truth.members.items():
+                held = [hold for hold in member.account.holds if hold.startswith(GRANT)]
+                law("between", not held, f"{name} holds the price of {held} for ever")
+                for key, page in member.pages.items():
+                    if isinstance(page, AskPage):
+                        law("pools", page.state != WAITS, f"{name} waits for ever for {key}")
+                        if page.state == ANSWERED_YES:
+                            confirmed[page.pool.partition("@")[0], page.bucket] += page.n - page.back
+                if name.startswith(POOL):
+                    for bucket, counts in member.account.counts.items():
+                        drawn[name.partition("@")[0], bucket] += counts.get(DRAWN, 0)
+        law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
+
+    def _accounts(self) -> dict[str, Account]:
+        return {
+            name: member.account
+            for truth in self._truths.values()
+            for name, member in truth.members.items()
+            if name != PROGRAMME_SUBJECT
+        }
+
+    def _learns(self, toml: str) -> None:
+        book = tomllib.loads(toml)
+        limits = {f"{POOL}campaigns.{name}": table["budget"] for name, table in book.get("campaigns", {}).items()}
+        limits |= {f"{POOL}benefits.{name}": table.get("stock", 0) for name, table in book.get("benefits", {}).items()}
+        self._limits |= Counter(limits)
+
+
+def _left_by(entry: Entry) -> dict[str, Way]:
+    """What an entry left, by the name that the contract gives it: `account:number.k`."""
+    found = {}
+    for told in entry.changes:
+        if isinstance(told, Told):
+            data = _data.decode(told.data)
+            points, moved = data.points if told.at else 0, data.n if told.fact in OF_LEASES else 0
+            name = f"{entry.member}:{entry.number}.{told.k}"
+            found[name] = Way(entry.member, told.to, told.fact, points, moved, data.bucket)
+    return found
+
+
+def _moves(way: Way, lease: str, bucket: int) -> bool:
+    return way.type in OF_LEASES and lease in (way.frm, way.to) and way.bucket == bucket
