@@ -12,6 +12,7 @@ DEV := $(VENV)/.installed-dev
 FUZZ := $(VENV)/.installed-fuzz
 WHEEL := $(VENV)/.installed-wheel
 DOCS := $(VENV)/.installed-docs
+LAKE := $(VENV)/.installed-lake
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
@@ -24,6 +25,7 @@ DEV_LOCK := requirements.lock
 FUZZ_LOCK := requirements-fuzz.lock
 WHEEL_LOCK := requirements-wheel.lock
 DOCS_LOCK := requirements-docs.lock
+LAKE_LOCK := requirements-lake.lock
 
 # The tool that resolves the locks; only `make lock` needs it.
 UV := uv>=0.9,<1
@@ -37,7 +39,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types engine engine-lint wheel bench campaign simulate chaos fuzz docs lock clean python
+.PHONY: help demo test lint types engine engine-lint wheel bench campaign simulate chaos fuzz docs lake lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -96,6 +98,9 @@ chaos: $(DEV) ## play chaos on real brokers, databases, consumers and servers (A
 fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+lake: $(LAKE) ## run the tests of archives in a lake: S3, Spark, Iceberg; needs Java 17, installs 1 GB (ARGS as for test)
+	@$(BIN)/python -m pytest -m lake $(ARGS)
+
 docs: $(DOCS) ## build the site of the documentation into build/site (ARGS="--serve" shows it, and follows changes)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(filter --serve,$(ARGS)),serve,build --strict)
 
@@ -113,6 +118,7 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	$(COMPILE) --group build --extra fast --extra oidc --extra postgres --extra s3 --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
 	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
 	$(COMPILE) --group wheel --output-file $(WHEEL_LOCK)
+	$(COMPILE) --group lake --constraints $(DEV_LOCK) --output-file $(LAKE_LOCK)
 	$(COMPILE) --group docs --constraints $(DEV_LOCK) --output-file $(DOCS_LOCK)
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
@@ -146,6 +152,11 @@ $(DEV): $(RUN) $(DEV_LOCK)
 $(FUZZ): $(DEV) $(FUZZ_LOCK)
 	@echo 'installing $(FUZZ_LOCK)'
 	@$(INSTALL) --require-hashes -r $(FUZZ_LOCK)
+	@touch $@
+
+$(LAKE): $(DEV) $(LAKE_LOCK)
+	@echo 'installing $(LAKE_LOCK)'
+	@$(INSTALL) --require-hashes -r $(LAKE_LOCK)
 	@touch $@
 
 $(WHEEL): $(RUN) $(WHEEL_LOCK)

@@ -4,20 +4,21 @@ import os
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import BinaryIO
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
-from projections.answers.sidecar import AUDITS, TREES, VIEWS
+from projections.answers.sidecar import AUDITS, TREES
 from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
 from projections.views.builtin.finding import Finding
 from projections.views.builtin.overview import Overview
-from projections.views.files import Folder
+from projections.views.port import Claim, ViewStore
 from projections.views.registry import all_views
 from projections.views.runner import Heads, Stale, run
+from projections.views.view import View
 from service.beside import Beside, end_with_the_server
 from service.errors import say
+from service.view_store import view_store
 
 EVERY_SECONDS = 0.5
 SETTLED_SECONDS = 5.0  # between two looks at what falls due, where nothing is decided
@@ -31,19 +32,19 @@ ALWAYS = (
 
 def follower(place: str, folder: Path) -> Beside:
     """Return what keeps a process running that follows a ledger; `folder` is what lies beside it."""
-    arguments = (place, folder / VIEWS, folder / AUDITS / TREES)
+    arguments = (place, folder, folder / AUDITS / TREES)
     return Beside(_work, arguments, "views are not followed now")
 
 
-def _work(pipe: Connection, place: str, views: Path, trees: Path) -> None:
+def _work(pipe: Connection, place: str, folder: Path, trees: Path) -> None:
     end_with_the_server(pipe)
     os.nice(NICE)
-    follow(open_ledger(place), Folder(views), trees)
+    follow(open_ledger(place), view_store(place, folder), trees)
 
 
-def follow(ledger: Ledger, folder: Folder, trees: Path) -> None:
+def follow(ledger: Ledger, store: ViewStore, trees: Path) -> None:
     """Bring views and trees to where a ledger stands, for ever."""
-    claims: dict[str, BinaryIO] = {}
+    claims: dict[str, Claim] = {}
     stale = ""
     heads: Heads = {}
     looked = 0.0
@@ -52,7 +53,7 @@ def follow(ledger: Ledger, folder: Folder, trees: Path) -> None:
         if now != heads or time.monotonic() - looked > SETTLED_SECONDS:
             heads, looked = now, time.monotonic()
             try:
-                _views(ledger, folder, claims)
+                _views(ledger, store, claims)
             except Stale as error:
                 if str(error) != stale:
                     stale = str(error)
@@ -62,11 +63,16 @@ def follow(ledger: Ledger, folder: Folder, trees: Path) -> None:
         time.sleep(EVERY_SECONDS)
 
 
-def _views(ledger: Ledger, folder: Folder, claims: dict[str, BinaryIO]) -> None:
+def _views(ledger: Ledger, store: ViewStore, claims: dict[str, Claim]) -> None:
     """Bring the views up to date that nobody else follows."""
-    folder.make()
-    wanted = [view for view in all_views().values() if view.name in ALWAYS or folder.live(view.name) is not None]
+    store.make()
+    wanted = [view for view in all_views().values() if _is_wanted(view, store)]
     for view in wanted:
-        if view.name not in claims and (claim := folder.claim(view.name)) is not None:
+        if view.name not in claims and (claim := store.claim(view.name)) is not None:
             claims[view.name] = claim
-    run(ledger, folder, [view for view in wanted if view.name in claims])
+    run(ledger, store, [view for view in wanted if view.name in claims])
+
+
+def _is_wanted(view: View, store: ViewStore) -> bool:
+    """Return True for what the server itself reads, what others read by SQL, and what was built once."""
+    return view.name in ALWAYS or (view.is_for_sql and store.is_for_sql) or store.live(view.name) is not None

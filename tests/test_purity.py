@@ -120,7 +120,7 @@ def test_the_core_is_there_and_its_list_of_imports_is_no_longer_than_it_must_be(
 
 
 # An extra that may be absent, or a library so large that only the code that needs it is to wait for it.
-LATE = {"confluent_kafka", "kafka", "psycopg", "psycopg_pool", "pyarrow"}
+LATE = {"confluent_kafka", "kafka", "psycopg", "psycopg_pool", "pyarrow", "pyiceberg", "pyspark"}
 PRODUCT = ("ledger", "consumers", "projections", "service", "client")
 
 

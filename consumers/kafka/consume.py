@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 from consumers.kafka.client_base import Reader, Writer
@@ -298,6 +299,7 @@ class Consumer:
         if self._plan.dead_letters:
             topic = self._plan.dead_letters
             flows.append(DeadLetters(self._ledger, partition, topic, has_headers=self._plan.cloudevents))
+        owner.on_entries = partial(self._publisher.take, partition)
         self._publisher.add(partition, flows)
         self._reader.seek(partition, _start_of(owner, head.recorded))
         if writer.offset < owner.known:  # a standby that lagged took over, or a backup was put back
@@ -482,7 +484,6 @@ class Consumer:
                 if batch is not None:
                     if owner.has_recovered:
                         self._observe(Recovered("deciding"))
-                    self._publisher.has_more(owner.partition)
                     self._observe(batch if worked else batch._replace(fetch=batch.fetch + fetching))
                     worked = True
         return worked

@@ -22,16 +22,17 @@ from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.native import published_by
-from ledger.journal.port import EntryRow
+from ledger.journal.native import PlainRow, published_by
+from ledger.journal.port import EntryRow, StoredRow
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
 
-MOST_IN_FLIGHT = 4_000  # records, and
-MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
+MOST_IN_FLIGHT = 8_000  # records, and
+MOST_BYTES_IN_FLIGHT = 12 << 20  # of them, over all partitions of a process
+MOST_FRESH = 8_000  # entries of a partition that wait in memory, and a batch more
 SENT_TOGETHER = 256  # records at most, that are acknowledged by one call
 DECIDED, DEAD_LETTERED = "points.fact.decided.v1", "points.record.dead-lettered.v1"  # types of CloudEvents
 JSON = b"application/json"
@@ -74,6 +75,10 @@ class Flow(ABC):
         self.acknowledged = self._sent = self._remembered
         self._pending.clear()
         self.may_have_more = True  # in the journal, behind what was sent
+
+    def take(self, rows: Sequence[StoredRow]) -> None:
+        """Look for more in the journal: something was committed. A flow may take the entries as they are."""
+        self.may_have_more = True
 
     @property
     def is_done(self) -> bool:
@@ -145,8 +150,34 @@ class Outcomes(Flow):
         module = native_module()
         self._native = None if module is None else published_by(module, self._zone)
 
+    def begin_again(self) -> None:
+        """As `Flow.begin_again`; all is read from the journal."""
+        super().begin_again()
+        self._fresh: deque[StoredRow] = deque()  # entries that stand next behind those sent
+
+    def take(self, rows: Sequence[StoredRow]) -> None:
+        """As `Flow.take`: where nothing is between them and what was sent they are kept, and not read back."""
+        super().take(rows)
+        last = self._fresh[-1][0] if self._fresh else self._sent
+        if rows and rows[0][0] == last + 1 and len(self._fresh) < MOST_FRESH:
+            self._fresh.extend(rows)
+        elif rows:
+            self._fresh.clear()
+
+    def _rows_after(self, number: int, limit: int) -> Iterator[Sequence[PlainRow | StoredRow]]:
+        """Yield up to so many rows of the journal behind a number, some at a time."""
+        fresh = self._fresh
+        upto = number + limit
+        if fresh and fresh[0][0] != number + 1:  # some were taken from it, and not sent: there was no room
+            fresh.clear()
+        while fresh and number < upto:
+            some = [fresh.popleft() for _ in range(min(len(fresh), upto - number, SENT_TOGETHER))]
+            number = some[-1][0]
+            yield some
+        yield from self._journal.scan_rows_of(number, upto)
+
     def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        for rows in self._journal.scan_rows_of(number, number + limit):
+        for rows in self._rows_after(number, limit):
             values: Iterable[bytes | None] = repeat(None) if self._native is None else self._native(rows, self._is_home)
             for row, value in zip(rows, values, strict=False):
                 headers = self._headers_of(EntryRow(*row)) if self._has_headers else ()
@@ -198,10 +229,10 @@ class Publisher:
         """Publish a partition no more: another process does."""
         self._flows.pop(partition, None)
 
-    def has_more(self, partition: int) -> None:
-        """Look for more in a partition's journal: a batch was decided."""
+    def take(self, partition: int, rows: Sequence[StoredRow]) -> None:
+        """Take what was just committed to a partition's journal: its entries, and perhaps dead letters."""
         for flow in self._flows.get(partition, ()):
-            flow.may_have_more = True
+            flow.take(rows)
 
     @property
     def is_done(self) -> bool:

@@ -104,6 +104,12 @@ class LedgerSettings(_Table, frozen=True):
     folder: _Text | None = None
 
 
+class ViewsSettings(_Table, frozen=True):
+    """Where views are kept: an address of PostgreSQL, ``ledger`` for the ledger's own, or a folder where left out."""
+
+    store: _Text | None = None
+
+
 class OidcSettings(_Table, frozen=True):
     """Sign-in to the console by an OpenID Connect issuer; none where `issuer` is left out.
 
@@ -136,9 +142,11 @@ class Settings(_Table, frozen=True):
 
     engine: Engine = "auto"  # that decides; `ledger.journal.engines` asks for it
     ledger: LedgerSettings = LedgerSettings()
+    views: ViewsSettings = ViewsSettings()
     log: LogSettings = LogSettings()
     serve: dict[str, Any] = {}
     consume: dict[str, Any] = {}
+    peers: dict[str, str] = {}  # where the ledgers are that points are exchanged with, by their names
     kafka: KafkaSettings = KafkaSettings()
     oidc: OidcSettings = OidcSettings()
 

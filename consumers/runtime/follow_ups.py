@@ -1,10 +1,12 @@
 """What a partition's entries leave for other accounts, read from the journal and appended to their streams.
 
+Those for accounts of another ledger are a flow of their own, so that nothing else waits for a ledger that is away.
+
 Anybody may send them, and send them again: a receipt makes each count once. How far they were sent stands in the
 journal's tracking table, moved only behind what the stream has taken, so that none is left out after a crash.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from consumers import clock
@@ -14,24 +16,30 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.follow_ups import FLOW, fact_of, leaves_any, name_of, source_of, told_in
+from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
 
 AT_ONCE: Final = 1_000  # appended together
 KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
 
 
 class FollowUp(NamedTuple):
-    """A follow-up on its way: left by the entry at a sequence of the journal, for an account."""
+    """A follow-up on its way: left by the entry at a sequence of the journal, for an account; `peer` as `peer_of`."""
 
     sequence: int
     id: str
     to: str
     value: bytes
     recorded: int  # of the entry, where an importer declared it, else 0
+    peer: str
 
 
-def follow_ups_between(journal: Journal, partition: int, after: int, upto: int) -> Iterator[list[FollowUp]]:
-    """Yield the follow-ups that the entries behind a sequence leave, up to another, some entries at a time."""
+def follow_ups_between(
+    journal: Journal, partition: int, after: int, upto: int, ledger: str = ""
+) -> Iterator[list[FollowUp]]:
+    """Yield the follow-ups that the entries behind a sequence leave, up to another, some entries at a time.
+
+    `ledger` is the own name of this one.
+    """
     for rows in journal.scan_rows_of(after, upto):
         found = []
         for sequence, _, _, state, _ in rows:
@@ -39,21 +47,33 @@ def follow_ups_between(journal: Journal, partition: int, after: int, upto: int) 
                 entry = decode_entry(state)
                 recorded = entry.recorded if entry.backlog else 0
                 found += [
-                    FollowUp(sequence, name_of(entry, told), told.to, fact_of(entry, told, partition), recorded)
+                    FollowUp(
+                        sequence,
+                        name_of(entry, told),
+                        subject_of(told),
+                        fact_of(entry, told, partition, ledger),
+                        recorded,
+                        peer_of(told),
+                    )
                     for told in told_in(entry)
                 ]
         yield found
 
 
 class FollowUps:
-    """The follow-ups that the entries of a partition leave."""
+    """The follow-ups of a partition's entries: for accounts of this ledger, or of one that is its `peer`."""
 
-    def __init__(self, ledger: Ledger, partition: int) -> None:
+    def __init__(
+        self, ledger: Ledger, partition: int, peer: str = "", partition_of: Callable[[str], int] | None = None
+    ) -> None:
         self.may_have_more = True  # in the journal, behind what was sent
+        self.count = 0  # appended so far
         self._ledger = ledger
         self._partition = partition
         self._journal = ledger.journal(partition)
-        self._sent = self._kept = self._journal.published_upto(FLOW)
+        self._peer = peer
+        self._partition_of = partition_of or ledger.partition_of
+        self._sent = self._kept = self._journal.published_upto(flow_to(peer))
 
     def send(self, append: Append) -> dict[int, int]:
         """Append what was not sent yet; return the last offset of each partition it went to.
@@ -64,12 +84,13 @@ class FollowUps:
             return {}
         upto = self._journal.head().entries
         to: dict[int, int] = {}
-        for found in follow_ups_between(self._journal, self._partition, self._sent, upto):
-            to.update(self.append(append, found))
+        own = self._ledger.settings.name
+        for found in follow_ups_between(self._journal, self._partition, self._sent, upto, own):
+            to.update(self.append(append, [one for one in found if one.peer == self._peer]))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
             failpoint("after-follow-ups")
-            self._journal.publish_upto(FLOW, upto)
+            self._journal.publish_upto(flow_to(self._peer), upto)
             self._kept = upto
         self.may_have_more = False
         return to
@@ -82,11 +103,12 @@ class FollowUps:
             lines = [self._line(one, now) for one in found[at : at + AT_ONCE]]
             failpoint("before-follow-ups")
             appended += append(lines)
+            self.count += len(lines)
         return appended
 
     def _line(self, one: FollowUp, now: int) -> InboxLine:
         recorded, backlog = one.recorded or now, BACKLOG * (one.recorded > 0)
-        return InboxLine(self._ledger.partition_of(one.to), recorded, backlog, one.to, one.value)
+        return InboxLine(self._partition_of(one.to), recorded, backlog, one.to, one.value)
 
 
 def send_again(ledger: Ledger, append: Append) -> int:
@@ -102,7 +124,7 @@ def send_again(ledger: Ledger, append: Append) -> int:
             missing = [
                 one
                 for one in found
-                if not ledger.journal(ledger.partition_of(one.to)).has_receipt(source, one.id, one.to)
+                if not one.peer and not ledger.journal(ledger.partition_of(one.to)).has_receipt(source, one.id, one.to)
             ]
             flow.append(append, missing)
             count += len(missing)

@@ -74,7 +74,8 @@ def ingest(
     ours, others = _waiting(ledger, inbox, files)
     parts = [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])]
     deciders = Workers(_work, parts, outlast=(Exception,)) if jobs > 1 else _InProcess(ledger, ledger.partitions)
-    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog), opened)
+    router = router_into(inbox, ledger.settings.operators, backlog=backlog, is_outside=True)
+    feeder = FileLoader(inbox, router, opened)
     damaged: BadFile | None = None
     try:
         with quiet_collector():
@@ -139,8 +140,10 @@ def decide_all(ledger: Ledger) -> None:
 
 @contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Freeze what is there now, and keep the collector out of batches: the hot loop makes no cycles."""
-    gc.collect()
+    """Freeze what is there now, and keep the collector out of batches: the hot loop makes no cycles.
+
+    Nothing is collected first: at the start of a command there is next to nothing to collect.
+    """
     gc.freeze()
     gc.disable()
     try:

@@ -4,8 +4,9 @@ Files, Kafka and the HTTP server use it alike; what an error means to each of th
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from time import perf_counter
 
 from consumers import clock
@@ -21,12 +22,13 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import DeadLetter, JournalError
+from ledger.journal.port import DeadLetter, JournalError, StoredRow
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
 from ledger.wire.follow_ups import leaves_any
 from ledger.wire.times import SECOND
 
+STATE = itemgetter(3)  # of a row: the entry's bytes
 BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 
@@ -45,6 +47,7 @@ class PartitionOwner:
         self.last_error = ""
         self.has_recovered = False  # the last batch was the first after an error
         self.writer: PartitionWriter | None = None
+        self.on_entries: Callable[[Sequence[StoredRow]], None] | None = None  # called with what was just committed
         self.wanted: Mapping[int, object] = {}
         self.decoded: dict[int, tuple[bytes, Fact]] = {}
         self.decided: list[DecidedRecord] = []
@@ -73,7 +76,7 @@ class PartitionOwner:
         `share` is the part of the process's memory for accounts that the partition may use.
         """
         self.writer = self._ledger.writer(self.partition, share)
-        self.writer.on_entries = self._keep_wanted
+        self.writer.on_entries = self._committed
         if self.writer.native is not None:
             self._intake = self._intake.with_native(self.writer.native.module)
         self.taken = last_taken(self.writer.journal)
@@ -208,13 +211,15 @@ class PartitionOwner:
                 self._parked = tuple(Parked(letter.offset, letter.reason, letter.detail) for letter in told)
                 return tally
 
-    def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:
+    def _committed(self, facts: Sequence[FactRecord], rows: Sequence[StoredRow]) -> None:
         if self._follow_ups is not None and not self._follow_ups.may_have_more:
-            self._follow_ups.may_have_more = any(map(leaves_any, states))
+            self._follow_ups.may_have_more = any(map(leaves_any, map(STATE, rows)))
         if self.wanted:
-            for fact, state, link in zip(facts, states, links, strict=True):
+            for fact, (_, _, _, state, link, _) in zip(facts, rows, strict=True):
                 if fact.offset in self.wanted:
                     self.decided.append(DecidedRecord(fact.offset, state, link))
+        if self.on_entries is not None:
+            self.on_entries(rows)
 
     def _keep_wanted_dead_letters(self, parked: Sequence[DeadLetter], upto: int) -> None:
         """Keep the wanted ones of those that were committed by now."""

@@ -1,10 +1,11 @@
 //! An entry as JSON, as the outcomes topic is told. `ledger/wire/entry_json.py` is the same in Python.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-use crate::entries::{Change, DAY_BUCKETS, Entry, FIRST_MONTH, lot_text};
+use crate::entries::{DAY_BUCKETS, FIRST_MONTH, Figure, lot_text};
+use crate::plain_entry::{self, Scalar, Value, Walk};
 use crate::times::{MAX_INSTANT, Zone, day_text, month_text};
 
 const OUTCOMES: [&str; 3] = ["accepted", "refused", "ignored"];
@@ -26,27 +27,35 @@ struct FactHead<'a> {
 ///
 /// `link` is the chain's at it. A published rule book stands in every partition: all but one are a copy.
 pub fn published(place: i64, state: &[u8], link: &[u8], zone: &Zone, is_copy: bool) -> Option<Vec<u8>> {
-    let entry: Entry = rmp_serde::from_slice(state).ok()?;
-    let head: FactHead = serde_json::from_slice(entry.fact.0).ok()?;
-    let occurred = zone.text(entry.occurred)?;
-    let or_occurred = |instant| if instant == entry.occurred { Some(occurred.clone()) } else { zone.text(instant) };
+    let entry = plain_entry::read(state)?;
+    let head: FactHead = serde_json::from_slice(entry.fact).ok()?;
+    let mut times = Times { zone, told: Vec::new() };
     let mut told = Object::new(2 * state.len());
     told.plain("position", &format!("{}:{}", entry.partition, entry.offset));
     told.plain("outcome", OUTCOMES.get(usize::try_from(entry.outcome).ok()?)?);
-    told.value("reason", &entry.reason)?;
-    told.value("member", &entry.member)?;
-    told.value("number", &entry.number)?;
-    told.value("type", &head.kind)?;
-    told.value("id", &head.id)?;
-    told.value("source", &head.source)?;
-    told.plain("occurred", &occurred);
-    told.plain("recorded", &or_occurred(entry.recorded)?);
-    told.plain("clock", &or_occurred(entry.clock)?);
-    told.value("figures", &entry.figures)?;
-    told.value("version", &entry.version)?;
-    told.value("engine", &entry.engine)?;
+    told.value("reason", Value::Text(entry.reason))?;
+    told.value("member", Value::Text(entry.member))?;
+    told.value("number", Value::Number(entry.number))?;
+    told.value("type", Value::Text(&head.kind))?;
+    told.value("id", Value::Text(&head.id))?;
+    told.value("source", Value::Text(&head.source))?;
+    told.plain("occurred", times.text(entry.occurred)?);
+    told.plain("recorded", times.text(entry.recorded)?);
+    told.plain("clock", times.text(entry.clock)?);
+    told.name("figures");
+    told.within(*b"{}", |told| tell_figures(told, entry.figures))?;
+    told.value("version", Value::Text(entry.version))?;
+    told.value("engine", Value::Number(entry.engine))?;
     told.raw("data", head.data.get().as_bytes());
-    told.raw("changes", &changes(&entry.changes, zone)?);
+    told.name("changes");
+    told.within(*b"[]", |told| {
+        let mut from = entry.changes;
+        for _ in 0..from.array()? {
+            told.next();
+            told.within(*b"{}", |told| tell_change(told, &mut from, &mut times))?;
+        }
+        Some(())
+    })?;
     told.plain("link", &hex(link));
     if entry.backlog {
         told.raw("backlog", b"true");
@@ -54,7 +63,7 @@ pub fn published(place: i64, state: &[u8], link: &[u8], zone: &Zone, is_copy: bo
     if entry.pushed != 0 {
         told.plain("stamped", &zone.text(entry.recorded - entry.pushed)?);
     }
-    told.value("place", &place)?;
+    told.value("place", Value::Number(place))?;
     if is_copy {
         told.raw("copy", b"true");
     }
@@ -71,10 +80,16 @@ impl Object {
         Object(text)
     }
 
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
+    /// Go on to the next of an object or array.
+    fn next(&mut self) {
+        if !matches!(self.0.last(), Some(b'{' | b'[')) {
             self.0.push(b',');
         }
+    }
+
+    /// Add a name in which nothing is to be escaped.
+    fn name(&mut self, name: &str) {
+        self.next();
         self.0.push(b'"');
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
@@ -94,9 +109,35 @@ impl Object {
         self.0.push(b'"');
     }
 
-    fn value<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Option<()> {
+    /// Add a value.
+    fn value(&mut self, name: &str, value: Value) -> Option<()> {
         self.name(name);
-        serde_json::to_writer(&mut self.0, value).ok()
+        self.put(value)
+    }
+
+    /// Add a value behind any name.
+    fn pair(&mut self, name: &str, value: Value) -> Option<()> {
+        self.next();
+        self.put(Value::Text(name))?;
+        self.0.push(b':');
+        self.put(value)
+    }
+
+    fn put(&mut self, value: Value) -> Option<()> {
+        match value {
+            Value::Text(text) => serde_json::to_writer(&mut self.0, text),
+            Value::Number(number) => serde_json::to_writer(&mut self.0, &number),
+            Value::Truth(truth) => serde_json::to_writer(&mut self.0, &truth),
+        }
+        .ok()
+    }
+
+    /// Add what `tell` adds between two marks.
+    fn within(&mut self, [open, close]: [u8; 2], tell: impl FnOnce(&mut Object) -> Option<()>) -> Option<()> {
+        self.0.push(open);
+        tell(self)?;
+        self.0.push(close);
+        Some(())
     }
 
     fn end(mut self) -> Vec<u8> {
@@ -105,86 +146,71 @@ impl Object {
     }
 }
 
-/// Return changes for people, as a JSON array.
-fn changes(changes: &[Change], zone: &Zone) -> Option<Vec<u8>> {
-    let mut told = vec![b'['];
-    let mut stored = Vec::new();
-    for change in changes {
-        if told.len() > 1 {
-            told.push(b',');
-        }
-        stored.clear();
-        serde_json::to_writer(&mut stored, change).ok()?;
-        told.extend_from_slice(&change_told(change.fields(), &stored, zone)?);
-    }
-    told.push(b']');
-    Some(told)
+/// Instants as texts in a zone; those that were told last are kept, as an entry names few.
+struct Times<'a> {
+    zone: &'a Zone,
+    told: Vec<(i64, String)>,
 }
 
-/// Return a change with its name under `change`, times in the zone, and empty fields left out.
-///
-/// `stored` is it as a JSON array of its name and fields, which are texts, numbers and truths.
-fn change_told(fields: &[&str], stored: &[u8], zone: &Zone) -> Option<Vec<u8>> {
-    let mut told = Object::new(2 * stored.len() + 64);
-    let mut names = ["change"].iter().chain(fields);
-    let mut rest = stored.strip_prefix(b"[")?;
-    while !rest.is_empty() {
-        let (value, behind) = rest.split_at(length_of(rest)?);
-        let (name, number) = (*names.next()?, number_of(value));
-        rest = match behind {
-            [b',', more @ ..] => more,
-            [b']'] => &[],
-            _ => return None,
+impl Times<'_> {
+    /// Return an instant as clocks show it; None where it has no text.
+    fn text(&mut self, instant: i64) -> Option<&str> {
+        let known = self.told.iter().position(|(at, _)| *at == instant);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                self.told.push((instant, self.zone.text(instant)?));
+                self.told.len() - 1
+            }
         };
-        match (name, number) {
-            ("lot", Some(lot)) => told.plain(name, &lot_text(lot)),
-            ("pending_until", Some(at)) if at >= MAX_INSTANT => {} // it waits for a pool's answer
-            ("expires_at", Some(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
-            ("expires_at", Some(at)) => told.plain(name, &zone.text(at)?),
+        Some(&self.told[place].1)
+    }
+}
+
+/// Add the figures by their names; None where a name comes twice.
+fn tell_figures(told: &mut Object, mut from: Walk) -> Option<()> {
+    let mut names = Vec::new();
+    for _ in 0..from.map()? {
+        let name = from.text()?;
+        if names.contains(&name) {
+            return None;
+        }
+        names.push(name);
+        told.pair(name, Figure::take(&mut from)?)?;
+    }
+    Some(())
+}
+
+/// Add a change with its name under `change`, times in the zone, and empty fields left out.
+fn tell_change(told: &mut Object, from: &mut Walk, times: &mut Times) -> Option<()> {
+    let (tag, fields) = from.change()?;
+    told.plain("change", tag);
+    for (name, take) in fields {
+        match (*name, take(from)?) {
+            (_, Value::Text("") | Value::Truth(false)) => {}
+            ("lot", Value::Number(lot)) => told.plain(name, &lot_text(lot)),
+            ("pending_until", Value::Number(at)) if at >= MAX_INSTANT => {} // it waits for a pool's answer
+            ("expires_at", Value::Number(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
+            ("expires_at", Value::Number(at)) => told.plain(name, times.text(at)?),
             (
                 "anchor_at" | "bought_at" | "earned_at" | "pending_until" | "due_at" | "until_at" | "from_at" | "at"
                 | "time",
-                Some(at),
+                Value::Number(at),
             ) => {
                 if at != 0 {
-                    told.plain(name, &zone.text(at)?);
+                    told.plain(name, times.text(at)?);
                 }
             }
-            ("month" | "first_month" | "last_month" | "first", Some(bucket)) => {
+            ("month" | "first_month" | "last_month" | "first", Value::Number(bucket)) => {
                 if bucket != 0 {
                     told.plain(name, &bucket_text(bucket));
                 }
             }
-            ("data", None) => told.raw(name, serde_json::from_slice::<Cow<str>>(value).ok()?.as_bytes()),
-            _ if value == b"\"\"" || value == b"false" => {}
-            _ => told.raw(name, value),
+            ("data", Value::Text(json)) => told.raw(name, json.as_bytes()),
+            (_, value) => told.value(name, value)?,
         }
     }
-    names.next().is_none().then(|| told.end())
-}
-
-/// Return how long the text, number or truth is with which JSON begins; None where it is none of these.
-fn length_of(json: &[u8]) -> Option<usize> {
-    if json.first()? != &b'"' {
-        let is_scalar = |byte: &u8| !matches!(byte, b'[' | b'{');
-        return json
-            .iter()
-            .position(|byte| matches!(byte, b',' | b']'))
-            .filter(|_| json.first().is_some_and(is_scalar));
-    }
-    let mut at = 1;
-    loop {
-        match json.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-}
-
-/// Return a whole number that JSON is.
-fn number_of(json: &[u8]) -> Option<i64> {
-    if matches!(json.first()?, b'0'..=b'9' | b'-') { str::from_utf8(json).ok()?.parse().ok() } else { None }
+    Some(())
 }
 
 /// Return bytes as hexadecimal digits.

@@ -31,7 +31,7 @@ pub enum HandedBack {
 
 impl HandedBack {
     /// All there are.
-    pub const ALL: [HandedBack; 11] = [
+    pub const ALL: [HandedBack; 12] = [
         HandedBack::Publication,
         HandedBack::Engine1,
         HandedBack::UnknownFact,

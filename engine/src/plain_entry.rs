@@ -1,17 +1,28 @@
-//! An entry's stored bytes walked from end to end, to know that Python reads them, with nothing kept of them.
+//! An entry's stored bytes walked from end to end, to know that Python reads them, with nothing made of them.
 //!
 //! It takes less than MessagePack allows: every field of an entry and of its changes, of the type that it is declared
 //! with. What it does not take is read by Python.
 
 use crate::entries::{Change, Figure, Text};
 
-/// What of an entry says where it stands, and by which version it was decided.
+/// What an entry's bytes say. `figures` and `changes` are walked anew, and are as they should be.
 pub struct PlainEntry<'a> {
     pub member: &'a str,
     pub number: i64,
     pub partition: i64,
     pub offset: i64,
+    pub occurred: i64,
+    pub recorded: i64,
+    pub clock: i64,
+    pub backlog: bool,
     pub version: &'a str,
+    pub engine: i64,
+    pub outcome: i64,
+    pub reason: &'a str,
+    pub figures: Walk<'a>,
+    pub changes: Walk<'a>,
+    pub fact: &'a [u8],
+    pub pushed: i64,
 }
 
 const FIELDS: usize = 16; // and `pushed` where it is not 0
@@ -22,67 +33,91 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
     let fields = from.array()?;
     let member = from.text()?;
     let (number, partition, offset) = (from.number()?, from.number()?, from.number()?);
-    let (_occurred, _recorded, _clock) = (from.number()?, from.number()?, from.number()?);
-    let (_backlog, version, _engine) = (from.truth()?, from.text()?, from.number()?);
-    let (_outcome, _reason) = (from.number()?, from.text()?);
+    let (occurred, recorded, clock) = (from.number()?, from.number()?, from.number()?);
+    let (backlog, version, engine) = (from.truth()?, from.text()?, from.number()?);
+    let (outcome, reason) = (from.number()?, from.text()?);
+    let figures = from;
     for _ in 0..from.map()? {
         from.text()?;
-        Figure::pass(&mut from)?;
+        Figure::take(&mut from)?;
     }
+    let changes = from;
     for _ in 0..from.array()? {
-        let given = from.array()?;
-        let fields = Change::fields_of(from.text()?)?;
-        if given != 1 + fields.len() {
-            return None;
-        }
-        fields.iter().try_for_each(|pass| pass(&mut from))?;
+        let (_, fields) = from.change()?;
+        fields.iter().try_for_each(|(_, take)| take(&mut from).map(drop))?;
     }
-    let (_fact, _received) = (from.binary()?, from.binary()?);
-    match fields.checked_sub(FIELDS)? {
-        0 => {}
-        1 => _ = from.number()?,
+    let (fact, _received) = (from.binary()?, from.binary()?);
+    let pushed = match fields.checked_sub(FIELDS)? {
+        0 => 0,
+        1 => from.number()?,
         _ => return None,
-    }
-    from.bytes.is_empty().then_some(PlainEntry { member, number, partition, offset, version })
+    };
+    from.bytes.is_empty().then_some(PlainEntry {
+        member,
+        number,
+        partition,
+        offset,
+        occurred,
+        recorded,
+        clock,
+        backlog,
+        version,
+        engine,
+        outcome,
+        reason,
+        figures,
+        changes,
+        fact,
+        pushed,
+    })
 }
 
-/// What passes a value of a field's type, None where there is another.
-pub type Pass = fn(&mut Walk) -> Option<()>;
+/// A value of a figure or of a change's field.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+    Truth(bool),
+}
+
+/// A field of a change: its name, and what takes a value of its type; None where there is another.
+pub type Field = (&'static str, for<'a> fn(&mut Walk<'a>) -> Option<Value<'a>>);
 
 /// The type of a change's field.
 pub trait Scalar {
-    /// Pass a value of this type.
-    fn pass(from: &mut Walk) -> Option<()>;
+    /// Take a value of this type.
+    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>>;
 }
 
 impl Scalar for Text {
-    fn pass(from: &mut Walk) -> Option<()> {
-        from.text().map(drop)
+    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
+        from.text().map(Value::Text)
     }
 }
 
 impl Scalar for i64 {
-    fn pass(from: &mut Walk) -> Option<()> {
-        from.number().map(drop)
+    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
+        from.number().map(Value::Number)
     }
 }
 
 impl Scalar for bool {
-    fn pass(from: &mut Walk) -> Option<()> {
-        from.truth().map(drop)
+    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
+        from.truth().map(Value::Truth)
     }
 }
 
 impl Scalar for Figure {
-    fn pass(from: &mut Walk) -> Option<()> {
+    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
         match from.bytes.first()? {
-            0xa0..=0xbf | 0xd9..=0xdb => Text::pass(from),
-            _ => i64::pass(from),
+            0xa0..=0xbf | 0xd9..=0xdb => Text::take(from),
+            _ => i64::take(from),
         }
     }
 }
 
 /// What is left of some MessagePack.
+#[derive(Clone, Copy)]
 pub struct Walk<'a> {
     bytes: &'a [u8],
 }
@@ -110,7 +145,16 @@ impl<'a> Walk<'a> {
         usize::try_from(self.wide::<WIDTH>()?).ok()
     }
 
-    fn array(&mut self) -> Option<usize> {
+    /// Take the tag of a change, and return it with the fields that follow, which are all of its type.
+    pub fn change(&mut self) -> Option<(&'a str, &'static [Field])> {
+        let given = self.array()?;
+        let tag = self.text()?;
+        let fields = Change::fields_of(tag)?;
+        (given == 1 + fields.len()).then_some((tag, fields))
+    }
+
+    /// Take the head of an array, and return how many values follow.
+    pub fn array(&mut self) -> Option<usize> {
         match self.byte()? {
             head @ 0x90..=0x9f => Some(usize::from(head & 0x0f)),
             0xdc => self.length::<2>(),
@@ -119,7 +163,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn map(&mut self) -> Option<usize> {
+    /// Take the head of a map, and return how many names follow, each with its value.
+    pub fn map(&mut self) -> Option<usize> {
         match self.byte()? {
             head @ 0x80..=0x8f => Some(usize::from(head & 0x0f)),
             0xde => self.length::<2>(),
@@ -128,7 +173,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    /// Take a text.
+    pub fn text(&mut self) -> Option<&'a str> {
         let length = match self.byte()? {
             head @ 0xa0..=0xbf => usize::from(head & 0x1f),
             0xd9 => self.length::<1>()?,

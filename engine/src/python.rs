@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
@@ -333,6 +333,25 @@ fn chain<'py>(py: Python<'py>, link: [u8; 32], states: Vec<PyBackedBytes>) -> Py
     PyList::new(py, made.iter().map(|link| PyBytes::new(py, link)))
 }
 
+/// What of an entry's row is told of.
+struct Told {
+    place: i64,
+    member: PyBackedStr,
+    state: PyBackedBytes,
+    link: PyBackedBytes,
+}
+
+impl Told {
+    fn of(row: &Bound<PyTuple>) -> PyResult<Told> {
+        Ok(Told {
+            place: row.get_item(0)?.extract()?,
+            member: row.get_item(1)?.extract()?,
+            state: row.get_item(3)?.extract()?,
+            link: row.get_item(4)?.extract()?,
+        })
+    }
+}
+
 /// What tells of entries, with times in a zone.
 #[pyclass(name = "Teller", frozen)]
 struct PyTeller(Zone);
@@ -347,21 +366,23 @@ impl PyTeller {
 
     /// Return entries as they are published, as JSON; None for one that Python is to describe.
     ///
-    /// Each entry has its place in the journal, its member and number, its bytes, and the chain's link at it. Where the
-    /// partition is not the programme's own, its published rule books are copies.
+    /// Each entry begins with its place in the journal, its member and number, its bytes, and the chain's link at it.
+    /// Where the partition is not the programme's own, its published rule books are copies.
     fn published<'py>(
         &self,
         py: Python<'py>,
-        entries: Vec<(i64, PyBackedStr, i64, PyBackedBytes, PyBackedBytes)>,
+        entries: Vec<Bound<'py, PyTuple>>,
         is_home: bool,
-    ) -> Vec<Option<Bound<'py, PyBytes>>> {
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let stored: Vec<Told> = entries.iter().map(Told::of).collect::<PyResult<_>>()?;
         let told: Vec<Option<Vec<u8>>> = py.detach(|| {
-            let each = entries.iter().map(|(place, member, _, state, link)| {
-                published(*place, state, link, &self.0, !is_home && **member == *PROGRAMME_SUBJECT)
+            let each = stored.iter().map(|row| {
+                let is_copy = !is_home && *row.member == *PROGRAMME_SUBJECT;
+                published(row.place, &row.state, &row.link, &self.0, is_copy)
             });
             each.collect()
         });
-        told.iter().map(|json| json.as_ref().map(|json| PyBytes::new(py, json))).collect()
+        Ok(told.iter().map(|json| json.as_ref().map(|json| PyBytes::new(py, json))).collect())
     }
 }
 

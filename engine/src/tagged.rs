@@ -3,18 +3,18 @@
 /// Declare the structs of a union, each with its tag and its fields in their stored order.
 ///
 /// A field that stored bytes lack, as older ones may, has its type's default. Of a `plain` union every field is a scalar,
-/// and `fields_of` a tag says how `plain_entry.rs` passes them.
+/// and `fields_of` a tag says how `plain_entry.rs` takes them.
 #[macro_export]
 macro_rules! tagged {
     ($(#[$about:meta])* plain $union:ident { $($(#[$doc:meta])* $name:ident $tag:literal { $($field:ident: $type:ty),* $(,)? })* }) => {
         $crate::tagged! { $(#[$about])* $union { $($(#[$doc])* $name $tag { $($field: $type),* })* } }
 
         impl $union {
-            /// Return what passes each field behind a tag, None where there is no such tag.
-            pub fn fields_of(tag: &str) -> Option<&'static [$crate::plain_entry::Pass]> {
+            /// Return the fields behind a tag, in their stored order; None where there is no such tag.
+            pub fn fields_of(tag: &str) -> Option<&'static [$crate::plain_entry::Field]> {
                 use $crate::plain_entry::Scalar;
                 match tag {
-                    $($tag => Some(&[$(<$type as Scalar>::pass),*]),)*
+                    $($tag => Some(&[$((stringify!($field), <$type as Scalar>::take)),*]),)*
                     _ => None,
                 }
             }
@@ -47,16 +47,6 @@ macro_rules! tagged {
         #[derive(Clone, Debug, PartialEq, serde::Serialize)]
         #[serde(untagged)]
         pub enum $union { $($name($name)),* }
-
-        impl $union {
-            /// Return the names of its fields, in their stored order.
-            #[allow(dead_code)] // nobody asks it of pages
-            pub fn fields(&self) -> &'static [&'static str] {
-                match self {
-                    $($union::$name(_) => &[$(stringify!($field)),*],)*
-                }
-            }
-        }
 
         impl<'de> serde::Deserialize<'de> for $union {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$union, D::Error> {

@@ -76,6 +76,13 @@ def open_asks_of(draft: Draft) -> list[str]:
     return list(_open_asks(draft).asks) if draft.book.may_ask else []
 
 
+def tiers_asked(draft: Draft) -> int:
+    """Return how many claims wait for an answer that is to give a tier."""
+    pages = (draft.pages.get(f"ask/{name}") for name in open_asks_of(draft))
+    perks = (draft.version.perks.get(page.benefit) for page in pages if isinstance(page, AskPage))
+    return sum(perk is not None and any(gift.tier for gift in perk.benefit.gives) for perk in perks)
+
+
 def end(draft: Draft, name: str, ask: AskPage, state: int) -> None:
     """Let an ask wait no more: it was answered, or is given up."""
     ask.state = state

@@ -13,7 +13,7 @@ import psycopg
 from msgspec.structs import replace
 
 from ledger.journal.claims import PostgresClaims, channel_of
-from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
+from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Opening, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.origin import Origin
 from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, StreamRecord
@@ -83,6 +83,10 @@ class DatabaseLedger(Ledger):
     def reopen(self) -> "DatabaseLedger":
         """Return the ledger opened once more, for another thread: over the same connections."""
         return DatabaseLedger(self.topology, self.settings, self.genesis_book, shares_connections=True)
+
+    def opening(self) -> Opening:
+        """Return how another process opens this ledger."""
+        return Opening(DatabaseLedger.at, (self.place,))
 
     @contextmanager
     def writing(self) -> Iterator[None]:

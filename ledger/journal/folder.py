@@ -19,11 +19,12 @@ from msgspec.structs import asdict
 
 from ledger.journal.blocks import blocks_after, inbox_id
 from ledger.journal.durable import sync
-from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
+from ledger.journal.ledger import Ledger, LedgerLocked, Opening, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
 from ledger.journal.origin import Origin
 from ledger.journal.port import PUT_BACK, Claims, Damaged, JournalError, StreamRecord
+from ledger.journal.sql import Journal
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme, shipped
@@ -184,6 +185,10 @@ class FolderLedger(Ledger):
         """Return the ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
 
+    def opening(self) -> Opening:
+        """Return how another process opens this ledger."""
+        return Opening(FolderLedger.at, (self.folder,))
+
     def claims(self) -> Claims:
         """Return claims of all partitions: one process writes, which holds the folder's lock."""
         return Claims()
@@ -249,6 +254,13 @@ class FolderLedger(Ledger):
         if not path.is_file():
             raise JournalError(f"{path} is missing; a ledger has a file for each of its partitions: restore it")
         return path
+
+
+def journal_made(path: Path, origin: Origin) -> Journal:
+    """Return an empty journal in a file that is not there yet, of the ledger that `origin` names."""
+    journal = SQLiteJournal(path, create=True)
+    journal.stamp(origin)
+    return journal
 
 
 def _journal_in(folder: Path, partition: int) -> Path:

@@ -2,14 +2,14 @@
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -93,6 +93,7 @@ class Ledger(ABC):
     """
 
     is_shared: bool
+    is_archived = False  # True where journals hold entries alone: no receipts, pages or snapshots
     folder: Path | None = None  # its own, where it is kept in one
 
     def __init__(self, place: str, name: str, settings: Settings, book: str) -> None:
@@ -108,6 +109,10 @@ class Ledger(ABC):
     @abstractmethod
     def reopen(self) -> "Ledger":
         """Return the ledger opened once more, for another thread of this process; close it before this one."""
+
+    @abstractmethod
+    def opening(self) -> "Opening":
+        """Return how another process opens this ledger."""
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
@@ -360,6 +365,17 @@ class Ledger(ABC):
             for partition in self.partitions
         ]
         return heapq.merge(*streams, key=itemgetter(0))
+
+
+class Opening(NamedTuple):
+    """How a ledger is opened in another process, to which this is sent: a function found by its name, its arguments."""
+
+    function: Callable[..., Ledger]
+    arguments: tuple[Any, ...]
+
+    def open(self) -> Ledger:
+        """Return the ledger. Raises `JournalError`."""
+        return self.function(*self.arguments)
 
 
 def is_address(place: str | Path) -> bool:

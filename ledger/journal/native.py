@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import msgpack
 
 from ledger.core.decide import Limits
-from ledger.journal.port import Snapshot
+from ledger.journal.port import Snapshot, StoredRow
 from ledger.journal.sql import Batch
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
@@ -46,12 +46,13 @@ def plain_intake(
     return read
 
 
-def published_by(module: Any, zone: Zone) -> Callable[[Sequence[PlainRow], bool], list[bytes | None]]:
+def published_by(module: Any, zone: Zone) -> Callable[[Sequence[PlainRow | StoredRow], bool], list[bytes | None]]:
     """Return what encodes entries as `entry_json.describe_published` tells them; None where Python is to do it.
 
     It takes rows as `Journal.scan_rows_of` has them, and whether published rule books are at home in the partition.
     """
-    published: Callable[[Sequence[PlainRow], bool], list[bytes | None]] = module.Teller(msgpack.encode(zone)).published
+    published: Callable[[Sequence[PlainRow | StoredRow], bool], list[bytes | None]]
+    published = module.Teller(msgpack.encode(zone)).published
     return published
 
 

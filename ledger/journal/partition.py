@@ -22,7 +22,7 @@ from ledger.journal.derived import page_keys
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.native import NativeEngine
-from ledger.journal.port import TOPIC, Damaged, DeadLetter, Snapshot
+from ledger.journal.port import TOPIC, Damaged, DeadLetter, Snapshot, StoredRow
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
@@ -202,8 +202,8 @@ class PartitionWriter:
         module = native_module()
         self.native = None if module is None else NativeEngine(module, partition, book, limits, share)
         self._is_strict = False  # once a batch could not be written: each account is then seen to be one that can be
-        # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
-        self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
+        # Called after each commit with its facts and, as they are stored, their entries.
+        self.on_entries: Callable[[Sequence[FactRecord], Sequence[StoredRow]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
@@ -266,7 +266,7 @@ class PartitionWriter:
             with self.journal.transaction(len(facts), self.token) as batch:
                 failpoint("after-fence")
                 self._prefetch(batch, facts)
-                states, links = self._write(batch, facts, tally)
+                rows = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
                 batch.finish(batch.link, offset, recorded)
@@ -282,7 +282,7 @@ class PartitionWriter:
         self.offset = offset
         self.committing += perf_counter() - began
         if self.on_entries is not None:
-            self.on_entries(facts, states, links)
+            self.on_entries(facts, rows)
         return tally
 
     def _forget(self) -> None:
@@ -326,8 +326,8 @@ class PartitionWriter:
             )
             yield from taken
 
-    def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> tuple[list[bytes], list[bytes]]:
-        """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
+    def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> list[StoredRow]:
+        """Decide and append; returns each fact's entry as it is stored."""
         first, count = batch.before + 1, len(facts)
         members, sources = [item.member for item in facts], [item.source for item in facts]
         numbers = {name: batch.source(name) for name in dict.fromkeys(sources)}
@@ -354,14 +354,15 @@ class PartitionWriter:
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
         links = (links_after if self.native is None else self.native.links_after)(batch.link, work.states)
-        batch.append(list(zip(sequences, members, work.numbers, work.states, links, repeat(TOPIC, count), strict=True)))
+        rows = list(zip(sequences, members, work.numbers, work.states, links, repeat(TOPIC, count), strict=True))
+        batch.append(rows)
         batch.link = links[-1] if links else batch.link
         self._keep_pages(batch, work)
         snapshots += work.snapshots
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
-        return work.states, links
+        return rows
 
     def _decide_natively(self, native: NativeEngine, work: _Work) -> set[str]:
         """Let the native engine decide; return the members who are left to Python."""

@@ -97,6 +97,9 @@ class EntryRow(NamedTuple):
     topic: str = TOPIC
 
 
+StoredRow = tuple[int, str, int, bytes, bytes, str]  # the fields of an `EntryRow`, where many are made at once
+
+
 class Snapshot(NamedTuple):
     """A member's account as it is stored: the entry number it stands at, and its bytes."""
 

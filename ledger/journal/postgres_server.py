@@ -182,6 +182,11 @@ class Server:
         ):
             return cursor.execute(sql, parameters).fetchall()
 
+    def connect(self) -> psycopg.Connection[Any]:
+        """Return a connection of its own, which whoever asks closes: what it holds is free when it is gone."""
+        with self.errors():
+            return psycopg.connect(self._address, autocommit=True)
+
     def close(self) -> None:
         """End its connections."""
         self.pool.close()

@@ -29,6 +29,7 @@ from ledger.journal.port import (
     Published,
     Receipt,
     Snapshot,
+    StoredRow,
     WentBack,
 )
 
@@ -619,7 +620,7 @@ class Batch(_Reader):
         rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
         return rows[0][0] if rows else None
 
-    def append(self, rows: Sequence[tuple[int, str, int, bytes, bytes, str]]) -> None:
+    def append(self, rows: Sequence[StoredRow]) -> None:
         """Write entries (see `EntryRow`)."""
         self._insert("stored_events", f"{self.entry_id}, originator_id, originator_version, state, link, topic", rows)
 

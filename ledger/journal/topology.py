@@ -20,17 +20,7 @@ class Topology:
     def __init__(self, address: str) -> None:
         """Open the main server. Raises `JournalError` where it will not do or the address cannot be read."""
         self.address = address
-        theirs, ours = split(address)
-        self.schema, most = ours.get("points_schema", SCHEMA), ours.get("points_connections", str(CONNECTIONS))
-        if not _SCHEMA.fullmatch(self.schema):
-            raise JournalError(f'points_schema="{self.schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
-        if self.schema.startswith("pg_"):
-            raise JournalError(
-                f'points_schema="{self.schema}": PostgreSQL keeps names that begin with pg_ for itself; give another'
-            )
-        if not (most.isascii() and most.isdecimal() and 1 <= int(most) <= 1_000):
-            raise JournalError(f'points_connections="{most}" is no number from 1 to 1000')
-        self._connections = int(most)
+        theirs, self.schema, self._connections = schema_named(address)
         self._spans: list[tuple[range, str]] = []
         self._others: dict[str, Server] = {}
         self.main = self._opened(theirs)
@@ -69,6 +59,21 @@ class Topology:
         server = Server(address, self._connections)
         server.open()
         return server
+
+
+def schema_named(address: str) -> tuple[str, str, int]:
+    """Return an address as libpq reads it, and of ours its schema and how many connections. Raises `JournalError`."""
+    theirs, ours = split(address)
+    schema, most = ours.get("points_schema", SCHEMA), ours.get("points_connections", str(CONNECTIONS))
+    if not _SCHEMA.fullmatch(schema):
+        raise JournalError(f'points_schema="{schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
+    if schema.startswith("pg_"):
+        raise JournalError(
+            f'points_schema="{schema}": PostgreSQL keeps names that begin with pg_ for itself; give another'
+        )
+    if not (most.isascii() and most.isdecimal() and 1 <= int(most) <= 1_000):
+        raise JournalError(f'points_connections="{most}" is no number from 1 to 1000')
+    return theirs, schema, int(most)
 
 
 def _span(text: str, partitions: int) -> range:

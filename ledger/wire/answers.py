@@ -406,7 +406,11 @@ class _Summed(Struct, frozen=True):
 
 
 class OnItsWay(Struct, frozen=True):
-    """A follow-up that its account has not taken yet; `id` names the entry that left it."""
+    """A follow-up that its account has not taken yet; `id` names the entry that left it.
+
+    One for another ledger, `to` its name and the account's, is listed until it was sent, and an exchange until it was
+    answered.
+    """
 
     id: str
     to: str
@@ -417,11 +421,16 @@ class OnItsWay(Struct, frozen=True):
 
 
 class Transit(Struct):
-    """What accounts tell each other: what was told, what of it is on its way since when, and what nobody left."""
+    """What accounts tell each other: what was told, what of it is on its way since when, and what nobody left.
+
+    Of each kind `in_transit` is what left accounts less what came to them. Over all kinds that is what is on its way,
+    less what is ahead: taken by an account whose partition was looked at later than that of the one it came from.
+    """
 
     told: int = 0
     on_its_way: int = 0
     points_on_their_way: int = 0
+    points_ahead: int = 0
     oldest: str = ""
     in_transit: dict[str, int] = {}
     waiting: list[OnItsWay] = []

@@ -535,12 +535,16 @@ class PoolReturn(FollowUp, kw_only=True):
 
 
 class LeaseMove(FollowUp, kw_only=True):
-    """How much a lease of a pool asks for, is given, or gives back; with an ask, `limit` and `version` as in that."""
+    """How much a lease of a pool asks for, is given, or gives back; with an ask, `limit` and `version` as in that.
+
+    Where nothing is given, `reason` says why if the pool is not just empty.
+    """
 
     n: Count = 0
     bucket: Count = 0
     version: Name = ""
     limit: Count = 0
+    reason: Name = ""
 
 
 class Merge(_Data):

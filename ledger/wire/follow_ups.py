@@ -72,6 +72,11 @@ def subject_of(told: Told) -> str:
     return told.to.partition("/")[2] if told.fact in _BETWEEN_LEDGERS else told.to
 
 
+def flow_to(peer: str) -> str:
+    """Return the name of the tracking of how far was sent what is for a peer; an empty one: for this ledger."""
+    return f"{FLOW}/{peer}" if peer else FLOW
+
+
 def name_of(entry: Entry, told: Told) -> str:
     """Return the id of a follow-up: ``account:number.k``, at most 160 characters."""
     return f"{entry.member}:{entry.number}.{told.k}"

@@ -6,7 +6,8 @@ line. What a `clamp` wrote off was never there to take, so it stands outside the
 They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ledger.core.account import Account
@@ -15,6 +16,7 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition_map import Jobs, partition_map
 from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES
@@ -47,14 +49,15 @@ _VIEW = Books()
 class BookSums(NamedTuple):
     """The tables of the view `books` at an instant; `positions` are the entries they hold, by partition.
 
-    `behind` is how many entries there were more, and `known_at` by when dead letters were recorded.
+    `parked` are the dead letters that wait, by reason, of those recorded by then. `behind` is how many entries there
+    were more.
     """
 
     as_of: int
     tables: Mapping[str, Mapping[Key, Amounts]]
     positions: dict[int, int]
+    parked: dict[str, int]
     behind: int = 0
-    known_at: int | None = None
 
 
 def stats(
@@ -64,36 +67,59 @@ def stats(
     *,
     known_at: int | None = None,
     by_shop: bool = False,
+    jobs: Jobs = 1,
 ) -> answers.Books:
     """Return the books at an instant, summed from the entries; `progress` is called with how many were read.
 
     With `known_at` only what was recorded by that instant counts. `by_shop` is as of `books_of`.
     """
-    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at), by_shop=by_shop)
+    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at, jobs=jobs), by_shop=by_shop)
 
 
-def summed(ledger: Ledger, as_of: int, progress: Progress = lambda _: None, *, known_at: int | None = None) -> BookSums:
+def summed(
+    ledger: Ledger,
+    as_of: int,
+    progress: Progress = lambda _: None,
+    *,
+    known_at: int | None = None,
+    jobs: Jobs = 1,
+) -> BookSums:
     """Return all members summed from their entries. `progress` gets how many entries were read."""
-    books, positions = ledger.books(known_at), ledger.heads()
-    home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
-    rows, done = RowDeltas(_VIEW.tables), 0
-    for partition in ledger.partitions:
-        book = books.in_partition(partition)
-        for member, entries in ledger.journal(partition).by_member():
-            if member == PROGRAMME_SUBJECT and partition != home:
-                continue
-            account = Account()
-            for entry in entries_until(entries, as_of, known_at):
-                evolve_entry(account, entry)
-                rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
-                done += 1
-                if not done % TICK_EVERY:
-                    progress(done)
-            if account.number and is_member(member):
-                run_to(account, book, as_of, PagesInMemory())
-                _VIEW.count(account, as_of, book, rows)
-        progress(done)
-    return BookSums(as_of, rows.of, positions, known_at=known_at)
+    rows, parked, positions, done = RowDeltas(_VIEW.tables), Counter[str](), ledger.heads(), 0
+    for part in partition_map(ledger, jobs, sum_partition, as_of, known_at):
+        if isinstance(part, int):
+            done += part
+            progress(done)
+            continue
+        found, letters = part
+        parked.update(letters)
+        for table, sums in found.items():
+            for key, amounts in sums.items():
+                rows.add(table, key, *amounts)
+    return BookSums(as_of, rows.of, positions, dict(parked))
+
+
+def sum_partition(ledger: Ledger, partition: int, as_of: int, known_at: int | None) -> Iterator[Any]:
+    """Sum one partition: counts of entries as they are done, and last the tables and the dead letters by reason."""
+    book = ledger.books(known_at).in_partition(partition)
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book is in each, and counts in one
+    journal, rows, done = ledger.journal(partition), RowDeltas(_VIEW.tables), 0
+    for member, entries in journal.by_member():
+        if member == PROGRAMME_SUBJECT and not is_home:
+            continue
+        account = Account()
+        for entry in entries_until(entries, as_of, known_at):
+            evolve_entry(account, entry)
+            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+            done += 1
+            if done == TICK_EVERY:
+                yield done
+                done = 0
+        if account.number and is_member(member):
+            run_to(account, book, as_of, PagesInMemory())
+            _VIEW.count(account, as_of, book, rows)
+    yield done
+    yield rows.of, journal.parked_reasons(as_of if known_at is None else min(as_of, known_at))
 
 
 def kept(taken: Snapshot, progress: Progress = lambda _: None) -> BookSums:
@@ -108,17 +134,16 @@ def kept(taken: Snapshot, progress: Progress = lambda _: None) -> BookSums:
         if entry.clock <= taken.as_of:
             rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
     read = taken.standing.positions
-    return BookSums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
+    parked = Counter[str]()
+    for partition in ledger.partitions:
+        parked.update(ledger.journal(partition).parked_reasons(taken.as_of))
+    positions = {p: read.get(p, 0) for p in ledger.partitions}
+    return BookSums(taken.as_of, rows.of, positions, dict(parked), taken.standing.behind)
 
 
 def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answers.Books:
     """Return the books that sums come to. A kind that is kept for each shop is one sum, or (`by_shop`) one a shop."""
     book, tables = ledger.book, sums.tables
-    known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
-    parked: dict[str, int] = {}
-    for partition in ledger.partitions:
-        for reason, facts in ledger.journal(partition).parked_reasons(known_at).items():
-            parked[reason] = parked.get(reason, 0) + facts
     points = {
         kind: answers.BooksOfKind(**of, balanced=of["issued"] == sum(of[name] for name in IN_THE_SUM))
         for kind, of in _by_kind(book, sums, by_shop=by_shop).items()
@@ -134,8 +159,8 @@ def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answer
             outcome: _most_first({reason: n for (of, reason), (n,) in counted.items() if of == outcome and reason})
             for outcome in OUTCOMES
         },
-        parked=sum(parked.values()),
-        parked_reasons=_most_first(parked),
+        parked=sum(sums.parked.values()),
+        parked_reasons=_most_first(sums.parked),
         memberships={
             name: {state: cards.get((name, state), [0])[0] for state in ("active", "trial", "grace", "ended")}
             for name, _ in sorted(cards)

@@ -8,11 +8,12 @@ from typing import Any
 
 from ledger.journal.engines import deciding
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition_map import Jobs
 from projections.audit.replay import replay
 from projections.ticking import Progress
 
 
-def engines(ledger: Ledger, *, jobs: int = 1, progress: Progress = lambda _: None) -> dict[str, Any]:
+def engines(ledger: Ledger, *, jobs: Jobs = 1, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Return which program decides here, and of all `entries` how many the native engine decides, and how many Python.
 
     `handed_back` are by why the entries of members whom the native engine leaves to Python: with one fact that it does

@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition_map import partition_map
+from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, Unavailable
 from ledger.wire.entries import ENGINES
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -28,7 +28,7 @@ from projections.ticking import EVERY, Progress
 def replay(
     ledger: Ledger,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     from_topic: bool = False,
     by: str | None = None,
     progress: Progress = lambda _: None,
@@ -108,10 +108,8 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool, by: str) 
                 done = 0
         if read < head.entries:  # more may have been written since
             differ.add(field="entries", stored=read, derived=head.entries)
-        if not compared.receipts.is_of(journal):
-            compare_receipts(journal, head.entries, differ)
-        if groups := compared.pages.groups_that_differ(journal):
-            compare_pages(ledger, compared.pages, groups, differ)
+        if not ledger.is_archived:
+            _compare_derived(ledger, compared, head.entries)
         for member in journal.snapshots_of_nobody():
             differ.add(member=member, field="account", stored="snapshot", derived="no such member")
     except (Damaged, Unavailable) as error:
@@ -120,3 +118,13 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool, by: str) 
         differ.add(**where_of(row), field=field, stored=stored, derived=_OURS[field], entries=entries)
     yield done
     yield differ.listed, members, differ.count, compared.handed_back
+
+
+def _compare_derived(ledger: Ledger, compared: Comparing, upto: int) -> None:
+    """Compare what a journal keeps beside its entries, up to a place: receipts and pages."""
+    differ = compared.differ
+    journal = ledger.journal(differ.partition)
+    if not compared.receipts.is_of(journal):
+        compare_receipts(journal, upto, differ)
+    if groups := compared.pages.groups_that_differ(journal):
+        compare_pages(ledger, compared.pages, groups, differ)

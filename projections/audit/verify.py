@@ -3,8 +3,9 @@
 A rule book's version is the hash of its text, and entries name it: a text that was edited shows, too.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 from msgspec.structs import asdict
 
@@ -12,6 +13,7 @@ from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
+from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
 from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
@@ -28,7 +30,7 @@ from projections.ticking import EVERY, Progress
 
 
 def verify(
-    ledger: Ledger, *, checkpoints: Sequence[Signed] = (), progress: Progress = lambda _: None
+    ledger: Ledger, *, checkpoints: Sequence[Signed] = (), jobs: Jobs = 1, progress: Progress = lambda _: None
 ) -> dict[str, Any]:
     """Recompute every partition's chain: `partitions` with their entries and last link, and what is `broken`.
 
@@ -36,49 +38,69 @@ def verify(
 
     With `checkpoints` the entries have to be those that were signed. Raises `BadProof` for one of another ledger.
     """
-    partitions = []
     broken: list[Difference] = []
-    gaps: list[dict[str, Any]] = []
+    found: dict[int, _Part] = {}
     done = 0
     for signed in checkpoints:
         try:
             check_ledger(ledger, signed)
         except Refuted as refuted:
             broken.append({"partition": None, "place": 0, "member": "", "number": 0, "problem": str(refuted)})
-    for partition in ledger.partitions:
-        found = Differences(partition)
-        entries, link = _verify_partition(ledger, found, checkpoints, progress, done)
-        done += entries
-        partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
-        gaps += _gaps(ledger, found)
-        broken.extend(found.listed)
-    progress(done)
+    for part in partition_map(ledger, jobs, verify_partition, tuple(checkpoints)):
+        if isinstance(part, int):
+            done += part
+            progress(done)
+        else:
+            found[part.partition] = part
+    parts = [found[partition] for partition in ledger.partitions]
+    partitions = [{"partition": part.partition, "entries": part.entries, "link": part.link.hex()} for part in parts]
+    broken += chain.from_iterable(part.broken for part in parts)
+    gaps = list(chain.from_iterable(part.gaps for part in parts))
     return {"partitions": partitions, "broken": broken, **({"gaps": gaps} if gaps else {})}
 
 
-def _verify_partition(
-    ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed], progress: Progress, done: int
-) -> tuple[int, bytes]:
-    """Return how many entries a partition has, and its last link; what is wrong goes to `broken`."""
-    partition = broken.partition
-    journal = ledger.journal(partition)
+class _Part(NamedTuple):
+    """What was found in a partition: its entries and last link, what is broken, and the gaps that were accepted."""
+
+    partition: int
+    entries: int
+    link: bytes
+    broken: list[Difference]
+    gaps: list[dict[str, Any]]
+
+
+def verify_partition(ledger: Ledger, partition: int, checkpoints: Sequence[Signed]) -> Iterator[int | _Part]:
+    """Recompute one partition's chain: counts of entries as they are done, and last what was found."""
+    broken = Differences(partition)
+    entries, link = yield from _follow(ledger, broken, checkpoints)
+    gaps = _gaps(ledger, broken)
+    yield _Part(partition, entries, link, broken.listed, gaps)
+
+
+def _follow(
+    ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed]
+) -> Generator[int, None, tuple[int, bytes]]:
+    """Yield counts of entries; return how many there are, and the last link. What is wrong goes to `broken`."""
+    journal = ledger.journal(broken.partition)
     head = journal.state()
-    chain: _Chain | None = None
+    followed: _Chain | None = None
+    told = 0
     try:
-        chain = _Chain(ledger, broken, checkpoints)
+        followed = _Chain(ledger, broken, checkpoints)
         blocks = journal.scan_rows_of(0, head.head)
-        for rows in read_ahead(blocks) if chain.is_native else blocks:
-            before = chain.entries
-            chain.take(rows)
-            if chain.entries // EVERY > before // EVERY:
-                progress(done + chain.entries)
+        for rows in read_ahead(blocks) if followed.is_native else blocks:
+            followed.take(rows)
+            if followed.entries - told >= EVERY:
+                yield followed.entries - told
+                told = followed.entries
     except (Damaged, Unavailable) as error:
-        place, entries, link = (chain.place, chain.entries, chain.link) if chain else (0, 0, GENESIS_LINK)
+        place, entries, link = (followed.place, followed.entries, followed.link) if followed else (0, 0, GENESIS_LINK)
         broken.add(place=place + 1, member="", number=0, problem=f"the file cannot be read any further: {error}")
         return entries, link
-    for at, problem in (*chain.end(head), *_beside(ledger, journal, head, chain.entries)):
+    yield followed.entries - told
+    for at, problem in (*followed.end(head), *_beside(ledger, journal, head, followed.entries)):
         broken.add(place=at, member="", number=0, problem=problem)
-    return chain.entries, chain.link
+    return followed.entries, followed.link
 
 
 class _Chain:

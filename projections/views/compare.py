@@ -9,9 +9,9 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.side_by_side import side_by_side
 from projections.ticking import Progress, ticking
-from projections.views.files import File, Folder, is_whole, opened
+from projections.views.port import Build, BuildName, ViewStore
 from projections.views.runner import follow
-from projections.views.store import Batch, Build, plain_rows
+from projections.views.sql import Batch, plain_rows
 from projections.views.timed import present, refresh_due
 from projections.views.view import View
 
@@ -22,28 +22,28 @@ class NothingBeside(JournalError):
     """A view that has no build beside the live one."""
 
 
-def beside(folder: Folder, view: View) -> File:
+def beside(store: ViewStore, view: View) -> BuildName:
     """The whole build beside the live one. Raises `NothingBeside`."""
-    file = folder.beside(view.name)
-    if file is None:
+    found = store.beside(view.name)
+    if found is None:
         raise NothingBeside(
             f"the view {view.name} has no build beside the live one: `points views rebuild {view.name}`"
         )
-    if not is_whole(file, view):
-        raise NothingBeside(f"{file.path} is not built whole yet: `points views rebuild {view.name}` goes on with it")
-    return file
+    if not store.is_whole(found, view):
+        raise NothingBeside(f"{found.place} is not built whole yet: `points views rebuild {view.name}` goes on with it")
+    return found
 
 
-def compare(ledger: Ledger, folder: Folder, view: View, progress: Progress = lambda _: None) -> dict[str, Any]:
+def compare(ledger: Ledger, store: ViewStore, view: View, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Compare the live build with the one beside it: `rows`, `differences` (at most 1,000 listed), `difference_count`.
 
     Both are brought to where the journals stand; a live build of another version stays where it is, and so must the
     other. Raises `JournalError` where they do not stand at the same position.
     """
-    file = beside(folder, view)
+    rebuilt = beside(store, view)
     with ExitStack() as stack:
-        live = stack.enter_context(folder.open_live(view))
-        other = stack.enter_context(opened(file.path, view))
+        live = stack.enter_context(store.open_live(view))
+        other = stack.enter_context(store.opened(rebuilt, view))
         if live.version == other.version == view.version:
             ledger.forget_book()
             follow(ledger, [live, other], ledger.heads())
@@ -55,8 +55,8 @@ def compare(ledger: Ledger, folder: Folder, view: View, progress: Progress = lam
         positions = ours.positions()
         if positions != theirs.positions():
             raise JournalError(
-                f"{live.path.name} and {file.path.name} do not stand at the same position:"
-                f" remove {file.path.name} and run `points views rebuild {view.name}` again"
+                f"{live.name} and {rebuilt.name} do not stand at the same position:"
+                f" remove {rebuilt.name} and run `points views rebuild {view.name}` again"
             )
         rows, count, listed = _compare(view, ours, theirs, progress)
     return {
@@ -71,7 +71,7 @@ def compare(ledger: Ledger, folder: Folder, view: View, progress: Progress = lam
 
 
 def _named(build: Build) -> dict[str, Any]:
-    return {"file": build.path.name, "version": build.version}
+    return {"file": build.name, "version": build.version}
 
 
 def _compare(view: View, ours: Batch, theirs: Batch, progress: Progress) -> tuple[int, int, list[dict[str, Any]]]:
@@ -96,16 +96,16 @@ def _plain(values: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(values), strict=False)
 
 
-def switch(ledger: Ledger, folder: Folder, view: View) -> File:
+def switch(ledger: Ledger, store: ViewStore, view: View) -> BuildName:
     """Bring the build beside the live one up to date and let readers have it from now on, in one step."""
-    file = beside(folder, view)
-    if file.version != view.version:
+    rebuilt = beside(store, view)
+    if rebuilt.version != view.version:
         raise JournalError(
-            f"{file.path.name} is of version {file.version}, the view here of {view.version}: `points views rebuild"
+            f"{rebuilt.name} is of version {rebuilt.version}, the view here of {view.version}: `points views rebuild"
             f" {view.name}`"
         )
     ledger.forget_book()
-    with opened(file.path, view) as build:
+    with store.opened(rebuilt, view) as build:
         follow(ledger, [build], ledger.heads())
-    folder.switch(view.name, file.path)
-    return file
+    store.switch(view, rebuilt)
+    return rebuilt

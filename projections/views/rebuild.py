@@ -16,7 +16,8 @@ from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
 from projections.views.decoding import decoder_for, unreadable
-from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
+from projections.views.port import Build
+from projections.views.sql import MemberRow, TableRows, member_row, table_rows
 from projections.views.timed import count, present
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry, new_member
 

@@ -13,9 +13,9 @@ from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
-from projections.views.files import File, Folder, is_whole, opened, positions_of
+from projections.views.port import Build, BuildName, ViewStore
 from projections.views.rebuild import BATCH, Count, build_whole, link_at, without_collector
-from projections.views.store import Build, table_rows
+from projections.views.sql import table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry
 
@@ -41,7 +41,7 @@ def entries_behind(heads: Heads, positions: Heads) -> int:
 
 def run(
     ledger: Ledger,
-    folder: Folder,
+    store: ViewStore,
     views: Sequence[View],
     progress: Progress = lambda _done, _total: None,
     *,
@@ -52,24 +52,24 @@ def run(
     `progress` gets how many entries are folded, over all views, and how many there are. Raises `Stale` where a live
     view has another version; the others are up to date then.
     """
-    folder.make()
+    store.make()
     heads = ledger.heads()
     ledger.forget_book()  # entries up to these heads name no version that is published later
-    ahead = sum(entries_behind(heads, positions_of(folder, view)) for view in views)
+    ahead = sum(entries_behind(heads, store.live_positions(view.name)) for view in views)
     tally = _Tally(ahead, progress)
     with ExitStack() as stack:
         missing = {}
         for view in views:
-            if folder.live(view.name) is None:
-                waiting = folder.beside(view.name)
-                path = waiting.path if waiting and waiting.version == view.version else folder.next_path(view)
-                missing[path] = stack.enter_context(opened(path, view, create=True))
+            if store.live(view.name) is None:
+                waiting = store.beside(view.name)
+                name = waiting if waiting and waiting.version == view.version else store.begin(view)
+                missing[name] = stack.enter_context(store.opened(name, view))
         build_whole(ledger, list(missing.values()), heads, jobs, tally.add)
-        for path, built in missing.items():
-            folder.switch(built.view.name, path)
-    stale = {view: live.version for view in views if (live := folder.live(view.name)) and live.version != view.version}
+        for name, built in missing.items():
+            store.switch(built.view, name)
+    stale = {view: live.version for view in views if (live := store.live(view.name)) and live.version != view.version}
     with ExitStack() as stack:
-        builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
+        builds = [stack.enter_context(store.open_live(view)) for view in views if view not in stale]
         with without_collector():
             follow(ledger, builds, heads, tally.add)
         for build in builds:
@@ -96,28 +96,28 @@ class _Tally:
 
 
 def rebuild(
-    ledger: Ledger, folder: Folder, view: View, progress: Progress = lambda _done, _total: None, *, jobs: int = 1
-) -> File:
+    ledger: Ledger, store: ViewStore, view: View, progress: Progress = lambda _done, _total: None, *, jobs: int = 1
+) -> BuildName:
     """Build a view beside the live one, or go on with a build that was interrupted; it stands where the live one does.
 
     Returns the build, which waits for `switch`.
     """
-    folder.make()
-    waiting = folder.beside(view.name)
-    if waiting is not None and waiting.version == view.version and not is_whole(waiting, view):
-        path = waiting.path
+    store.make()
+    waiting = store.beside(view.name)
+    if waiting is not None and waiting.version == view.version and not store.is_whole(waiting, view):
+        name = waiting
     else:
-        folder.drop_old(view.name)
+        store.drop_old(view.name)
         if waiting is not None:
-            folder.remove(waiting.path)  # a build that was never switched to gives way to a fresh one
-        path = folder.next_path(view)
-    positions = positions_of(folder, view) if folder.live(view.name) else ledger.heads()
+            store.remove(waiting)  # a build that was never switched to gives way to a fresh one
+        name = store.begin(view)
+    positions = store.live_positions(view.name) if store.live(view.name) else ledger.heads()
     heads = {partition: positions.get(partition, 0) for partition in ledger.partitions}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
-    with opened(path, view, create=True) as into:
+    with store.opened(name, view) as into:
         build_whole(ledger, [into], heads, jobs, tally.add)
-    return next(file for file in folder.files(view.name) if file.path == path)
+    return name
 
 
 def follow(ledger: Ledger, builds: Sequence[Build], heads: Heads, count: Count = lambda _name, _entries: None) -> None:
@@ -151,7 +151,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
     if place and link_at(ledger, partition, place) != link:
         raise OfAnotherLedger(
-            f"{build.path} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
+            f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
             " Remove the file and run `points views run`"
         )

@@ -16,9 +16,9 @@ from projections.answers.members import require_member
 from projections.answers.tables import Row
 from projections.ticking import Progress, ticking
 from projections.views.decoding import decoded, decoder_for
-from projections.views.files import Folder
+from projections.views.port import ViewStore
 from projections.views.runner import check_origin, entries_behind
-from projections.views.store import Batch
+from projections.views.sql import Batch
 from projections.views.timed import count, present
 from projections.views.view import (
     Amounts,
@@ -104,9 +104,9 @@ class ViewSnapshot(Snapshot):
         return self._batch.sums(table, between)
 
     def select(self, query: str, *values: str | int) -> Iterator[Row]:
-        """Return the rows of a question in SQL about the file's own tables; `values` take the places of its marks."""
+        """Return the rows of a question in SQL about the build's own tables; `values` take the places of its marks."""
         assert self._batch is not None
-        yield from self._batch.cursor.connection.execute(query, values)
+        yield from self._batch.stream(query, *values)
 
     def has_due(self, more_than: int) -> bool:
         """Return True if more than `more_than` members are to be counted anew for the instant."""
@@ -149,12 +149,12 @@ class ViewSnapshot(Snapshot):
 
 
 @contextmanager
-def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> Iterator[ViewSnapshot]:
+def snapshot(ledger: Ledger, store: ViewStore, view: View, as_of: int | None) -> Iterator[ViewSnapshot]:
     """A view at an instant from its live build, now where none is given.
 
     Raises `NotBuilt`, `OfAnotherLedger`, and `Past` for an instant before the latest at which a view counted.
     """
-    with folder.open_live(view) as build, build.reading() as batch:
+    with store.open_live(view) as build, build.reading() as batch:
         for partition in ledger.partitions:
             check_origin(ledger, build, partition)
         at = present() if as_of is None else as_of

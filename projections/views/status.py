@@ -1,7 +1,6 @@
 """Where each view stands: its builds, which of them is live, and how many entries it is behind."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,7 +8,7 @@ from msgspec.structs import replace
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import ViewBuild
-from projections.views.files import Folder, opened
+from projections.views.port import BuildName, ViewStore
 from projections.views.runner import Heads, entries_behind
 from projections.views.view import View
 
@@ -28,32 +27,37 @@ def catalogue(views: Iterable[View]) -> list[dict[str, Any]]:
     ]
 
 
-def status(ledger: Ledger, folder: Folder, views: Iterable[View]) -> list[ViewBuild]:
-    """Return every build of every view, the oldest first; a view that was never built has one without a file."""
+def status(ledger: Ledger, store: ViewStore, views: Iterable[View]) -> list[ViewBuild]:
+    """Return every build of every view, the oldest first; a view that was never built has one without a file.
+
+    Those that are not kept in the store have none.
+    """
     heads = ledger.heads()
     builds: list[ViewBuild] = []
     for view in views:
-        live = folder.live(view.name)
+        live = store.live(view.name)
         found = [
-            _build(ViewBuild(view.name, file.version, file == live, "cannot be read"), file.path, view, heads)
-            for file in folder.files(view.name)
+            _build(ViewBuild(view.name, name.version, name == live, "cannot be read"), store, name, view, heads)
+            for name in store.builds(view.name)
         ]
-        builds.extend(found or [ViewBuild(view.name, view.version, False, "never built")])
+        if not found and store.keeps(view):
+            found = [ViewBuild(view.name, view.version, False, "never built")]
+        builds.extend(found)
     return builds
 
 
-def _build(build: ViewBuild, path: Path, view: View, heads: Heads) -> ViewBuild:
+def _build(build: ViewBuild, store: ViewStore, name: BuildName, view: View, heads: Heads) -> ViewBuild:
     try:
-        with opened(path, view) as file, file.reading() as batch:
+        with store.opened(name, view) as opened, opened.reading() as batch:
             positions, is_whole = batch.positions(), batch.is_whole()
     except JournalError as error:
-        return replace(build, file=path.name, problem=str(error))
+        return replace(build, file=name.name, problem=str(error))
     return replace(
         build,
-        file=path.name,
+        file=name.name,
         state="whole" if is_whole else "being built",
         entries=sum(positions.values()),
         behind=entries_behind(heads, positions),
         position={str(partition): place for partition, place in sorted(positions.items())},
-        bytes=path.stat().st_size,
+        bytes=store.size(name),
     )

@@ -15,7 +15,8 @@ from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import NOT_MEMBERS, Programme
-from projections.views.store import Build, member_row, table_rows
+from projections.views.port import Build
+from projections.views.sql import member_row, table_rows
 from projections.views.view import FoldStep, Key, MemberState, RowDeltas, View, copied_state, fold_time, next_change
 
 AT_ONCE = 1_000  # members of a transaction
@@ -44,7 +45,7 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
             before = replace(subject, state=copied_state(subject.state))
             fold_time(view, FoldStep(book, before), changes, found)
     if not subject.member.startswith(NOT_MEMBERS):
-        view.count(account, max(instant, account.clock), book, found)
+        view.count_member(subject, account, max(instant, account.clock), book, found)
     clock = max(instant, account.clock)
     due = min(next_change(account, book), view.next_count(account, book))
     subject.due = min(due, next_end_of_grace(account, book.nearest(clock), clock))

@@ -304,6 +304,7 @@ class View:
     needs_fact: ClassVar[bool] = False  # whether the fold reads `entry.fact`
     state: ClassVar[type[Struct] | None] = None  # of a member, empty where it is made without arguments
     counts: ClassVar[bool] = False  # whether `count` says what each member adds to the tables
+    is_for_sql: ClassVar[bool] = False  # kept where others read it by SQL, or where it is named
     folds_time: ClassVar[bool] = False  # of a view that counts: whether what time did since is folded by `change` too
     queries: ClassVar[tuple[Query, ...]]
     made_by: tuple[Callable[..., "View"], tuple[Any, ...]] | None = None  # where the class itself cannot be imported
@@ -331,6 +332,12 @@ class View:
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
+
+    def count_member(
+        self, subject: MemberState, account: Account, instant: int, book: Programme, rows: RowDeltas
+    ) -> None:
+        """As `count`, for a view that has to know whose account it is, or more of the state than that."""
+        self.count(account, instant, book, rows)
 
     def next_count(self, account: Account, book: Programme) -> int:
         """Return when the member may count for something else though nothing falls due; `NEVER` where it does not."""

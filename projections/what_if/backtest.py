@@ -19,7 +19,7 @@ from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT, MOVES, growt
 from ledger.core.standing import tier_now
 from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition_map import partition_map
+from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.plain import plain_version
@@ -66,7 +66,7 @@ def backtest(
     as_of: int,
     *,
     since: int | None = None,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress = lambda _: None,
 ) -> Report:
     """Return the whole comparison; docs/backtest.md has each field. Raises `BadProgramme`, `JournalError`."""

@@ -132,8 +132,8 @@ class _Growth:
         self._link.months.append(replace(month, file=name))
         self._link.files.append(replace(file, file=name))
         books = {book.sequence: book for book in self._ledger.journal(month.partition).published()}
-        for place in segment.published:
-            self._link.heard.append(Heard(month.partition, place, books[place].version))
+        for place, recorded in segment.published:
+            self._link.heard.append(Heard(month.partition, place, recorded, books[place].version))
             self._link.texts[books[place].version] = books[place].toml
         self._entries += month.last - month.first + 1
         self._progress(self._archive.entries + self._entries)

@@ -62,10 +62,11 @@ class ArchiveManifest(Manifest, frozen=True, forbid_unknown_fields=True):
 
 
 class Heard(Struct, frozen=True, forbid_unknown_fields=True):
-    """A version of the rule book that a partition heard, and at which place."""
+    """A version of the rule book that a partition heard, at which place, and when it was recorded."""
 
     partition: _Partition
     place: Count
+    recorded: Count
     version: _Version
 
 
@@ -92,8 +93,8 @@ class Chain:
     `manifest` is the first one with what every link appended.
     """
 
-    def __init__(self, place: Place) -> None:
-        """Read and join all manifests. Raises `BadCopy` where one is missing, damaged or does not join."""
+    def __init__(self, place: Place, upto: int | None = None) -> None:
+        """Read and join all manifests, or those up to a link. Raises `BadCopy` where one is lost or does not join."""
         self.place = place
         self.heard: list[Heard] = []
         self.texts: dict[str, str] = {}
@@ -110,7 +111,7 @@ class Chain:
         names = place.names(LINKS)
         if names != [link_name(number) for number in range(1, len(names) + 1)]:
             raise BadCopy(f"{place.at(LINKS)}: a link of the chain is missing; take another copy of the archive")
-        for name in names:
+        for name in names[:upto]:
             self._read(name)
 
     def _check_engine(self, named: str, engine: int) -> None:

@@ -92,13 +92,13 @@ BEGINNING = Reached(0, GENESIS_LINK, "")
 class Segment(NamedTuple):
     """A file of entries that was written, by the name that it has in a whole archive.
 
-    `offset` and `recorded` are its last entry's, `published` the places of the rule books that it holds.
+    `offset` and `recorded` are its last entry's; of the rule books in it `published` has place and recorded.
     """
 
     month: Month
     offset: int
     recorded: int
-    published: list[int]
+    published: list[tuple[int, int]]
 
 
 def write_segments(
@@ -124,7 +124,7 @@ def write_segments(
                         if (row.sequence, row.link) != (place, link):
                             raise Refuted(f"partition {partition} is broken at place {place:,}: run `points verify`")
                         if entry.member == PROGRAMME_SUBJECT and entry.outcome == ACCEPTED:
-                            published.append(place)
+                            published.append((place, entry.recorded))
                     write([_entry_row(row, entry, zone) for row, entry in some])
                     last = some[-1][1]
                     some = list(islice(group, min(ROW_GROUP, most - (place - first + 1))))
@@ -208,6 +208,12 @@ def _entry_row(row: EntryRow, entry: Entry, offset: Zone) -> tuple[Any, ...]:
     )
 
 
+def schema_of(columns: dict[str, str]) -> pyarrow.Schema:
+    """Return Arrow's schema of columns by their names and kinds."""
+    instant = pyarrow.timestamp("us", tz="UTC")
+    return pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -215,8 +221,7 @@ def _json(value: Any) -> str:
 @contextmanager
 def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
     """Write a Parquet file, zstd; yield a function that takes the rows of one row group."""
-    instant = pyarrow.timestamp("us", tz="UTC")
-    schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+    schema = schema_of(columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     with output_file(path) as out, pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
 

@@ -23,6 +23,7 @@ from service.archive.parquet import ENTRY_COLUMNS, PARKED_COLUMNS
 from service.archive.places import Place, place_at
 
 ROWS_READ = 256  # of a file at a time
+ROWS_OF_A_BATCH = 8_192  # where columns go on as they are
 
 
 class Archived(NamedTuple):
@@ -35,10 +36,10 @@ class Archived(NamedTuple):
 class Archive:
     """An archive whose manifests join; a file is compared with them when it is first read, or by `check`."""
 
-    def __init__(self, where: Place | Path | str) -> None:
-        """Read the manifests in a folder or at an address. Raises `BadCopy` that names the file."""
+    def __init__(self, where: Place | Path | str, upto: int | None = None) -> None:
+        """Read the manifests in a folder or at an address, or those up to a link. Raises `BadCopy` naming the file."""
         self.place = where if isinstance(where, Place) else place_at(where)
-        self.chain = Chain(self.place)
+        self.chain = Chain(self.place, upto)
         self._files = {file.file: file for file in self.manifest.files}
         self._checked: set[str] = set()
 
@@ -126,6 +127,27 @@ class Archive:
     def rows(self, month: Month, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a file of entries, of some columns, in their order. Raises `BadCopy`."""
         return self._read(month.file, {name: ENTRY_COLUMNS[name] for name in columns})
+
+    def batches(self, month: Month) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a file of entries as it is, some rows at a time. Raises `BadCopy`."""
+        named = self.place.at(month.file)
+        with self._near(month.file) as path:
+            try:
+                with pyarrow.parquet.ParquetFile(path) as file:
+                    yield from file.iter_batches(ROWS_OF_A_BATCH)
+            except (pyarrow.ArrowException, OSError) as error:
+                raise BadCopy(f"{named}: {error}; take another copy of it") from None
+
+    def entries_about(self, month: Month, member: str) -> Iterator[tuple[int, bytes]]:
+        """Yield a member's entries in a file, each with its place. Raises `BadCopy`."""
+        named = self.place.at(month.file)
+        with self._near(month.file) as path:
+            try:
+                columns, wanted = ["place", "entry"], [("member", "=", member)]
+                rows = pyarrow.parquet.read_table(path, columns=columns, filters=wanted)
+            except (pyarrow.ArrowException, OSError) as error:
+                raise BadCopy(f"{named}: {error}; take another copy of it") from None
+        yield from zip(rows["place"].to_pylist(), rows["entry"].to_pylist(), strict=True)
 
     def dead_letters(self, partition: int) -> Iterator[DeadLetter]:
         """Yield the dead letters of a partition, by position; of one that changed since, as it is now."""

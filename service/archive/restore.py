@@ -4,31 +4,24 @@ It is built under another name and takes its own when all of it is there; interr
 """
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from msgspec.structs import replace
 
 from consumers.local.sqlite import SQLiteInbox
-from consumers.runtime.intake import MAX_AHEAD
 from ledger.journal.durable import sync
-from ledger.journal.engines import deciding
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
 from ledger.journal.port import DeadLetter
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import unfinished
 from projections.audit.proof import Refuted
-from projections.audit.replay import replayed
 from projections.ticking import Progress
 from service.archive.files import BadCopy, check_no_ledger
 from service.archive.manifests import ArchivedPartition
@@ -63,29 +56,6 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     except (Refuted, BadCopy):
         shutil.rmtree(making, ignore_errors=True)
         raise
-
-
-def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Decide an archive's facts again in a temporary folder and compare; return the JSON of `points replay`.
-
-    The first decision that does not follow from its fact ends it.
-    """
-    started = time.monotonic()
-    with TemporaryDirectory(prefix="points-replay-") as place:
-        differences: list[dict[str, Any]] = []
-        accounts, entries = 0, sum(part.entries for part in archive.manifest.partitions)
-        try:
-            import_archive(archive, Path(place) / "ledger", progress)
-        except Refuted as error:
-            differences.append({"field": "entry", "stored": str(error), "derived": "another entry"})
-        else:
-            with closing(FolderLedger.at(Path(place) / "ledger")) as ledger:
-                as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
-                accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
-                others = set(ledger.partitions) - {ledger.partition_of(PROGRAMME_SUBJECT)}
-                # A published book stands in every partition and counts in one.
-                entries -= sum(ledger.journal(partition).last_number(PROGRAMME_SUBJECT) for partition in others)
-    return replayed(started, entries, accounts, differences, len(differences)) | {"by": deciding().decides}
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:

@@ -1,15 +1,18 @@
 """A ledger as Parquet files, and back: archive export, archive import."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from service.archive.growing import begin, grow, is_archive
+from service.archive.iceberg import publish
+from service.archive.ledger import ArchivedLedger
 from service.archive.parquet import export_archive as write_archive
 from service.archive.places import Folder, place_at
 from service.archive.reading import Archive
 from service.archive.restore import import_archive as restore_archive
-from service.archive.restore import replay_archive
+from service.archive.tables import TABLES
+from service.commands.options import option
 from service.errors import say
 from service.shell import Answer, Shell, command_in, entries_in
 
@@ -57,6 +60,33 @@ def export_archive(shell: Shell, place: PlaceArgument) -> Answer:
     )
 
 
+@command_in(app, "publish")
+def publish_archive(
+    shell: Shell,
+    place: PlaceArgument,
+    catalog: Annotated[
+        str, option("--catalog", "NAME", "The Iceberg catalog, as PyIceberg's own settings name it. (default: default)")
+    ] = "default",
+    namespace: Annotated[
+        str, option("--namespace", "NAME", "The namespace of the tables. (default: points)")
+    ] = "points",
+) -> Answer:
+    """Append to the Iceberg tables entries, postings and balances_by_month what they lack of an archive.
+
+    points archive publish s3://archives/beans --catalog lake
+    """
+    archive = ArchivedLedger.at(place)
+    try:
+        with shell.progress("publishing", len(TABLES) * entries_in(archive)) as tick:
+            appended = publish(archive, catalog, namespace, tick)
+    finally:
+        archive.close()
+    return Answer(
+        {"ledger": archive.identity, "catalog": catalog, "namespace": namespace, "appended": dict(appended)},
+        lambda: say(", ".join(f"{rows:,} rows to {namespace}.{table}" for table, rows in appended)),
+    )
+
+
 @command_in(app, "import")
 def import_archive(shell: Shell, place: PlaceArgument) -> Answer:
     """Make a ledger from an archive: every decision is derived again and has to be the archived one, or exit 1.
@@ -70,13 +100,6 @@ def import_archive(shell: Shell, place: PlaceArgument) -> Answer:
         {"ledger": archive.manifest.ledger, "entries": entries, "folder": str(shell.folder)},
         lambda: say(f"{entries:,} entries derived again in {shell.folder}, each as it was archived"),
     )
-
-
-def replay(shell: Shell, place: str) -> dict[str, Any]:
-    """Derive an archive's decisions again and compare: `points replay --from-archive`."""
-    archive, entries = _checked(shell, place)
-    with shell.progress("replaying", entries) as tick:
-        return replay_archive(archive, tick)
 
 
 def _checked(shell: Shell, place: str) -> tuple[Archive, int]:

@@ -14,9 +14,10 @@ from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as run_backtest
 from projections.what_if.backtest import drafted
 from projections.what_if.reports import store
+from service.commands.audited import FromArchiveOption, OnOption, audited
 from service.commands.options import AsOfOption, FolderOption, JobsOption, named_file, option
 from service.languages import terminal_language
-from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_named_books
+from service.shell import Answer, Shell, command, instant, read_named_books
 
 
 @command
@@ -37,6 +38,8 @@ def backtest(
     keeps: Annotated[
         bool, typer.Option("--keep/--no-keep", help="Leave the result for the console, which shows the newest fifty.")
     ] = True,
+    from_archive: FromArchiveOption = None,
+    on: OnOption = None,
     jobs: JobsOption = None,
     folder: FolderOption = None,
 ) -> Answer:
@@ -48,15 +51,17 @@ def backtest(
     points backtest new.toml
 
     points backtest new.toml --from 2025-06-01 --html report.html
+
+    points backtest new.toml --from-archive s3://archives/beans --on spark
     """
     where = ", ".join(map(str, drafts))
-    with shell.reading() as opened:
-        book, total = opened.book, entries_in(opened)
+    with audited(shell, from_archive, on, jobs) as (opened, total, shared):
+        book = opened.book
         start = None if since is None else instant(since, "--from", book)
         until = instant(as_of, "--as-of", book)
         text = joined(drafted(book, read_named_books(drafts)))
         with shell.progress("deciding again", total) as tick:
-            found = run_backtest(opened, text, where, until, since=start, jobs=jobs_for(jobs, total), progress=tick)
+            found = run_backtest(opened, text, where, until, since=start, jobs=shared, progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
         if keeps and kept_in is not None:
             store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from getpass import getuser
 from pkgutil import resolve_name
@@ -26,6 +26,7 @@ from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption, option
 from service.commands.summaries import name_dead_letters, print_summary, summary_to_dict
+from service.courier import courier, say_troubles, send_once
 from service.errors import say
 from service.shell import Answer, Shell, command, text_of_books
 from service.stopping import stopping
@@ -108,7 +109,10 @@ def consume(
         before = [opened.journal(p).head().offset for p in opened.partitions]
         plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
         _record_accepted(opened, accepted)
-        consume_as_planned(opened, settings, plans, observe, is_stopped)
+        with nullcontext() if until_end else courier(opened, config):
+            consume_as_planned(opened, settings, plans, observe, is_stopped)
+        if until_end:
+            say_troubles(send_once(opened, config)[1])
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}

@@ -17,7 +17,7 @@ import msgspec
 
 from consumers.kafka.clients import open_admin
 from consumers.kafka.settings import BadSettings, KafkaSettings, OidcSettings, Said, load, said
-from ledger.errors import CannotRunNow, PointsLedgerError
+from ledger.errors import CannotRunNow, PointsLedgerError, WrongUse
 from ledger.journal.engines import deciding
 from ledger.journal.folder import writer_of
 from ledger.journal.ledger import KAFKA, Ledger, is_address
@@ -31,6 +31,7 @@ from service.keys import BOOTSTRAP, FILE, Keys, problems_of
 from service.languages import text, told
 from service.oidc.settings import issuer_of, signing_in
 from service.shell import Answer, Shell, command
+from service.view_store import view_store
 
 LITTLE = 1 << 30  # bytes that are free: soon too few
 TOO_LITTLE = 64 << 20
@@ -68,7 +69,7 @@ def doctor(shell: Shell, config: ConfigOption = None, folder: FolderOption = Non
     except (BadSettings, CannotRunNow) as error:
         kafka = KafkaSettings()
         checks.append(Check("settings", "bad", told(str(error))))
-    checks += [*_machine(), *_ledger(shell, kafka), *_folder(shell, folder, settings)]
+    checks += [*_machine(), *_ledger(shell, kafka), *_folder(shell, folder, settings), _views(shell, folder)]
     document = {
         "version": installed_version(),
         "engine": ENGINE,
@@ -218,6 +219,18 @@ def _folder(shell: Shell, named: Path | None, settings: list[Said]) -> Iterator[
     ):
         says = text("`points serve` would listen on {host}, and there are no keys", host=host)
         yield Check("keys", "bad", says, text("`points keys new NAME --scope SCOPE` makes one"))
+
+
+def _views(shell: Shell, named: Path | None) -> Check:
+    """Where views are kept, and whether that can be reached."""
+    said = named or os.environ.get("POINTS_FOLDER") or (None if is_address(shell.place) else shell.place)
+    try:
+        with view_store(shell.place, None if said is None else Path(said)) as store:
+            return Check("views", "good", text("views are kept in {place}", place=store.place))
+    except WrongUse as error:
+        return Check("views", "look", told(str(error)))
+    except PointsLedgerError as error:
+        return Check("views", "bad", told(error.for_people()))
 
 
 def _has_keys(folder: Path) -> bool:

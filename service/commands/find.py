@@ -9,7 +9,7 @@ from projections.views.builtin.finding import KINDS, MOST_HITS, MOST_TEXT, Findi
 from projections.views.builtin.finding import find as find_in
 from projections.views.snapshot import snapshot
 from service.commands.options import FolderOption, option
-from service.commands.views import views_folder
+from service.commands.views import views_of
 from service.shell import Answer, Shell, command
 
 
@@ -31,7 +31,11 @@ def find(
     """
     if not 0 < len(text) <= MOST_TEXT:
         raise WrongUse(f"{len(text):,} characters are no id; it has 1 to {MOST_TEXT}")
-    with shell.reading() as opened, snapshot(opened, views_folder(opened, folder), Finding(), None) as taken:
+    with (
+        shell.reading() as opened,
+        views_of(opened, folder) as store,
+        snapshot(opened, store, Finding(), None) as taken,
+    ):
         found = find_in(taken, text, (kind,) if kind else KINDS, None, limit)
     return Answer(found, "found:print_found", exit_code=0 if found.hits else 1, remark=_lag(found.behind))
 

@@ -22,6 +22,7 @@ from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument, named_file
 from service.commands.summaries import name_dead_letters, print_summary, summary_to_dict
+from service.courier import say_troubles, send_once
 from service.errors import say
 from service.shell import Answer, Shell, Tick, command, processors, text_of_books
 
@@ -94,6 +95,7 @@ def ingest(
             with shell.progress("writing outcomes") as tick:
                 _write_outcomes(opened, files, outcomes, tick)
         _warn_of_clocks(opened)
+        say_troubles(send_once(opened, None)[1])
         if damaged is not None:
             raise damaged
         document = summary_to_dict(summary) | name_dead_letters(opened, before, summary.tally.parked)

@@ -18,7 +18,8 @@ from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
 from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as verify_ledger
-from service.commands.options import FolderOption, OutOption, named_file, option
+from service.commands.audited import FromArchiveOption, OnOption, audited
+from service.commands.options import FolderOption, JobsOption, OutOption, named_file, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain, say
 from service.http.operator_lines import problems_of as operator_problems
@@ -178,6 +179,9 @@ def verify(
         Path | None,
         option("--key", "PUBLIC.pem", "Who has to have signed. (default: whoever a checkpoint names)"),
     ] = None,
+    from_archive: FromArchiveOption = None,
+    on: OnOption = None,
+    jobs: JobsOption = None,
     folder: FolderOption = None,
 ) -> Answer:
     """Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.
@@ -187,15 +191,17 @@ def verify(
     points verify
 
     points verify --checkpoint 2025-12.checkpoint --key signing-key.pub.pem
+
+    points verify --from-archive s3://archives/beans --on spark
     """
     if key is not None and not checkpoints:
         raise WrongUse("--key says who signed a checkpoint: give --checkpoint FILE too")
     by = verification_key(key) if key is not None else None
     signed = [read(path, by) for path in checkpoints or ()]
     began = time.monotonic()
-    with shell.reading() as opened:
-        with shell.progress("verifying", entries_in(opened)) as tick:
-            found = verify_ledger(opened, checkpoints=signed, progress=tick)
+    with audited(shell, from_archive, on, jobs) as (opened, total, shared):
+        with shell.progress("verifying", total) as tick:
+            found = verify_ledger(opened, checkpoints=signed, jobs=shared, progress=tick)
         beside = folder or opened.folder
         for problem in (*key_problems(beside), *operator_problems(beside)) if beside is not None else ():
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})

@@ -1,21 +1,20 @@
 """Every decision derived again: replay."""
 
 import time
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
 
 from ledger.errors import WrongUse
-from ledger.journal.engines import Engine
 from ledger.journal.ledger import KAFKA
 from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as replay_ledger
-from service.commands.options import ByOption, ConfigOption, FolderOption, JobsOption, option
+from service.commands.audited import FromArchiveOption, OnOption, audited
+from service.commands.options import ByOption, ConfigOption, FolderOption, JobsOption
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain
-from service.shell import Answer, Shell, command, jobs_for
+from service.shell import Answer, Shell, command
 
 
 @command
@@ -24,10 +23,8 @@ def replay(
     from_topic: Annotated[
         bool, typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy.")
     ] = False,
-    from_archive: Annotated[
-        str | None,
-        option("--from-archive", "DIR|URL", "Take entries and facts from an archive; no ledger is needed."),
-    ] = None,
+    from_archive: FromArchiveOption = None,
+    on: OnOption = None,
     by: ByOption = None,
     jobs: JobsOption = None,
     config: ConfigOption = None,
@@ -41,39 +38,26 @@ def replay(
 
     points replay --from-topic --json
 
-    points replay --from-archive 2025.archive
+    points replay --from-archive beans.archive
+
+    points replay --from-archive s3://archives/beans --on spark
     """
-    if from_archive is None:
-        found = _replay_ledger(shell, from_topic, by, jobs, config, folder)
-    elif from_topic:
+    if from_archive is not None and from_topic:
         raise WrongUse("--from-topic and --from-archive: give one of them")
-    elif by is not None:
-        raise WrongUse("--by is not for --from-archive: POINTS_ENGINE says by which engine an archive is decided again")
-    else:
-        found = resolve_name("service.commands.archive:replay")(shell, from_archive)
-    return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
-
-
-def _replay_ledger(
-    shell: Shell, from_topic: bool, by: Engine | None, jobs: int | None, config: Path | None, folder: Path | None
-) -> dict[str, Any]:
     began = time.monotonic()
-    with shell.reading() as opened:
+    with audited(shell, from_archive, on, jobs) as (opened, total, shared):
         heads = opened.heads()
-        total = sum(heads.values())
         is_kafka = from_topic and opened.settings.stream == KAFKA
         differences, count = [], 0
         if is_kafka:
             differences, count = resolve_name("service.commands.topic:compare_with_topic")(shell, opened, config)
         with shell.progress("replaying", total) as tick:
-            found = replay_ledger(
-                opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, by=by, progress=tick
-            )
+            found = replay_ledger(opened, jobs=shared, from_topic=from_topic and not is_kafka, by=by, progress=tick)
         found["difference_count"] += count
         found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
         note = "with the stream's own records" if from_topic else ""
         keep_result(opened, folder, "replay", began, heads, found["difference_count"], note)
-    return found
+    return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from ledger.journal.ledger import KAFKA, Ledger
 from service.browser import open_browser
 from service.console.requests import HOME
 from service.console.sessions import Sessions
+from service.courier import courier
 from service.drafts.backtester import backtester
 from service.errors import say
 from service.follower import follower
@@ -80,6 +81,7 @@ def run_server(
             follower(shell.place, folder) if follows else nullcontext(),
             deliverer(shell.place, folder),
             backtester(shell.place, folder),
+            courier(opened, config),
         ):
             if workers == 1:
                 app = make_app(opened, folder, keys, Sessions(), wait, version, kafka, oidc=oidc)

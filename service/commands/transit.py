@@ -1,10 +1,11 @@
-"""What is on its way between accounts: audit transit, transit resend."""
+"""What is on its way between accounts: audit transit, transit resend, transit send."""
 
 import time
 
 import typer
 
 from consumers.feeding import fed
+from consumers.local.open import open_inbox
 from consumers.runtime.follow_ups import send_again
 from consumers.runtime.ingest import decide_all
 from ledger.journal.ledger import KAFKA
@@ -12,6 +13,7 @@ from ledger.wire.answers import Transit
 from projections.audit.transit import transit as paired
 from service.commands.options import ConfigOption, FolderOption
 from service.commands.results import LISTED, keep_result
+from service.courier import say_troubles, send_once
 from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command_in
 
@@ -51,6 +53,25 @@ def resend(shell: Shell, config: ConfigOption = None) -> Answer:
     return Answer({"sent": count}, lambda: print_plain(f"{count:,} sent again"))
 
 
+@command_in(app)
+def send(shell: Shell, config: ConfigOption = None) -> Answer:
+    """Decide what waits, and send to other ledgers what their accounts were told. Exit 1 if one of them is away.
+
+    `points serve` and `points consume` do so all the time, `points ingest` at its end. Where the other ledgers are,
+    the table [peers] of the settings says.
+
+    points transit send
+    """
+    with shell.writing() as opened:
+        if opened.settings.stream != KAFKA:
+            open_inbox(opened, feeding=True).close()
+            decide_all(opened)
+        count, troubles = send_once(opened, config)
+    say_troubles(troubles)
+    document = {"sent": count, "away": troubles}
+    return Answer(document, lambda: print_plain(f"{count:,} sent"), exit_code=BAD_NEWS if troubles else 0)
+
+
 def _print(found: Transit) -> None:
     for one in found.waiting[:LISTED]:
         sent = "sent" if one.sent else "not sent yet"
@@ -61,5 +82,5 @@ def _print(found: Transit) -> None:
         print_plain(fault)
     print_plain(
         f"{found.told:,} told, {found.on_its_way:,} on their way with {found.points_on_their_way:,} points,"
-        f" {len(found.faults):,} taken that nobody left"
+        f" {found.points_ahead:,} points ahead, {len(found.faults):,} taken that nobody left"
     )

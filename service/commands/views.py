@@ -15,7 +15,6 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.times import month_start, to_text
 from projections.answers.export import FORMATS, write_table
 from projections.answers.output import terminal_output
-from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
 from projections.answers.to_json import to_json
 from projections.views.builtin.attributes import Attributes, values_of
@@ -23,8 +22,8 @@ from projections.views.builtin.liability import Liability
 from projections.views.builtin.liability import close as month_close
 from projections.views.compare import compare as compare_builds
 from projections.views.compare import switch as switch_build
-from projections.views.files import Folder
 from projections.views.grouped import attribute_to_group_by, by_attribute
+from projections.views.port import ViewStore
 from projections.views.registry import all_views, find_query
 from projections.views.runner import rebuild as rebuild_view
 from projections.views.runner import run as run_views
@@ -44,6 +43,7 @@ from service.commands.options import (
 )
 from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
+from service.view_store import view_store
 
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
@@ -85,8 +85,8 @@ def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -
 
     points views status
     """
-    with shell.reading() as opened:
-        found = status_of_views(opened, views_folder(opened, folder), all_views(more).values())
+    with shell.reading() as opened, views_of(opened, folder) as store:
+        found = status_of_views(opened, store, all_views(more).values())
     return Answer(found, "views:print_status")
 
 
@@ -110,12 +110,11 @@ def run(
     if follow and shell.json:
         raise WrongUse("--json prints one document and --follow never ends: give one of them")
     known = all_views(more)
-    views = [_view(known, name) for name in names] if names else list(known.values())
-    with shell.reading() as opened:
-        place = views_folder(opened, folder)
+    with shell.reading() as opened, views_of(opened, folder) as store:
+        views = [_view(known, name) for name in names] if names else [one for one in known.values() if store.keeps(one)]
         started = time.monotonic()
         with shell.progress("folding") as tick:
-            done = run_views(opened, place, views, tick, jobs=jobs or processors())
+            done = run_views(opened, store, views, tick, jobs=jobs or processors())
         seconds = round(time.monotonic() - started, 3)
         answer = Answer(
             {"views": done, "entries": entries_in(opened), "seconds": seconds}, lambda: _print_folded(done.items())
@@ -123,14 +122,14 @@ def run(
         if not follow:
             return answer
         shell.give(answer)
-        claims = [(view, claim) for view in views if (claim := place.claim(view.name)) is not None]
+        claims = [(view, claim) for view in views if (claim := store.claim(view.name)) is not None]
         ours = [view for view, _ in claims]
         if len(ours) < len(views):
             say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
         while ours:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():
-                _print_folded(item for item in run_views(opened, place, ours).items() if item[1])
+                _print_folded(item for item in run_views(opened, store, ours).items() if item[1])
     return None
 
 
@@ -150,8 +149,7 @@ def rebuild(
     points views rebuild liability && points views compare liability && points views switch liability
     """
     view = _view(all_views(more), name)
-    with shell.reading() as opened:
-        place = views_folder(opened, folder)
+    with shell.reading() as opened, views_of(opened, folder) as store:
         started = time.monotonic()
         read = 0
         with shell.progress(f"building {view.name}") as tick:
@@ -161,13 +159,13 @@ def rebuild(
                 read = entries
                 tick(entries, total)
 
-            file = rebuild_view(opened, place, view, count, jobs=jobs or processors())
+            file = rebuild_view(opened, store, view, count, jobs=jobs or processors())
     seconds = round(time.monotonic() - started, 3)
     rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
     return Answer(
-        {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds},
+        {"view": view.name, "version": file.version, "file": file.place, "entries": read, "seconds": seconds},
         lambda: print_plain(
-            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}",
+            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.place}",
             f"next: points views compare {view.name}, then points views switch {view.name}",
         ),
     )
@@ -180,8 +178,12 @@ def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: F
     points views compare liability
     """
     view = _view(all_views(more), name)
-    with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
-        found = compare_builds(opened, views_folder(opened, folder), view, tick)
+    with (
+        shell.reading() as opened,
+        views_of(opened, folder) as store,
+        shell.progress(f"comparing {view.name}") as tick,
+    ):
+        found = compare_builds(opened, store, view, tick)
     return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
 
 
@@ -202,11 +204,11 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     points views switch liability
     """
     view = _view(all_views(more), name)
-    with shell.reading() as opened:
-        file = switch_build(opened, views_folder(opened, folder), view)
+    with shell.reading() as opened, views_of(opened, folder) as store:
+        file = switch_build(opened, store, view)
     return Answer(
-        {"view": view.name, "version": file.version, "file": str(file.path)},
-        lambda: print_plain(f"{view.name}: {file.path.name} is live (version {file.version})"),
+        {"view": view.name, "version": file.version, "file": file.place},
+        lambda: print_plain(f"{view.name}: {file.name} is live (version {file.version})"),
     )
 
 
@@ -255,12 +257,13 @@ def show(
         if member is not None:
             taken = of_member(opened, view, member, at)
         else:
-            built = snapshot(opened, views_folder(opened, folder), view, None if as_of is None else at)
-            taken = stack.enter_context(built)
+            store = stack.enter_context(views_of(opened, folder))
+            taken = stack.enter_context(snapshot(opened, store, view, None if as_of is None else at))
         table, about = query.rows(taken, options), {}
         if by is not None:
             name = attribute_to_group_by(opened.book.nearest(taken.as_of), by)
-            known = stack.enter_context(snapshot(opened, views_folder(opened, folder), Attributes(), taken.as_of))
+            store = stack.enter_context(views_of(opened, folder))
+            known = stack.enter_context(snapshot(opened, store, Attributes(), taken.as_of))
             table, about = by_attribute(table, query.keys, values_of(known, name), name), {"by": name}
             _say_behind(known)
         _write(shell, query.name, taken, table, form, out, safe_csv, about)
@@ -288,7 +291,7 @@ def close(
         end = month_start(number + 1, opened.book.offset)
         at = min(end, instant(None, "", opened.book))
         open_partitions = [p for p in opened.partitions if opened.journal(p).head().recorded < end]
-        with snapshot(opened, views_folder(opened, folder), Liability(), at) as taken:
+        with views_of(opened, folder) as store, snapshot(opened, store, Liability(), at) as taken:
             is_final = not open_partitions and taken.standing is not None and not taken.standing.behind
             more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
             _write(shell, "close", taken, month_close(taken, number), form, out, safe_csv, more)
@@ -300,12 +303,9 @@ def close(
     raise typer.Exit(BAD_NEWS)
 
 
-def views_folder(ledger: Ledger, named: Path | None) -> Folder:
+def views_of(ledger: Ledger, named: Path | None) -> ViewStore:
     """Return where the views of a ledger are kept. Raises `WrongUse` where that is not said."""
-    folder = folder_in(ledger, VIEWS, named)
-    if folder is None:
-        raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
-    return Folder(folder)
+    return view_store(ledger.place, named or ledger.folder)
 
 
 def _view(views: dict[str, View], name: str) -> View:

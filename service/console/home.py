@@ -16,6 +16,7 @@ from ledger.journal.port import JournalError
 from projections.answers import stats
 from projections.answers.overview import Overview, overview_of
 from projections.views.builtin.overview import Overview as OverviewView
+from projections.views.port import NotBuilt
 from projections.views.snapshot import snapshot
 from service.console.books import SUMMED_AT_ONCE
 from service.console.pages import HEADERS, MENU, Labels, page
@@ -96,8 +97,10 @@ def _overview(served: Served, asked: tuple[str, str, str, str], language: str, l
     try:
         with snapshot(ledger, served.views, _VIEW, None) as taken:
             return {"shown": overview_of(taken, *asked), "names": names}
-    except JournalError:
-        return {"shown": None, "names": names}  # not built yet: /v1/views says how it is
+    except NotBuilt:
+        return {"shown": None, "names": names, "wrong": ""}
+    except JournalError as error:  # of another version, or damaged: it says the command
+        return {"shown": None, "names": names, "wrong": str(error)}
     except ValueError as error:
         raise Problem("bad-request", f"{error}; give days such as 2025-12-01") from None
 

@@ -13,9 +13,9 @@ from litestar import Request
 from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
-from projections.answers.sidecar import AUDITS, VIEWS
+from projections.answers.sidecar import AUDITS
 from projections.answers.statement_pages import Statements
-from projections.views.files import Folder
+from projections.views.port import ViewStore
 from service.http.appender import Deciders, FactAppender
 from service.http.feeds import Feeds
 from service.http.gaps import AcceptedGaps
@@ -25,6 +25,7 @@ from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
+from service.view_store import view_store
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
 CONSUMERS_SECONDS = 0.005  # and where consumers of Kafka decide it
@@ -46,7 +47,7 @@ class Served:
     operators: frozenset[str]  # sources whose operator facts count
     operator_log: OperatorLog
     wait: float
-    views: Folder
+    views: ViewStore
     audits: Path  # what audits left
     throughput: Throughput
     gaps: AcceptedGaps
@@ -112,7 +113,7 @@ def serving(
         frozenset(ledger.settings.operators),
         OperatorLog(folder),
         wait,
-        Folder(folder / VIEWS),
+        view_store(ledger.place, folder),
         folder / AUDITS,
         throughput,
         AcceptedGaps(),
@@ -136,6 +137,7 @@ def serving(
         served.histories.close()
         served.books.close()
         stream.close()
+        served.views.close()
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:

@@ -21,4 +21,6 @@ def print_house(console: Console, house: House, names: Names) -> None:
         console.print(Text(), membership_block(name, term, names))
         seats = house.seats[name]
         taken = text("{taken} of {most} seats taken", taken=len(seats.members), most=seats.most)
-        console.print(Padding(Text(f"{taken}: {plain(', '.join(seats.members))}"), (0, 0, 0, 2)))
+        if seats.members:
+            taken += text(": ") + plain(text(", ").join(seats.members))
+        console.print(Padding(Text(taken), (0, 0, 0, 2)))

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_cli import points
 from tests.core.test_worked_examples_of_houses import BOOK
 from tests.support.ledgers import write_facts
@@ -10,7 +12,9 @@ from tests.support.ledgers import write_facts
 HEAD = {"specversion": "1.0", "source": "/shop"}
 
 
-def test_a_house_and_who_sits_there_are_shown_from_a_file_of_facts(tmp_path: Path) -> None:
+def test_a_house_and_who_sits_there_are_shown_from_a_file_of_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     book, folder = tmp_path / "book.toml", tmp_path / "ledger"
     book.write_text(BOOK, encoding="utf-8")
     told = [
@@ -39,6 +43,8 @@ def test_a_house_and_who_sits_there_are_shown_from_a_file_of_facts(tmp_path: Pat
     assert "seat in house/lin" in member
     assert points("--ledger", folder, "house", "nobody").code == 3
     assert "house/" not in points("--ledger", folder, "export", "balances").out
-    for who in ("a", "house/lin"):
-        told = points("--ledger", folder, "explain", who)
-        assert told.code == 0 and "{" not in told.out, told.out
+    for language in ("en", "zh"):
+        monkeypatch.setenv("POINTS_LANG", language)
+        for who in ("a", "house/lin"):
+            told = points("--ledger", folder, "explain", who)
+            assert told.code == 0 and "{" not in told.out, told.out

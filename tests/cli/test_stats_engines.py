@@ -51,7 +51,11 @@ def test_without_the_engine_it_says_how_to_have_it(folder: Path, monkeypatch: py
 
 
 def test_it_stands_alone(folder: Path) -> None:
-    for options in (("--engines", "--by-shop"), ("--engines", "--as-of", "2025-01-01"), ("--jobs", "2")):
+    for options in (
+        ("--engines", "--by-shop"),
+        ("--engines", "--as-of", "2025-01-01"),
+        ("--engines", "--known-at", "2025-01-01"),
+    ):
         ran = points("--ledger", folder, "stats", *options)
         assert ran.code == 2 and "--engines" in ran.err
 

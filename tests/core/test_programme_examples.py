@@ -77,6 +77,27 @@ def test_twelve_returns_at_the_door_a_year() -> None:
     assert shop.claims("doorstep-return", at="2026-01-01") == "accepted"
 
 
+def test_three_buyers_share_the_quotas_of_their_enterprise() -> None:
+    office, house = PostOffice(shipped("jd-enterprise"), now="2025-08-10 09:00"), "house/acme"
+    office.at(house).tells("member.described", attributes={"kind": "enterprise"})
+    assert office.at(house).buys("ent.classic", card="C1") == "accepted"
+    for buyer in "abc":
+        office.at(house).tells("house.joined", house="acme", card="C1", member=buyer)
+    office.delivers_all()
+    reasons = []
+    for number in range(13):
+        buyer = office.at("abc"[number % 3])
+        assert buyer.claims("doorstep-return", claim=f"D{number}", at="2025-09-01") == "accepted: asked"
+        office.delivers_all()
+        reasons.append(buyer.last.reason)
+    assert reasons == [""] * 12 + ["quota-used"]
+    computer = {"line": "1", "paid_fen": 500_000, "category": "computer", "self_operated": True}
+    office.at("a").completes("O1", [computer], at="2025-09-02")
+    assert office.at("a").claims("exchange-180", order="O1", line="1") == "accepted"  # a right of the line, by the seat
+    assert office.at("d").completes("O2", [computer], at="2025-09-02") == "accepted"
+    assert office.at("d").claims("exchange-180", order="O2", line="1") == "refused: no-right"
+
+
 # -- 京东企业店铺会员 --------------------------------------------------------------------------------------------------
 
 

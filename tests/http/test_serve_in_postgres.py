@@ -15,7 +15,7 @@ from service import errors
 from service.cli import run
 from tests.support.databases import OwnServer
 from tests.support.ledgers import write_facts
-from tests.support.served import NDJSON, Server, grant, is_whole, ndjson, owner_processes, redemption, served
+from tests.support.served import NDJSON, Server, grant, is_whole, ndjson, new_key, owner_processes, redemption, served
 
 PARTITIONS = 8
 
@@ -112,6 +112,34 @@ def test_what_others_feed_while_it_serves_is_decided_by_the_server(place: str, t
                 versions = again.get("/v1/programmes").json()["versions"]
                 assert len(versions) == 2
         assert epochs_of(place) == epochs
+
+
+def test_a_draft_is_tried_approved_and_published(place: str, tmp_path: Path) -> None:
+    ledger = open_ledger(place)
+    from consumers.runtime.ingest import ingest
+
+    ingest(ledger, [str(write_facts(tmp_path / "facts.ndjson", [grant("m-1", "g-1", 5)]))], backlog=False)
+    ledger.close()
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    keys = [new_key(beside, name, "operate", "books:read") for name in ("ann", "bob")]
+    with served(beside, database=place) as server, server.client(keys[0]) as ann, server.client(keys[1]) as bob:
+        until_ready(server)
+        toml = a_later_book(tmp_path).read_text(encoding="utf-8")
+        kept = ann.post("/v1/drafts", json={"toml": toml, "file": "later.toml"})
+        assert kept.status_code == 201, kept.text
+        at = f"/v1/drafts/{kept.json()['draft']}"
+        assert ann.post(f"{at}/backtest", json={}).status_code == 202
+        until = time.monotonic() + 60
+        while (run := ann.get(f"{at}/backtest").json()["run"])["state"] in ("waiting", "running"):
+            assert time.monotonic() < until, run
+            time.sleep(0.1)
+        assert run["state"] == "done", run
+        assert ann.post(f"{at}/handing-in", json={"reason": "spring"}).status_code == 200
+        assert bob.post(f"{at}/approval").json()["state"] == "approved"
+        dated = {"from": "2026-01-01", "past": True}
+        assert ann.post(f"{at}/publication", json=dated).json()["state"] == "published"
+        assert len(ann.get("/v1/programmes").json()["versions"]) == 2
 
 
 def a_later_book(folder: Path) -> Path:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug
+from tests.simulator.planted_between import BUGS_BETWEEN
 from tests.simulator.run import SERVED, Result, run
+from tests.simulator.scene import is_together
 from tests.simulator.shrink import shrink
 from tests.simulator.world import Plan
 
@@ -77,7 +79,7 @@ def report(failed: Result, commit: str, *, is_whole: bool) -> None:
 def plant() -> int:
     """Print with how many seeds and turns each planted bug is found."""
     missed = 0
-    for bug in (*BUGS, *BUGS_OF_SERVERS):
+    for bug in (*BUGS, *BUGS_OF_SERVERS, *BUGS_BETWEEN):
         turns = 0
         for seed in seeds_for(bug):
             with bug():
@@ -96,6 +98,8 @@ def plant() -> int:
 
 def seeds_for(bug: Bug) -> Iterator[int]:
     """Yield the seeds whose scene may show a planted bug."""
+    if bug in BUGS_BETWEEN:
+        return (seed for seed in range(1, 5 * MOST_SEEDS) if is_together(seed))
     is_served = bug in BUGS_OF_SERVERS
     return (seed for seed in range(1, MOST_SEEDS + 1) if (seed % SERVED == 0) == is_served)
 

@@ -175,10 +175,11 @@ class KafkaScene(Scene):
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
-        self.ways = Ways(self.truths, book)
+        self.ways = Ways(self.truths, self.ledger, book, self._values)
         self.processes = [ConsumerProcess(self, f"consumer-{n}") for n in range(self.chance.choice((1, 2, 3)))]
         self.processes.append(OperatorProcess(self, "operator"))
 
@@ -212,6 +213,11 @@ class KafkaScene(Scene):
         by = recorded - stamped
         pushed = by if found.is_stamped and not backlog and by >= SECOND else 0
         return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault, pushed=pushed)
+
+    def _values(self, partition: int, after: int) -> list[bytes]:
+        """What was ever appended to a partition behind an offset, b"" for what is no record."""
+        records = self.cluster.genuine.logs[partition].records[after + 1 :]
+        return [record.value or b"" if isinstance(record, LogRecord) else b"" for record in records]
 
     def _append(self, value: bytes | None, key: bytes | None, partition: int, occurred: int = 0) -> None:
         headers = ((RECORDED, b"%d" % occurred),) if self._is_backlog and occurred else ()

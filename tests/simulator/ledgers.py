@@ -10,7 +10,7 @@ from unittest.mock import patch
 from consumers.local import sqlite as sqlite_inbox
 from consumers.local.sqlite import SQLiteInbox
 from ledger.journal import sqlite as sqlite_store
-from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.ledger import Ledger, Opening, Settings
 from ledger.journal.port import Claims, StreamRecord
 from ledger.journal.sql import Batch
 from ledger.journal.sqlite import SQLiteJournal
@@ -71,6 +71,9 @@ class SimulatedLedger(Ledger):
 
     def reopen(self) -> "SimulatedLedger":
         return self.files.opened(self.process)
+
+    def opening(self) -> Opening:
+        return Opening(self.files.opened, (self.process,))  # one process has them all
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -102,7 +102,7 @@ class Scene:
             if disk.down_until and (disk.down_until <= world.turns or world.is_healed):
                 disk.down_until = 0
                 world.passes(DOWN_SECONDS)
-        if world.strikes("partition-down"):
+        if is_together(world.seed) and world.strikes("partition-down"):
             world.order.choice(disks).down_until = world.turns + world.order.randint(LEAST_DOWN, MOST_DOWN)
 
     def ended(self, process: Any) -> None:

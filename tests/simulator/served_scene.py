@@ -382,10 +382,11 @@ class ServedScene(Scene):
         self._records: dict[int, list[Record]] = {partition: [] for partition in range(partitions)}
         self._inbox = self.ledger.inbox_of(create=True)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
-        self.ways = Ways(self.truths, book)
+        self.ways = Ways(self.truths, self.ledger, book, self._values)
         self.processes = [ServerProcess(self, f"server-{n}") for n in range(self.chance.choice((1, 2, 2)))]
         self.processes.append(ClientProcess(self, "client"))
         if self.chance.random() < 0.4:
@@ -423,6 +424,9 @@ class ServedScene(Scene):
         if found[at].recorded < recorded:
             raise Violation("law 5", f"partition {partition}: `recorded` runs back at {at}")
         return found[at]
+
+    def _values(self, partition: int, after: int) -> list[bytes]:
+        return [record.value for record in self._inbox.read(partition, after, 1 << 20)]
 
     # -- clients -----------------------------------------------------------------------------------------------------
 

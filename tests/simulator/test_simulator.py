@@ -11,6 +11,7 @@ import pytest
 from consumers.runtime import shared
 from tests.simulator.__main__ import seeds_for
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug, a_receipt_skipped
+from tests.simulator.planted_between import BUGS_BETWEEN
 from tests.simulator.run import run
 from tests.simulator.shrink import shrink
 from tests.simulator.world import Plan
@@ -58,7 +59,7 @@ def test_all_laws_hold_in_some_seeds(seed: int) -> None:
     assert result.faults and min(result.checked[law] for law in ("law 1", "law 2", "law 4", "law 5", "law 8")) > 0
 
 
-@pytest.mark.parametrize("bug", [*BUGS, *BUGS_OF_SERVERS], ids=lambda bug: bug.__name__)
+@pytest.mark.parametrize("bug", [*BUGS, *BUGS_OF_SERVERS, *BUGS_BETWEEN], ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
     turns = 0
     for seed in seeds_for(bug):

@@ -4,6 +4,7 @@ Told from the streams: an entry leaves, under its own name, what its changes say
 is left and not taken is on its way. Beside it pools are reckoned from the changes of their entries alone.
 """
 
+import json
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,14 +18,18 @@ from ledger.core.asks import WAITS
 from ledger.core.claims import GRANT
 from ledger.core.evolve import DRAWN, OUT
 from ledger.core.pages import AskPage
+from ledger.journal.ledger import Ledger
 from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
+from ledger.wire.follow_ups import FLOW
+from ledger.wire.times import to_instant
 from tests.simulator.laws import PartitionTruth
 
 POOL = "pool/"
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
 Law = Callable[[str, bool, str], None]
+Values = Callable[[int, int], list[bytes]]
 
 
 class _Data(msgspec.Struct):
@@ -34,10 +39,15 @@ class _Data(msgspec.Struct):
 
 
 class Way(NamedTuple):
-    """A follow-up on its way: from an account to another, the points that it carries, and what a lease moves."""
+    """A follow-up on its way: from an account to another, the points that it carries, and what a lease moves.
+
+    The entry that left it stands at a sequence of a partition's journal.
+    """
 
     frm: str
     to: str
+    partition: int
+    sequence: int
     type: str
     points: int
     moved: int
@@ -48,12 +58,20 @@ _data = msgspec.json.Decoder(_Data)
 
 
 class Ways:
-    """What is on its way between the accounts of a ledger, and how its pools stand."""
+    """What is on its way between the accounts of a ledger, and how its pools stand.
 
-    def __init__(self, truths: Mapping[int, PartitionTruth], book: str) -> None:
+    `values` reads what a partition's stream was given behind an offset, whatever became of it there.
+    """
+
+    def __init__(self, truths: Mapping[int, PartitionTruth], ledger: Ledger, book: str, values: Values) -> None:
         self.on_their_way: dict[str, Way] = {}
-        self.instants: set[int] = set()  # of the facts with which points came
+        self.was_any = False
+        self.instants: set[int] = set()  # clocks of who took points by a fact that its giver's clock was ahead of
         self._truths = truths
+        self._ledger = ledger
+        self._values = values
+        self._appended: set[str] = set()
+        self._appended_upto = dict.fromkeys(truths, -1)
         self._read = dict.fromkeys(truths, 0)
         self._limits = Counter[str]()  # the highest that any version had
         self._learns(book)
@@ -69,20 +87,21 @@ class Ways:
         taken: list[tuple[str, str]] = []
         pools: set[str] = set()
         for partition, truth in self._truths.items():
-            for told, item in zip(
-                truth.entries[self._read[partition] :], truth.facts[self._read[partition] :], strict=True
-            ):
+            read = self._read[partition]
+            for place, (told, item) in enumerate(zip(truth.entries[read:], truth.facts[read:], strict=True), read + 1):
                 entry = decode_entry(told.state)
-                left.update(_left_by(entry))
+                left.update(_left_by(entry, partition, place))
                 if item.fact.source.startswith("ledger/") and entry.reason != "duplicate":
                     taken.append((item.fact.id, told.member))
-                    self.instants.add(item.occurred)
+                    if item.fact.data.at is not None and to_instant(item.fact.data.at) > item.occurred:
+                        self.instants.add(truth.members[told.member].account.clock)
                 if isinstance(item.fact, ProgrammePublished) and entry.outcome == ACCEPTED:
                     self._learns(item.fact.data.toml)
                 if told.member.startswith(POOL):
                     pools.add(told.member.partition("@")[0])
             self._read[partition] = len(truth.entries)
         self.on_their_way |= left
+        self.was_any = self.was_any or bool(left)
         for name, member in taken:
             way = self.on_their_way.pop(name, None)
             law(
@@ -94,6 +113,22 @@ class Ways:
         law("between", gone == self.points, f"{gone} points are with nobody, and {self.points} on their way")
         for pool in pools:
             self._check_pool(pool, law)
+        self._check_sent(law)
+
+    def _check_sent(self, law: Law) -> None:
+        """Of what is remembered as sent, each stands in its account's stream."""
+        for partition in {way.partition for way in self.on_their_way.values()}:
+            upto = self._ledger.journal(partition).published_upto(FLOW)
+            for name, way in self.on_their_way.items():
+                if way.partition == partition and way.sequence <= upto and name not in self._appended:
+                    self._look_at_streams()
+                    law("between", name in self._appended, f"{name} to {way.to} counts as sent, and was not")
+
+    def _look_at_streams(self) -> None:
+        for partition, after in self._appended_upto.items():
+            values = self._values(partition, after)
+            self._appended.update(json.loads(value)["id"] for value in values if b'"source":"ledger/' in value)
+            self._appended_upto[partition] += len(values)
 
     def _check_pool(self, pool: str, law: Law) -> None:
         """Never more than there is was drawn, and a pool and its leases agree, but for what is on its way."""
@@ -144,7 +179,7 @@ class Ways:
         self._limits |= Counter(limits)
 
 
-def _left_by(entry: Entry) -> dict[str, Way]:
+def _left_by(entry: Entry, partition: int, sequence: int) -> dict[str, Way]:
     """What an entry left, by the name that the contract gives it: `account:number.k`."""
     found = {}
     for told in entry.changes:
@@ -152,7 +187,7 @@ def _left_by(entry: Entry) -> dict[str, Way]:
             data = _data.decode(told.data)
             points, moved = data.points if told.at else 0, data.n if told.fact in OF_LEASES else 0
             name = f"{entry.member}:{entry.number}.{told.k}"
-            found[name] = Way(entry.member, told.to, told.fact, points, moved, data.bucket)
+            found[name] = Way(entry.member, told.to, partition, sequence, told.fact, points, moved, data.bucket)
     return found
 
 

@@ -34,7 +34,7 @@ from projections.views.compare import compare
 from projections.views.files import Folder
 from projections.views.registry import BUILT_IN, all_views, find_query
 from projections.views.snapshot import Past, of_member, snapshot
-from projections.views.store import Batch
+from projections.views.sql import Batch
 from projections.views.view import Options
 from tests.support.bitemporal import at, fact, order
 from tests.support.histories import START

@@ -1,7 +1,7 @@
 """Benefits that are claimed: by quota and price, with what they give, in one decision or not at all."""
 
 from ledger.core.account import Term
-from ledger.core.asks import begin, begin_at_house
+from ledger.core.asks import begin, begin_at_house, tiers_asked
 from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
 from ledger.core.claims import cards_of, count, count_at_shop, give, give_back, hold_price, pay, price_of, purse_of
@@ -62,7 +62,7 @@ def claim(draft: Draft, data: Claim) -> None:
         spendable = account.purse(purses[charge.kind]).spendable()
         if charge.points > spendable:
             draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
-    if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
+    if any(gift.tier for gift in benefit.gives) and len(account.grants) + tiers_asked(draft) >= MAX_GRANTS:
         draft.decline("too-many-grants", most=MAX_GRANTS)
     if any(draft.pages.get(f"card/{card}") is not None for card in cards_of(draft, data.claim, benefit.gives)):
         draft.decline("already")

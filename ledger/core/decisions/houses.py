@@ -80,7 +80,7 @@ def tell_seats(draft: Draft) -> None:
 def ask(draft: Draft, data: PoolAsk) -> None:
     """Decide a claim by a seat: who sits there now, by a card active at the claim's time, while its quota lasts."""
     perk = draft.version.perks.get(data.benefit) if data.version in draft.book.by_name else None
-    draft.figures.update(member=data.frm, benefit=data.benefit, claim=data.claim)
+    draft.figures.update(member=data.frm, membership=data.membership, benefit=data.benefit, claim=data.claim)
     page = ClaimPage(data.membership, "", data.benefit, data.bucket)
     why = _why_not(draft, data, perk, page)
     if why:
@@ -126,7 +126,10 @@ def _why_not(draft: Draft, data: PoolAsk, perk: Perk | None, page: ClaimPage) ->
         used = term.used.get(quota_key(data.benefit, page.bucket), 0)
     else:
         used = times_used(account, perk, term, page.bucket)
-    return "quota-used" if used >= limit else ""
+    if used < limit:
+        return ""
+    draft.figures.update(quota=limit, used=used)
+    return "quota-used"
 
 
 def _check_house(draft: Draft, house: str) -> None:

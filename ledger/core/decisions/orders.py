@@ -130,7 +130,7 @@ def award_lines(draft: Draft, page: OrderPage, order: CompletedOrder, lines: Ite
         )
         if may_claw_back and terms:
             remember(draft, order, page, kept)
-        rights = version.rights if terms else version.rights_without_card
+        rights = version.rights if terms or draft.account.seats else version.rights_without_card
         if rights:
             give_rights(draft, rights, order, line, kept)
         page.lines.append(kept)

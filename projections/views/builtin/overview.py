@@ -177,10 +177,15 @@ class Overview(PointsView):
                 rows.add(CARDS.name, (membership, state_of(term, version, instant)), 1)
 
     def next_count(self, account: Account, book: Programme) -> int:
-        """Return when another version begins, or the time of a score passes for a member who has any tier or sums."""
-        begins = min((version.since for version in book.versions if version.since > account.clock), default=NEVER)
-        if not (account.tiers or account.sums or account.grants or account.tier_holds):
-            return begins
-        if account.next_month_at > account.clock:
-            return min(begins, account.next_month_at)
-        return min(begins, month_start(month_of(account.clock, book.offset) + 1, book.offset))
+        """Return when another version begins, or the time of a score passes."""
+        return next_time_of_scores(account, book)
+
+
+def next_time_of_scores(account: Account, book: Programme) -> int:
+    """Return when another version begins, or the time of a score passes for a member who has any tier or sums."""
+    begins = min((version.since for version in book.versions if version.since > account.clock), default=NEVER)
+    if not (account.tiers or account.sums or account.grants or account.tier_holds):
+        return begins
+    if account.next_month_at > account.clock:
+        return min(begins, account.next_month_at)
+    return min(begins, month_start(month_of(account.clock, book.offset) + 1, book.offset))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ledger.core import postings
-from ledger.core.postings import DEBT, IN_AND_OUT, growth, postings_of
+from ledger.core.postings import DEBT, IN_AND_OUT, Posting, growth, postings_of
 from ledger.wire.entries import Change
 from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.points import PointsView
@@ -64,10 +64,15 @@ class Statement(PointsView):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
         for posting in postings_of(change, step.subject.state):
-            for place, sign in PLACES[posting.source, posting.destination]:
-                if place == SPENT and sign < 0:
-                    place, sign = GIVEN_BACK, 1
-                elif place == GIVEN and sign < 0:
-                    place, sign = RECEIVED, 1
-                key = step.subject.member, posting.kind, month_at(step.at, step.book.offset)
-                rows.add_to(MONTHS.name, key, place, sign * posting.points, WIDTH)
+            add_to_month(posting, step, rows)
+
+
+def add_to_month(posting: Posting, step: FoldStep, rows: RowDeltas) -> None:
+    """Add what a posting moves in or out to the month of the step."""
+    for place, sign in PLACES[posting.source, posting.destination]:
+        if place == SPENT and sign < 0:
+            place, sign = GIVEN_BACK, 1
+        elif place == GIVEN and sign < 0:
+            place, sign = RECEIVED, 1
+        key = step.subject.member, posting.kind, month_at(step.at, step.book.offset)
+        rows.add_to(MONTHS.name, key, place, sign * posting.points, WIDTH)

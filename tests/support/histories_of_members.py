@@ -11,6 +11,7 @@ OPERATORS = "/operators"
 START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
 STEPS = (0, 1, 60, 3_600, 40_000, 86_400, 6 * 86_400, 30 * 86_400)  # seconds from a fact to the next
 STEP_WEIGHTS = (6, 10, 16, 16, 16, 14, 5, 1)
+LATE = (60, 3_600, 40_000, 40 * 86_400)  # seconds by which some facts come after others of their members
 POOLS = ("pool/campaigns.party", "pool/benefits.ticket")
 PROGRAMME = 'programme = "together"'
 BOOK = """
@@ -90,9 +91,9 @@ def book_of_members(random: Random) -> str:
     """Return the TOML of a book whose budget and stock are soon used up."""
     is_leased = random.random() < 0.6
     return BOOK % {
-        "budget": random.choice((60, 150, 400)),
+        "budget": random.choice((45, 60, 150)),
         "each_member": random.choice((30, 45)),
-        "stock": random.choice((4, 5, 9)),
+        "stock": random.choice((3, 4, 9)),
         "stock_per": random.choice(("ever", "month")),
         "refill": random.choice(("true", "false")),
         "budget_lease": f"lease = {random.randint(1, 40)}" if is_leased else "",
@@ -102,7 +103,7 @@ def book_of_members(random: Random) -> str:
 
 def facts_of_members(random: Random) -> list[dict[str, Any]]:
     """Return the facts of some members in the order of time, those of members that belong together among each other."""
-    return _Maker(random).make(random.randint(40, 160))
+    return _Maker(random).make(random.randint(40, 110))
 
 
 class _Maker:
@@ -124,13 +125,14 @@ class _Maker:
 
     def _add(self, subject: str, type_: str, source: str = "/shop", **data: Any) -> None:
         head = {"specversion": "1.0", "id": f"t{len(self.facts)}", "source": source, "type": f"{type_}.v1"}
-        late = timedelta(seconds=self.random.choice((10, 86_400, 40 * 86_400)) if self.random.random() < 0.05 else 0)
+        is_late = self.random.random() < (0.3 if type_.startswith("transfer.") else 0.08)
+        late = timedelta(seconds=self.random.choice(LATE) if is_late else 0)
         self.facts.append(head | {"subject": subject, "time": (self.now - late).isoformat(), "data": data})
 
     def _something(self, member: str) -> None:
         random, number = self.random, len(self.facts)
         order, claim = f"{member}-{random.randint(1, 5)}", f"{member}-C{random.randint(1, 6)}"
-        match random.choices(range(10), (16, 8, 3, 18, 8, 8, 5, 14, 6, 6))[0]:
+        match random.choices(range(10), (14, 7, 3, 18, 7, 7, 5, 16, 6, 12))[0]:
             case 0:
                 lines = [self._line(n + 1) for n in range(random.randint(1, 2))]
                 self._add(member, "order.completed", order=order, lines=lines)
@@ -164,14 +166,14 @@ class _Maker:
     def _operates(self, member: str) -> None:
         """An operator opens a lot, or freezes or closes an account, perhaps a pool, mostly to open it again soon."""
         random = self.random
-        if random.random() < 0.5:
+        if random.random() < 0.3:
             self._opens_lot(member)
             return
         subject = random.choice((member, member, *POOLS))
         what, undone = random.choice((("frozen", "unfrozen"), ("closed", "reopened")))
         self._add(subject, f"account.{what}", OPERATORS, reason="asked")
         if random.random() < 0.8:
-            for _ in range(random.randint(0, 4)):
+            for _ in range(random.randint(0, 8)):
                 self._something(random.choice(self.members))
             self._add(subject, f"account.{undone}", OPERATORS, reason="asked")
 
@@ -180,7 +182,7 @@ class _Maker:
         data = {
             "lot": f"L{len(self.facts)}",
             "kind": "beans",
-            "points": self._points(),
+            "points": self._points() * 4,
             "earned_at": earned.isoformat(),
         }
         self._add(member, "lot.opened", OPERATORS, **data, expires_at=(earned + timedelta(days=60)).isoformat())

@@ -1,0 +1,1 @@
+"""Audits of an archive on Apache Spark (extra `spark`)."""

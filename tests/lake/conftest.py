@@ -1,0 +1,116 @@
+"""What the tests of a lake share: one session of Spark, one S3 server, one ledger with its archive."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from pyspark.sql import SparkSession
+
+from ledger.errors import CannotRunNow
+from service.archive.places import place_at
+from tests.journal.test_archive import ROOT, Shelf
+from tests.journal.test_archive_audits import DRAFT
+from tests.journal.test_archive_grows import first_third, second_third
+from tests.support.ledgers import scratch
+from tests.support.ports import free_port
+
+USER, SECRET = "points", "ledger"
+IDENTITY = f"""{{"identities": [{{"name": "points", "actions": ["Admin", "Read", "Write", "List"],
+    "credentials": [{{"accessKey": "{USER}", "secretKey": "{SECRET}"}}]}}]}}"""
+PATIENCE = 60  # seconds for a server to be up
+
+
+@pytest.fixture(scope="session")
+def made() -> Iterator[Shelf]:
+    """A ledger whose archive has grown once."""
+    with scratch() as folder:
+        shelf = first_third(folder)
+        shelf.points("archive", "export", shelf.archive)
+        second_third(shelf)
+        shelf.points("archive", "export", shelf.archive)
+        (folder / "DRAFT").write_text(DRAFT, encoding="utf-8")
+        yield shelf
+
+
+@pytest.fixture
+def shelf(made: Shelf, tmp_path: Path) -> Shelf:
+    """A copy, to be changed."""
+    shutil.copytree(made.folder, tmp_path / "shelf")
+    return Shelf(tmp_path / "shelf")
+
+
+@pytest.fixture(scope="session")
+def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session on two processors of this machine, which the commands find running; its workers know the S3 server."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    folder = tmp_path_factory.mktemp("spark")
+    settings = {
+        "spark.jars": str(iceberg_runtime()),
+        "spark.driver.memory": "512m",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.local.dir": str(folder),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    yield session
+    session.stop()
+
+
+def iceberg_runtime() -> Path:
+    """Return the jar by which Spark reads Iceberg; Maven fetches it once, and it is kept beside those of the broker."""
+    folder = ROOT / ".cache" / "iceberg-1.12.0"
+    if not folder.is_dir():
+        with TemporaryDirectory(dir=folder.parent) as fetched:
+            copy = ["mvn", "-q", "-B", "-f", str(Path(__file__).with_name("pom.xml")), "dependency:copy-dependencies"]
+            subprocess.run(
+                [*copy, "-DincludeScope=runtime", f"-DoutputDirectory={fetched}/jars"], check=True, timeout=280
+            )
+            (Path(fetched) / "jars").rename(folder)
+    (jar,) = folder.glob("*.jar")
+    return jar
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a bucket on an S3 server of this machine, whose endpoint and keys stand in AWS's variables."""
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "identity.json").write_text(IDENTITY)
+    ports = {name: free_port() for name in ("s3", "master", "volume", "filer")}
+    program = [Path(sysconfig.get_path("scripts")) / "weed", "server", "-s3", f"-s3.config={folder}/identity.json"]
+    fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
+    command = [*program, *fixed, f"-dir={folder}", *(f"-{name}.port={port}" for name, port in ports.items())]
+    with pytest.MonkeyPatch.context() as patch, (folder / "log").open("wb") as log:
+        patch.setenv("AWS_ACCESS_KEY_ID", USER)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{ports['s3']}")
+        server = subprocess.Popen([*command, "-master.telemetry=false"], stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + PATIENCE
+            while not is_up("s3://archives/up"):
+                assert time.monotonic() < until, (folder / "log").read_text()[-3_000:]
+                time.sleep(0.2)
+            yield "s3://archives"
+        finally:
+            server.kill()
+            server.wait()
+
+
+def is_up(address: str) -> bool:
+    """Return True if the server takes what is put."""
+    try:
+        return place_at(address).create(str(time.monotonic_ns()), b"") or True
+    except CannotRunNow:
+        return False

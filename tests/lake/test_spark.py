@@ -1,0 +1,70 @@
+"""Spark runs the audits of an archive and comes to what one machine does: the same answer, the same differences."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyspark
+import pytest
+from pyspark.sql import SparkSession
+
+from service.spark import submit
+from tests.journal.test_archive import Shelf
+from tests.journal.test_archive_audits import QUESTIONS, asked, whole
+
+pytestmark = pytest.mark.lake
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
+def test_spark_answers_as_one_machine_does(made: Shelf, spark: SparkSession, question: list[str]) -> None:
+    of_archive = asked(made, question, "--from-archive", made.archive)
+    assert asked(made, question, "--from-archive", made.archive, "--on", "spark") == of_archive
+    assert of_archive == asked(made, question)
+
+
+def test_what_was_planted_is_named_alike(shelf: Shelf, spark: SparkSession) -> None:
+    count = 0
+
+    def cut(state: bytes) -> bytes:
+        nonlocal count
+        count += 1
+        return state[:-1] if count in (4, 9) else state
+
+    whole(shelf)(cut)
+    for question, field in ((["replay"], "differences"), (["verify"], "broken")):
+        here, there = (
+            asked(shelf, question, "--from-archive", shelf.archive, *on, code=1) for on in ([], ["--on", "spark"])
+        )
+        assert here == there and len(here[field]) >= 2
+
+
+def test_a_file_that_was_changed_is_named_alike(shelf: Shelf, spark: SparkSession) -> None:
+    path = sorted((shelf.archive / "entries").glob("*/*.parquet"))[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    said = [shelf.points("replay", "--from-archive", shelf.archive, *on, code=3).err for on in ([], ["--on", "spark"])]
+    assert said[0] == said[1] and f"{path}: has " in said[0]
+
+
+def test_spark_reads_a_bucket(made: Shelf, spark: SparkSession, storage: str) -> None:
+    address = f"{storage}/on-spark"
+    made.points("archive", "export", address)
+    assert asked(made, ["replay"], "--from-archive", address, "--on", "spark") == asked(made, ["replay"])
+
+
+def test_spark_submit_runs_the_same_command(made: Shelf, tmp_path: Path) -> None:
+    program = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    settings = ["--master", "local[1]", "--driver-memory", "512m", "--conf", "spark.ui.enabled=false"]
+    words = ["replay", "--from-archive", made.archive, "--on", "spark", "--json"]
+    command = [program, *settings, Path(submit.__file__), *words]
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=240)
+    assert ran.returncode == 0, ran.stderr[-3_000:]
+    assert {**json.loads(ran.stdout), "seconds": 0} == asked(made, ["replay"])
+
+
+def test_a_spark_that_does_not_start_says_so(made: Shelf, tmp_path: Path) -> None:
+    environment = {**os.environ, "JAVA_HOME": str(tmp_path), "PATH": "/nowhere"}
+    command = [sys.executable, "-m", "service.cli", "replay", "--from-archive", made.archive, "--on", "spark"]
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=120)
+    assert ran.returncode == 4 and "Java 17" in ran.stderr
