@@ -16,7 +16,7 @@ from ledger.wire import entries
 from ledger.wire.entries import Change, owner_of
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
 _decode_share = msgspec.json.Decoder(Account).decode
 _decode_term = msgspec.json.Decoder(Term).decode
 
@@ -41,7 +41,12 @@ def share_text(account: Account, name: str) -> str:
     """Return what an account counts under a name (empty: its own), as JSON."""
     bundle = account.bundle
     share = bundle.shares[name] if bundle is not None and bundle.shares else _own_share(account)
-    return _encode(msgspec.structs.replace(share, purses={})).decode()
+    return _text(msgspec.structs.replace(share, purses={}))
+
+
+def _text(share: Account) -> str:
+    """Return a share as JSON, whatever order its sets have in memory."""
+    return _encode(msgspec.to_builtins(share, str_keys=True, order="deterministic")).decode()
 
 
 def term_text(term: Term) -> str:
@@ -62,7 +67,7 @@ def _own_share(account: Account) -> Account:
 
 
 def _copied(share: Account) -> Account:
-    return _decode_share(_encode(share))
+    return _decode_share(_text(share))
 
 
 _COUNTED = (
