@@ -23,7 +23,9 @@ from service.commands.options import FolderOption, JobsOption, OutOption, named_
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain, say
 from service.http.operator_lines import problems_of as operator_problems
+from service.http.operator_store import problems_kept
 from service.keys import problems_of as key_problems
+from service.keys import shared_problems as shared_key_problems
 from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
@@ -203,7 +205,8 @@ def verify(
         with shell.progress("verifying", total) as tick:
             found = verify_ledger(opened, checkpoints=signed, jobs=shared, progress=tick)
         beside = folder or opened.folder
-        for problem in (*key_problems(beside), *operator_problems(beside)) if beside is not None else ():
+        in_files = (*key_problems(beside), *operator_problems(beside)) if beside is not None else ()
+        for problem in (*in_files, *shared_key_problems(opened.place), *problems_kept(opened.place)):
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})
         position = {part["partition"]: part["entries"] for part in found["partitions"]}
         note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)

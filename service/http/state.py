@@ -19,7 +19,7 @@ from projections.views.port import ViewStore
 from service.http.appender import Deciders, FactAppender
 from service.http.feeds import Feeds
 from service.http.gaps import AcceptedGaps
-from service.http.operator_log import OperatorLog
+from service.http.operator_log import OperatorLog, operator_log_of
 from service.http.owners import owners_of
 from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
@@ -111,7 +111,7 @@ def serving(
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        OperatorLog(folder),
+        operator_log_of(ledger.place, folder),
         wait,
         view_store(ledger.place, folder),
         folder / AUDITS,
