@@ -27,7 +27,7 @@ from consumers.kafka.port import (
 from consumers.kafka.settings import KafkaSettings, Secret, Security
 from consumers.stream import Record
 
-RECORDS_AT_ONCE = 4_000  # taken from the library in one call
+RECORDS_AT_ONCE = 8_000  # taken from the library in one call
 FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
 REQUEST_BYTES = 16 << 20  # of the longest record, and of what a producer sends at once
 MOST_IN_FLIGHT = 20_000  # records, and

@@ -6,7 +6,7 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Callable, Container, Iterable, Sequence
 from hashlib import sha256
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from consumers.stream import AHEAD, OUTSIDE, UNTRUSTED_BACKLOG, Record
 from ledger.journal.native import plain_intake
@@ -53,7 +53,11 @@ class Intake(NamedTuple):
         """Return the facts of records, and a dead letter for each that is none; `decoded` as `check` has it."""
         facts: list[FactRecord] = []
         parked: list[DeadLetter] = []
-        read: Iterable[FactRecord | None] = repeat(None) if self.read_plain is None else self.read_plain(records)
+        read: Iterable[FactRecord | None] = repeat(None)
+        if self.read_plain is not None:
+            read = found = self.read_plain(records)
+            if not decoded and None not in found:
+                return cast(list[FactRecord], found), parked
         for record, fact in zip(records, read, strict=False):
             if fact is not None:
                 decoded.pop(record.offset, None)

@@ -208,6 +208,12 @@ def _entry_row(row: EntryRow, entry: Entry, offset: Zone) -> tuple[Any, ...]:
     )
 
 
+def schema_of(columns: dict[str, str]) -> pyarrow.Schema:
+    """Return Arrow's schema of columns by their names and kinds."""
+    instant = pyarrow.timestamp("us", tz="UTC")
+    return pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -215,8 +221,7 @@ def _json(value: Any) -> str:
 @contextmanager
 def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
     """Write a Parquet file, zstd; yield a function that takes the rows of one row group."""
-    instant = pyarrow.timestamp("us", tz="UTC")
-    schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+    schema = schema_of(columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     with output_file(path) as out, pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
 
