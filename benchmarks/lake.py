@@ -4,6 +4,8 @@ Needs the packages of `make lake`, and Java 17.
 """
 
 import json
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -20,6 +22,7 @@ def lake(work: Work, path: Path, rounds: int) -> Figures:
     found = find_spec("pyspark")
     if found is None or found.origin is None:
         raise Failed("pyspark is not there: `make lake` installs it")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     spark = str(Path(found.origin).parent / "bin" / "spark-submit")
     archive, figures = str(work.folder / "archive"), {}
     with work.ledger() as ledger:
