@@ -60,6 +60,11 @@ LEDGER_STEPS: Steps = (
         "CREATE TABLE {schema}_state.operator_lines (number bigint PRIMARY KEY, line bytea NOT NULL)",
         "CREATE TABLE {schema}_state.operator_head (one integer PRIMARY KEY, head text NOT NULL)",
     ),
+    (  # results of audits, checkpoints
+        """CREATE TABLE {schema}_state.documents (
+            sort text NOT NULL, name text NOT NULL, content bytea NOT NULL, stamp bigint NOT NULL,
+            PRIMARY KEY (sort, name))""",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Keys, sessions, what operators did: the contract over files and over PostgreSQL, and two servers as one service."""
+"""Keys, sessions, acts, documents: the contract over files and over PostgreSQL, and two servers as one service."""
 
 import re
 import time
@@ -14,9 +14,11 @@ import pytest
 from ledger.errors import PointsLedgerError
 from ledger.journal.database import migrate
 from ledger.wire.answers import AdjustmentRequest
+from projections.answers.sidecar import AUDITS, CHECKPOINTS
 from service.cli import run
 from service.console.requests import SESSION_COOKIE
 from service.console.sessions import Person, sessions_of
+from service.documents import kept_documents
 from service.http.operator_log import OperatorLog, operator_log_of
 from service.http.operator_store import problems_kept
 from service.http.problems import Problem
@@ -99,6 +101,19 @@ def test_what_operators_did_is_one_chain_of_lines(kept: tuple[str, Path | None])
     with closing(operator_log_of(*kept)) as again:
         assert [one.decided_by for one in again.adjustments()] == ["bob"]
     assert problems_kept(kept[0]) == []
+
+
+def test_documents_are_kept_by_name(kept: tuple[str, Path | None]) -> None:
+    with kept_documents(*kept, AUDITS) as ours, kept_documents(*kept, AUDITS) as theirs:
+        assert ours is not None and theirs is not None
+        assert ours.get("a.json", 10) is None and ours.stamps() == {}
+        ours.put("a.json", b"one")
+        before = theirs.stamps()
+        assert theirs.get("a.json", 10) == b"one" and theirs.get("a.json", 2) == b"on" and set(before) == {"a.json"}
+        theirs.put("a.json", b"another")
+        assert ours.get("a.json", 10) == b"another" and ours.stamps() != before
+    with kept_documents(*kept, CHECKPOINTS) as others:
+        assert others is not None and others.stamps() == {}
 
 
 def test_lines_and_keys_that_were_changed_in_the_database_are_found(
