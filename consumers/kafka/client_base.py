@@ -6,6 +6,7 @@ Nothing here is for several threads; every callback is made while the caller wai
 
 import time
 from abc import ABC, abstractmethod
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -111,6 +112,11 @@ def security_options(security: Security, names: Mapping[str, str]) -> dict[str, 
 def no_topic(topic: str) -> Denied:
     """Return the error for a topic that is not there."""
     return Denied(f'there is no topic "{topic}"; `points topics create` makes it')
+
+
+def topic_id_text(raw: bytes) -> str:
+    """Return a topic's id as Kafka's own tools write it; empty where the 16 bytes are zero: the cluster has none."""
+    return urlsafe_b64encode(raw).decode().rstrip("=") if any(raw) else ""
 
 
 class LastError:

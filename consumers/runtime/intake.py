@@ -152,7 +152,8 @@ def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None, peers: Co
     if type(fact) in BETWEEN_LEDGERS:
         may_say = told_by is not None and is_of_peer(fact.source, peers)
     else:
-        may_say = told_by is not None and fact.source == source_of(told_by(fact.data.frm))
+        teller = fact.id.rpartition(":")[0]  # whoever left it, perhaps under another name: `frm`
+        may_say = told_by is not None and fact.source == source_of(told_by(teller))
     if not may_say or fact.subject == PROGRAMME_SUBJECT:
         raise BadFact(
             "not-authorised",

@@ -100,6 +100,9 @@ pub fn decide(
         return Err(Stop::HandBack(HandedBack::Pool));
     }
     let account = &draft.account;
+    if account.bundle.is_some() {
+        return Err(Stop::HandBack(HandedBack::Names));
+    }
     if clock >= account.next_due_at || clock >= account.next_month_at || rules.name != account.placed_by {
         fall_due(&mut draft, clock)?;
     }

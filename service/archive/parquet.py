@@ -47,7 +47,8 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveManifest:
     partitions: list[ArchivedPartition] = []
     months: list[Month] = []
-    write_book(ledger, making)
+    with output_file(making / BOOK) as out:
+        out.write(ledger.genesis_book.encode())
     done = 0
     for partition in ledger.partitions:
         head = ledger.journal(partition).head()
@@ -70,12 +71,6 @@ def first_manifest(
     """Return the manifest with which an archive of a ledger begins."""
     born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
     return ArchiveManifest(kind, ledger.identity, ledger.genesis, ENGINE, Settings(**born), partitions, months, files)
-
-
-def write_book(ledger: Ledger, folder: Path) -> None:
-    """Write the rule book that a ledger was born with."""
-    with output_file(folder / BOOK) as out:
-        out.write(ledger.genesis_book.encode())
 
 
 class Reached(NamedTuple):

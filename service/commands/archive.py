@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.archive.growing import begin, grow, is_archive
+from service.archive.growing import STEP, begin, grow, is_archive
 from service.archive.iceberg import publish
 from service.archive.ledger import ArchivedLedger
 from service.archive.parquet import export_archive as write_archive
@@ -37,7 +37,7 @@ def export_archive(shell: Shell, place: PlaceArgument) -> Answer:
     """
     at = place_at(place)
     with shell.reading() as opened, shell.progress("archiving", entries_in(opened)) as tick:
-        if isinstance(at, Folder) and not is_archive(at):
+        if isinstance(at, Folder) and not is_archive(at) and entries_in(opened) <= STEP:
             manifest = write_archive(opened, at.path, tick)
             appended = sum(part.entries for part in manifest.partitions)
         else:

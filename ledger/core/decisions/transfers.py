@@ -33,7 +33,7 @@ def give(draft: Draft, data: Transfer) -> None:
         draft.decline("unknown-kind", kind=kind)
     if data.to == PROGRAMME_SUBJECT or data.to.startswith(NOT_MEMBERS):
         draft.decline("not-a-member", to=data.to)
-    if data.to == draft.name:
+    if draft.is_self(data.to):
         draft.decline("to-self")
     require(draft, terms.who)
     fee = terms.fee_of(points)
