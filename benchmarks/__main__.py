@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import growth, kafka, questions, report, rules, stores, streams, views, whole
+from benchmarks import growth, kafka, lake, questions, report, rules, stores, streams, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
@@ -37,7 +37,7 @@ SECTIONS = (
     "http",
     "console",
 )
-BY_NAME = (*SECTIONS, "long", "kafka", "streams")  # the last take minutes or need a broker: only where they are named
+BY_NAME = (*SECTIONS, "long", "kafka", "streams", "lake")  # the last take minutes or need more: only where named
 
 
 def main() -> int:
@@ -108,6 +108,9 @@ def _measure(options: argparse.Namespace) -> Figures:
                 place, facts, members, options.rounds, has_native=find_spec(MODULE) is not None
             )
             report.streams(found["streams"])
+        if "lake" in wanted:
+            found["lake"] = lake.lake(place, path, rounds)
+            report.lake(found["lake"])
         if "http" in wanted:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))
