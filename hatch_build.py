@@ -8,7 +8,6 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:|#)[^)]*\)")
 PICTURE = re.compile(r"^!\[[^\]]*\]\((?![a-z]+:)[^)]*\)\n+", re.MULTILINE)
 ALONE = re.compile(r"^\[[^\]]*\]\((?![a-z]+:)[^)]*\)\n\n", re.MULTILINE)  # a paragraph that is a link
-DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n+", re.MULTILINE | re.DOTALL)
 
 
 class PackagePage(MetadataHookInterface):
@@ -21,5 +20,5 @@ class PackagePage(MetadataHookInterface):
 
 
 def page(readme: str) -> str:
-    """Return a README with its pictures and diagrams left out, and links to files of the repository as plain text."""
-    return LINK.sub(r"\1", ALONE.sub("", DIAGRAM.sub("", PICTURE.sub("", readme))))
+    """Return a README with its pictures left out, and links to files of the repository as plain text."""
+    return LINK.sub(r"\1", ALONE.sub("", PICTURE.sub("", readme)))

@@ -14,9 +14,11 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from consumers.feeding import Feeding
+from consumers.files.loader import is_of_a_ledger
 from consumers.local.open import open_inbox
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
+from consumers.stream import BACKLOG, OUTSIDE
 from ledger.errors import NotFound
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
@@ -114,7 +116,7 @@ def retry(
     theirs, by `backlog` as old ones. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
     for letter in chosen:
-        check_retry(letter, mended)
+        check_retry(ledger, letter, mended)
     has_inbox, told = ledger.settings.stream == INBOX, []
     places = [
         feeding.take(letter.raw if mended is None else mended, is_old=backlog or was_backlog(ledger, letter))[0]
@@ -131,11 +133,16 @@ def retry(
 
 def was_backlog(ledger: Ledger, letter: StoredDeadLetter) -> bool:
     """Return True if a dead letter's record in the inbox was one of a backlog; what is in a topic is sent anew."""
+    return bool(_came(ledger, letter) & BACKLOG)
+
+
+def _came(ledger: Ledger, letter: StoredDeadLetter) -> int:
+    """Return what the record of a dead letter in the inbox says of how it came; 0 of one in a topic."""
     if ledger.settings.stream != INBOX:
-        return False
+        return 0
     with closing(open_inbox(ledger)) as inbox:
         record = inbox.record(letter.partition, letter.offset)
-    return bool(record and record.backlog)
+    return record.backlog if record else 0
 
 
 def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) -> answers.Retried:
@@ -146,7 +153,7 @@ def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) 
     return answers.Retried(position, retried_as, fate.outcome, fate.reason, detail)
 
 
-def check_retry(letter: StoredDeadLetter, mended: bytes | None) -> None:
+def check_retry(ledger: Ledger, letter: StoredDeadLetter, mended: bytes | None) -> None:
     """Raise `BadPosition` where a dead letter cannot be redriven (with `mended` bytes)."""
     _check_record(letter)
     if letter.state != WAITING:
@@ -159,6 +166,11 @@ def check_retry(letter: StoredDeadLetter, mended: bytes | None) -> None:
         )
     if mended is not None and not 0 < len(mended) <= MAX_BYTES:
         raise BadPosition(f"the mended fact has {len(mended):,} bytes; one of 1 to {MAX_BYTES:,} is needed")
+    is_outside = mended is not None or _came(ledger, letter) & OUTSIDE
+    if is_outside and is_of_a_ledger(letter.raw if mended is None else mended):
+        raise BadPosition(
+            f"{letter.position} says an account of a ledger left it, and came in a file or by hand: it is not redriven"
+        )
 
 
 def _check_record(letter: StoredDeadLetter) -> None:

@@ -11,6 +11,7 @@ BACKLOG = 1  # recorded as an importer declared it
 AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
 
 # What makes a record no fact whatever it says; the reasons under which it is dead-lettered.
+OUTSIDE = 4  # it came in a file, so that no account of a ledger left it, whatever its source says
 EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
 UNKNOWN_MODE, NOT_JSON, NOT_UTF8 = "unknown-mode", "not-json", "not-utf8"  # with a detail of the record's own
 
@@ -37,7 +38,7 @@ class Record(Struct, frozen=True, gc=False):
 
     offset: int
     recorded: int
-    backlog: int  # 0, or BACKLOG with perhaps AHEAD
+    backlog: int  # 0, or BACKLOG with perhaps AHEAD; and perhaps OUTSIDE
     key: str
     value: bytes
     whole_length: int = 0

@@ -30,8 +30,6 @@ OUTSIDE = {
 }
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 FENCED = re.compile(r"^```.*?^```$|^    [^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-# Mermaid would be drawn by a script from another host, and where that is not reached the page's own scripts end.
-DIAGRAM = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 CLIENT = """# The Python client
 
 {readme}
@@ -71,11 +69,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Lead each link to where its page stands on the site."""
     site = page.file.src_uri
     original = next((name for name, moved in OUTSIDE.items() if moved == site), f"docs/{site}")
-    return moved(
-        DIAGRAM.sub(r'<details markdown="1"><summary>Diagram, as Mermaid</summary>\n\n\g<0>\n</details>\n', markdown),
-        original,
-        site,
-    )
+    return moved(markdown, original, site)
 
 
 def moved(text: str, original: str, site: str) -> str:

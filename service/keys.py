@@ -9,10 +9,11 @@ import hmac
 import re
 import secrets
 import sqlite3
+import threading
 import time
 import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +21,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.errors import Unusable
-from ledger.journal.opening import private_database, reading_of
+from ledger.journal.ledger import is_address
+from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from ledger.wire.times import SECOND
+from service.state_store import FileState, StateStore, Taken, shared_state
 
 FILE = "keys.db"
 FORMAT = 1
@@ -35,7 +38,8 @@ DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
 LOCAL_NAME = "local"  # of whoever asks where there are no keys
 FIRST_NAME = "bootstrap"  # of the key that a file brings
-BUSY_SECONDS = 5  # that one process waits for another
+ADOPTED = ".adopted"  # behind the name of a file whose keys went into a database
+WATCH_SECONDS = 0.5  # between two looks at the keys in a database
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
 PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
 NARROWED_SCOPES = ("facts:write:", "member:read:")
@@ -75,47 +79,48 @@ class Somebody(NamedTuple):
     blocked: int | None
 
 
-class Keys:
-    """The keys in a ledger's folder, in a file for its owner's eyes only. Several processes may use them at once."""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL,"
+    " scopes TEXT NOT NULL, rate INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER,"
+    " last_used INTEGER, revoked INTEGER)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS live ON keys (name) WHERE revoked IS NULL",
+    "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL,"
+    " name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL, PRIMARY KEY (issuer, subject))",
+    "CREATE TABLE IF NOT EXISTS blocked (name TEXT PRIMARY KEY, since INTEGER NOT NULL)",
+)
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+
+class Keys:
+    """The keys of a ledger: in a file of a folder, or in its database. Several processes may use them at once."""
+
+    def __init__(self, kept: Path | StateStore) -> None:
+        """`kept` is a folder, or a store with the tables, which is closed with this. Raises `JournalError`."""
+        if isinstance(kept, StateStore):
+            self._db = kept
+            return
         try:
-            self._db = private_database(self.path, BUSY_SECONDS)
-            self._db.execute("PRAGMA synchronous=FULL")  # a key that was revoked stays revoked
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL,"
-                " scopes TEXT NOT NULL, rate INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER,"
-                " last_used INTEGER, revoked INTEGER)"
-            )
-            self._db.execute("CREATE UNIQUE INDEX IF NOT EXISTS live ON keys (name) WHERE revoked IS NULL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL,"
-                " name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL, PRIMARY KEY (issuer, subject))"
-            )
-            self._db.execute("CREATE TABLE IF NOT EXISTS blocked (name TEXT PRIMARY KEY, since INTEGER NOT NULL)")
+            self._db = FileState(kept / FILE, _TABLES)  # durable: a key that was revoked stays revoked
             self._migrate()
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise JournalError(f"{kept / FILE}: {error}") from error
 
     def _migrate(self) -> None:
-        """Seal the rows that an older version wrote, once."""
+        """Seal the rows that an older version of a file wrote, once."""
         if self._format() >= FORMAT:
             return
-        self._db.execute("BEGIN IMMEDIATE")
-        if self._format() < FORMAT:
-            self._db.execute("ALTER TABLE keys ADD COLUMN seal BLOB")
-            for row in self._db.execute(f"SELECT {_COLUMNS}, hash FROM keys").fetchall():
-                self._db.execute("UPDATE keys SET seal = ? WHERE id = ?", (_seal(row), row[0]))
-            self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        self._db.execute("COMMIT")
+        with self._db.changing() as db:
+            if self._format() < FORMAT:
+                db.run("ALTER TABLE keys ADD COLUMN seal BLOB")
+                for row in db.run(f"SELECT {_COLUMNS}, hash FROM keys").rows:
+                    db.run("UPDATE keys SET seal = ? WHERE id = ?", _seal(row), row[0])
+                db.run(f"PRAGMA user_version = {FORMAT}")
 
     def _format(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        return int(self._db.run("PRAGMA user_version").first()[0])
 
     def exist(self) -> bool:
         """Return True if any key was ever made: revoking the last one opens nothing."""
-        return self._db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is not None
+        return self._db.run("SELECT 1 FROM keys LIMIT 1").first() is not None
 
     def new(
         self, name: str, scopes: Sequence[str], expires: int | None = None, rate: int = DEFAULT_RATE
@@ -153,39 +158,35 @@ class Keys:
             raise BadKey(f'"{key.name}" is somebody who signed in to the console; give another name')
         row = (key.id, key.name, "\n".join(key.scopes), key.rate, key.created, key.expires, None, None, _hash(secret))
         try:
-            self._db.execute(
-                f"INSERT INTO keys ({_COLUMNS}, hash, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _seal(row))
-            )
-        except sqlite3.IntegrityError:
+            self._db.run(_INSERT, *row, _seal(row))
+        except Taken:
             raise BadKey(f'there is a key "{key.name}" already; revoke it first or give another name') from None
         return key
 
     def _is_somebody(self, name: str) -> bool:
-        return self._db.execute("SELECT 1 FROM people WHERE name = ?", (name,)).fetchone() is not None
+        return self._db.run("SELECT 1 FROM people WHERE name = ?", name).first() is not None
 
     def all(self) -> list[Key]:
         """Return every key ever made, by age."""
-        return [_key(row) for row in self._db.execute(f"SELECT {_ROW} FROM keys ORDER BY created, id")]
+        return [_key(row) for row in self._db.run(f"SELECT {_ROW} FROM keys ORDER BY created, id").rows]
 
     def revoke(self, name: str) -> Key:
         """End a key, by its name or id, at once. Raises `BadKey`.
 
         The times of one that was changed by hand are cleared.
         """
-        self._db.execute("BEGIN IMMEDIATE")
         query = f"SELECT {_ROW} FROM keys WHERE (id = ? OR name = ?) AND revoked IS NULL"
-        row = self._db.execute(query, (name, name)).fetchone()
-        if row is not None:
+        with self._db.changing() as db:
+            row = db.run(query, name, name).first()
+            if row is None:
+                raise BadKey(f'there is no key "{name}" to revoke; `points keys list` shows them')
             now = _now()
             times = row[4:7] if _key(row).is_whole else (now, None, None)
             row = (*row[:4], *times, now, row[8])
-            self._db.execute(
+            db.run(
                 "UPDATE keys SET created = ?, expires = ?, last_used = ?, revoked = ?, seal = ? WHERE id = ?",
-                (*times, now, _seal(row), row[0]),
+                *(*times, now, _seal(row), row[0]),
             )
-        self._db.execute("COMMIT")
-        if row is None:
-            raise BadKey(f'there is no key "{name}" to revoke; `points keys list` shows them')
         return _key((*row, _seal(row)))
 
     def find(self, text: str) -> Key | None:
@@ -194,7 +195,7 @@ class Keys:
         name, _, secret = rest.partition("_")
         if prefix != PREFIX or not secret or not text.isascii():
             return None
-        row = self._db.execute(f"SELECT {_ROW} FROM keys WHERE id = ?", (name,)).fetchone()
+        row = self._row(name)
         # One that nobody made is compared all the same, so that the time does not tell which ids there are.
         if not hmac.compare_digest(_hash(secret), _stored_hash(row)) or row is None:
             return None
@@ -202,13 +203,20 @@ class Keys:
         if not key.is_live(now):
             return None
         if key.last_used is None or key.last_used + USED_EVERY <= now:
-            with suppress(sqlite3.OperationalError):  # a full disk does not lock anybody out
-                self._db.execute("UPDATE keys SET last_used = ? WHERE id = ?", (now, key.id))
+            with suppress(sqlite3.OperationalError, JournalError):  # a full disk does not lock anybody out
+                self._use(key.id, now)
         return key
+
+    def _use(self, id: str, now: int) -> None:
+        self._db.run("UPDATE keys SET last_used = ? WHERE id = ?", now, id)
+
+    def _row(self, id: str) -> Any:
+        """Return the row of a key, None where there is none."""
+        return self._db.run(f"SELECT {_ROW} FROM keys WHERE id = ?", id).first()
 
     def live(self, id: str) -> Key | None:
         """Return the key of an id where it is a live one: for who showed its text before."""
-        row = self._db.execute(f"SELECT {_ROW} FROM keys WHERE id = ?", (id,)).fetchone()
+        row = self._row(id)
         key = _key(row) if row else None
         return key if key is not None and key.is_live(_now()) else None
 
@@ -219,21 +227,16 @@ class Keys:
         recorded under a name is one person's, and nobody approves what was proposed by the same person under another.
         """
         query = "SELECT name FROM people WHERE issuer = ? AND subject = ?"
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            row = self._db.execute(query, (issuer, subject)).fetchone()
+        with self._db.changing() as db:
+            row = db.run(query, issuer, subject).first()
             if row is None:
                 digest = sha256(msgspec.msgpack.encode([issuer, subject])).hexdigest()[:12]
                 name = name[:MAX_NAME]
-                taken = "SELECT 1 FROM people WHERE name = :name UNION ALL SELECT 1 FROM keys WHERE name = :name"
-                if name in (LOCAL_NAME, FIRST_NAME) or self._db.execute(taken, {"name": name}).fetchone() is not None:
+                taken = "SELECT 1 FROM people WHERE name = ? UNION ALL SELECT 1 FROM keys WHERE name = ?"
+                if name in (LOCAL_NAME, FIRST_NAME) or db.run(taken, name, name).first() is not None:
                     name = f"{name[: MAX_NAME - 13]} {digest}"
                 row = (name,)
-                self._db.execute("INSERT INTO people VALUES (?, ?, ?, ?)", (issuer, subject, name, _now()))
-            self._db.execute("COMMIT")
-        except sqlite3.Error:
-            self._db.execute("ROLLBACK")
-            raise
+                db.run("INSERT INTO people VALUES (?, ?, ?, ?)", issuer, subject, name, _now())
         return str(row[0])
 
     def people(self) -> list[Somebody]:
@@ -242,7 +245,7 @@ class Keys:
             "SELECT people.name, issuer, subject, people.since, blocked.since FROM people"
             " LEFT JOIN blocked USING (name) ORDER BY people.since, people.name"
         )
-        return [Somebody(*row) for row in self._db.execute(query)]
+        return [Somebody(*row) for row in self._db.run(query).rows]
 
     def somebody(self, name: str) -> Somebody:
         """Return who signed in under a name. Raises `BadKey`."""
@@ -254,22 +257,119 @@ class Keys:
     def block(self, name: str) -> Somebody:
         """End every session of a person at once, and let them begin none. Raises `BadKey`."""
         self.somebody(name)
-        self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?, ?)", (name, _now()))
+        self._db.run("INSERT INTO blocked VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, _now())
         return self.somebody(name)
 
     def unblock(self, name: str) -> Somebody:
         """Let a person sign in again. Raises `BadKey`."""
         self.somebody(name)
-        self._db.execute("DELETE FROM blocked WHERE name = ?", (name,))
+        self._db.run("DELETE FROM blocked WHERE name = ?", name)
         return self.somebody(name)
 
     def is_blocked(self, name: str) -> bool:
         """Return True if who signed in under a name is blocked."""
-        return self._db.execute("SELECT 1 FROM blocked WHERE name = ?", (name,)).fetchone() is not None
+        return self._db.run("SELECT 1 FROM blocked WHERE name = ?", name).first() is not None
+
+    def adopt(self, folder: Path) -> int:
+        """Take in the keys and people of a folder's file, which is put aside then; returns how many keys it had.
+
+        Raises `BadKey` where a key that is live has the name of another one that is live here.
+        """
+        if not (folder / FILE).is_file():
+            return 0
+        with closing(Keys(folder)) as old:
+            rows = old._db.run(f"SELECT {_ROW} FROM keys").rows
+            people = old._db.run("SELECT issuer, subject, name, since FROM people").rows
+            blocked = old._db.run("SELECT name, since FROM blocked").rows
+        with self._db.changing() as db:
+            for row in rows:
+                try:
+                    db.run(f"{_INSERT} ON CONFLICT (id) DO NOTHING", *row)
+                except Taken:
+                    raise BadKey(
+                        f'{folder / FILE}: there is another key "{row[1]}" in {self._db.name}; revoke one of them'
+                    ) from None
+            for somebody in people:
+                db.run("INSERT INTO people VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", *somebody)
+            for one in blocked:
+                db.run("INSERT INTO blocked VALUES (?, ?) ON CONFLICT DO NOTHING", *one)
+        with suppress(FileNotFoundError):  # another process was faster
+            (folder / FILE).rename(folder / f"{FILE}{ADOPTED}")
+        return len(rows)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close where they are kept."""
         self._db.close()
+
+
+class WatchedKeys(Keys):
+    """The keys in a database as a server asks for them at every request: known by heart, and read again in a thread.
+
+    A key that was made or revoked elsewhere is so here within `WATCH_SECONDS`. While the database is away the keys
+    that are known stay.
+    """
+
+    def __init__(self, kept: StateStore) -> None:
+        super().__init__(kept)
+        self._known: dict[str, Any] = {}
+        self._blocked: frozenset[str] = frozenset()
+        self._used: dict[str, int] = {}
+        self._read()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="points-keys", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        self._known = {row[0]: row for row in self._db.run(f"SELECT {_ROW} FROM keys").rows}
+        self._blocked = frozenset(name for (name,) in self._db.run("SELECT name FROM blocked").rows)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_SECONDS):
+            with suppress(JournalError):
+                while self._used:
+                    id, now = self._used.popitem()
+                    super()._use(id, now)
+                self._read()
+
+    def exist(self) -> bool:
+        """As `Keys.exist` says."""
+        return bool(self._known)
+
+    def is_blocked(self, name: str) -> bool:
+        """As `Keys.is_blocked` says."""
+        return name in self._blocked
+
+    def bootstrap(self, file: Path) -> Key | None:
+        """As `Keys.bootstrap` says."""
+        made = super().bootstrap(file)
+        self._read()
+        return made
+
+    def _row(self, id: str) -> Any:
+        return self._known.get(id)
+
+    def _use(self, id: str, now: int) -> None:
+        self._used[id] = now
+
+    def close(self) -> None:
+        """As `Keys.close` says."""
+        self._stopping.set()
+        self._thread.join()
+        super().close()
+
+
+def keys_of(place: str, folder: Path | None, *, is_watched: bool = False) -> Keys:
+    """Return the keys of a ledger: in its folder, or in its database, which adopts those of a folder that is named.
+
+    `is_watched` is for a server, which asks at every request. Raises `JournalError` and `BadKey`.
+    """
+    shared = shared_state(place)
+    if shared is None:
+        assert folder is not None
+        return Keys(folder)
+    if folder is not None:
+        Keys(shared).adopt(folder)
+    return WatchedKeys(shared) if is_watched else Keys(shared)
 
 
 def person_behind(name: str) -> str:
@@ -287,6 +387,7 @@ def is_same_name(one: str, other: str) -> bool:
 
 _COLUMNS = "id, name, scopes, rate, created, expires, last_used, revoked"
 _ROW = f"{_COLUMNS}, hash, seal"
+_INSERT = f"INSERT INTO keys ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def first_key(file: Path) -> tuple[str, str]:
@@ -317,8 +418,20 @@ def problems_of(folder: Path) -> list[str]:
             keys = [_key(row) for row in db.execute(f"SELECT {_ROW} FROM keys ORDER BY created, id")]
     except (sqlite3.Error, JournalError) as error:
         return [f"{path} cannot be read: {error}"]
+    return _changed(str(path), keys)
+
+
+def shared_problems(place: str) -> list[str]:
+    """Return what is wrong with the keys in the database of a ledger; nothing for one in a folder."""
+    if not is_address(place):
+        return []
+    with closing(keys_of(place, None)) as keys:
+        return _changed(keys._db.name, keys.all())
+
+
+def _changed(where: str, keys: Sequence[Key]) -> list[str]:
     way_out = "it opens nothing: revoke it and make another"
-    return [f"{path}: the key {key.id} was changed by hand; {way_out}" for key in keys if not key.is_whole]
+    return [f"{where}: the key {key.id} was changed by hand; {way_out}" for key in keys if not key.is_whole]
 
 
 def _key(row: Sequence[Any]) -> Key:

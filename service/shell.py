@@ -152,16 +152,24 @@ class Shell:
 
         Raises `WrongUse` for a database where none is named, and `BadInput` for one that cannot be made.
         """
+        found = self.named_folder(named)
+        if found is None:
+            raise WrongUse(
+                "a ledger in a database keeps what can be made again, webhooks and drafts in a folder of your choice:"
+                " give --folder DIR, or set POINTS_FOLDER"
+            )
+        return found
+
+    def named_folder(self, named: Path | None) -> Path | None:
+        """Return the folder that is named, or the ledger's own; None for a database where none is named.
+
+        Raises `BadInput` for one that cannot be made.
+        """
         said = _settings().folder if named is None else None
         if said is not None:
             named = Path(said)
         if named is None:
-            if is_address(self.place):
-                raise WrongUse(
-                    "a ledger in a database keeps its keys and what operators did in a folder of your choice:"
-                    " give --folder DIR, or set POINTS_FOLDER"
-                )
-            return Path(self.place)
+            return None if is_address(self.place) else Path(self.place)
         try:
             named.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

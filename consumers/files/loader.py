@@ -15,12 +15,13 @@ import msgspec
 from consumers import clock
 from consumers.local.port import Inbox, InboxLine, SourceCursor
 from consumers.runtime.intake import MAX_AHEAD
-from consumers.stream import AHEAD, BACKLOG
+from consumers.stream import AHEAD, BACKLOG, OUTSIDE
 from ledger.errors import BadInput
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.fact_codec import BadFact, decode
-from ledger.wire.facts import MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, ProgrammePublished, Time
+from ledger.wire.facts import LEDGER_SOURCE, MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, ProgrammePublished, Time
+from ledger.wire.follow_ups import is_from_ledger
 from ledger.wire.times import to_instant
 
 CHUNK_LINES = 20_000
@@ -43,6 +44,7 @@ class _TimedEnvelope(msgspec.Struct, gc=False):
     time: Time
 
 
+_LEDGER = LEDGER_SOURCE.encode()
 _envelope = msgspec.json.Decoder(_Envelope)
 _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
@@ -243,7 +245,7 @@ class Router:
 
     A published programme goes to every partition, where its source is one of `operators` (None: whatever it is).
     `backlog` declares recorded = max(occurred, the partition's last recorded); otherwise it is the present instant.
-    `latest` is the last recorded of all partitions so far.
+    `latest` is the last recorded of all partitions so far. What comes from outside (`is_outside`) is no follow-up.
     """
 
     def __init__(
@@ -254,7 +256,9 @@ class Router:
         backlog: bool,
         latest: int = 0,
         now: Callable[[], int] | None = None,
+        is_outside: bool = False,
     ) -> None:
+        self._is_outside = is_outside
         self._partitions = partitions
         self._operators = None if operators is None else frozenset(operators)
         self._backlog = backlog
@@ -269,6 +273,8 @@ class Router:
         subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
         if recorded is None:
             declared, recorded = BACKLOG | AHEAD, 0
+        if self._is_outside and is_of_a_ledger(line.value):
+            declared |= OUTSIDE
         if recorded > self._latest:
             self._latest = recorded
         if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
@@ -328,10 +334,20 @@ class Router:
         return isinstance(fact, ProgrammePublished) and (self._operators is None or fact.source in self._operators)
 
 
-def router_into(inbox: Inbox, operators: Sequence[str], *, backlog: bool) -> Router:
-    """Return a router of lines that go on behind those of an inbox."""
+def is_of_a_ledger(value: bytes) -> bool:
+    """Return True if the source of a fact says that an account of a ledger left it."""
+    if _LEDGER not in value and b"\\" not in value:  # a text may be escaped
+        return False
+    try:
+        return is_from_ledger(decode(value)[0])
+    except BadFact:
+        return False
+
+
+def router_into(inbox: Inbox, operators: Sequence[str], *, backlog: bool, is_outside: bool = False) -> Router:
+    """Return a router of lines that go on behind those of an inbox; `is_outside` as of a `Router`."""
     latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
-    return Router(inbox.partitions, operators, backlog=backlog, latest=latest)
+    return Router(inbox.partitions, operators, backlog=backlog, latest=latest, is_outside=is_outside)
 
 
 class FileLoader:

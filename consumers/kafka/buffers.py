@@ -91,7 +91,7 @@ class Buffer:
         if offset <= self.last:
             return  # a client may begin with the batch that an offset stands in
         backlog, fault, text, whole_length, digest, pushed = 0, "", "", 0, b"", 0
-        names = {name for name, _ in headers}
+        names = {name for name, _ in headers} if headers else _NONE
         if is_stamped:
             recorded = timestamp * MILLISECOND
             if RECORDED in names:
@@ -112,7 +112,7 @@ class Buffer:
             whole_length, digest, made = len(made), sha256(made).digest(), made[:KEPT_WHOLE]
         elif WHOLE in names:
             whole_length, digest = _whole(headers)
-        if not whole_length:
+        if not whole_length and not (made and names <= _OURS and made[0]):  # otherwise it is as it was sent
             made, wrong, detail = self._event_of(value, () if names <= _OURS else headers)
             if wrong:
                 fault = wrong
@@ -149,7 +149,7 @@ class Buffer:
 
     def _declared(self, headers: Iterable[tuple[str, bytes | None]], stamped: int) -> tuple[int, int, str]:
         """Return what is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""
-        said = next((value for name, value in headers if name == RECORDED), None)
+        said = next(value for name, value in headers if name == RECORDED)
         if said is None:
             return stamped, 0, ""
         if not self._takes_backlog or not said.isdigit() or len(said) > 16:
@@ -181,6 +181,7 @@ class Buffer:
         return list(islice(records, limit))
 
 
+_NONE: frozenset[str] = frozenset()
 _OURS = frozenset({RECORDED, WHOLE})  # headers that say nothing of a CloudEvent
 _FRAMED = (
     "it begins with a zero byte, as values of a schema registry's serializers do; with kafka.takes_schema_ids they are"

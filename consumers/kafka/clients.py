@@ -1,5 +1,6 @@
 """Which client: the setting chooses, nothing else knows."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from consumers.kafka.client_base import Reader, Writer
@@ -46,3 +47,15 @@ def open_admin(settings: KafkaSettings) -> "Admin":
     from consumers.kafka import kafka_python  # takes a while: not where no broker is asked
 
     return kafka_python.Admin(settings)
+
+
+def topic_ids(settings: KafkaSettings) -> Callable[[str], str] | None:
+    """Return what asks for a topic's id as `Admin.topic_id` does, without kafka-python; None where that is the client.
+
+    Loading that library takes a sixth of a second, for which this does not wait.
+    """
+    if settings.client != "confluent-kafka":
+        return None
+    from consumers.kafka import confluent
+
+    return confluent.TopicIds(settings).of

@@ -15,6 +15,7 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
@@ -286,6 +287,37 @@ class Writer(_Client, base.Writer):
         self._producer.flush(base.CLOSE_SECONDS)
         self._producer.purge()
         self._producer.poll(0)
+
+
+class TopicIds(_Client):
+    """Says which topic stands under a name; the connection is opened when it is first needed."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        super().__init__(settings)
+        self._admin: AdminClient | None = None
+
+    def of(self, topic: str) -> str:
+        """Return a topic's id; empty where the cluster has none, or knows of no such topic now.
+
+        Raises `BrokerAway`, `Denied`.
+        """
+        if self._admin is None:
+            self._admin = AdminClient(self._options())
+        timeout = self._settings.timeout_seconds
+        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
+        try:
+            found: Any = asked.result(timeout + base.FIRST_SECONDS).topic_id
+        except KafkaException as error:
+            self._admin.poll(0)  # makes the library report why
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return ""
+            translated = self._translated(error)
+            raise translated if isinstance(translated, Denied) else self._away(_sentence(error.args[0])) from error
+        except TimeoutError as error:
+            raise self._away(type(error).__name__) from error
+        self._reported.clear()
+        halves = found.get_most_significant_bits(), found.get_least_significant_bits()
+        return base.topic_id_text(b"".join((half % (1 << 64)).to_bytes(8, "big") for half in halves))
 
 
 def partitions_of(settings: KafkaSettings, topic: str) -> int:

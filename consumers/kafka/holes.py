@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 class Log:
     """The log of a topic as its brokers keep it; the connection is opened when it is first needed.
 
-    Every call raises `BrokerAway`, `Denied` and `StreamBroken`.
+    `id_of` asks for the id of a topic in another way. Every call raises `BrokerAway`, `Denied` and `StreamBroken`.
     """
 
-    def __init__(self, open_admin: "Callable[[], Admin]", topic: str) -> None:
+    def __init__(
+        self, open_admin: "Callable[[], Admin]", topic: str, id_of: Callable[[str], str] | None = None
+    ) -> None:
         self._open_admin = open_admin
+        self._id_of = id_of
         self._admin: Admin | None = None
         self._topic = topic
         self._read: dict[int, list[LoggedBatch]] = {}  # of a partition, what was read last
 
     def topic_id(self) -> str:
         """Return the topic's id; empty where the cluster has none, or knows of no such topic now."""
-        return self._opened().topic_id(self._topic)
+        return (self._id_of or self._opened().topic_id)(self._topic)
 
     def missing(self, partition: int, hole: Hole) -> Hole | None:
         """Return the first offsets that are missing of some at which a reader saw no record; None where none is."""

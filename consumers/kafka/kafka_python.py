@@ -2,7 +2,6 @@
 
 import logging
 import time
-from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -408,12 +407,11 @@ def _holes_between(first: int, last: int, offsets: Sequence[int]) -> tuple[Hole,
 
 
 def _id_text(found: Mapping[str, Any]) -> str:
-    """Return the id of a topic that was described, as Kafka's own tools write it."""
+    """Return the id of a topic that was described."""
     found_id = found.get("topic_id")
     if not found_id:
         return ""
-    raw = found_id.bytes if isinstance(found_id, UUID) else UUID(str(found_id)).bytes
-    return urlsafe_b64encode(raw).decode().rstrip("=") if any(raw) else ""
+    return base.topic_id_text(found_id.bytes if isinstance(found_id, UUID) else UUID(str(found_id)).bytes)
 
 
 def partitions_of(settings: KafkaSettings, topic: str) -> int:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Writer
-from consumers.kafka.clients import client_of, open_admin
+from consumers.kafka.clients import client_of, open_admin, topic_ids
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, StreamBroken
@@ -81,7 +81,7 @@ def _consume(
     reader = once_answered(new_reader, observe, is_stopped)
     if reader is not None:
         new_writer = partial(_open_writer, settings, plan, ledger.settings.partitions)
-        log = Log(partial(open_admin, settings), settings.topics.facts)
+        log = Log(partial(open_admin, settings), settings.topics.facts, topic_ids(settings))
         topic = TopicAppender(settings, settings.topics.facts)
         with (
             closing(topic),

@@ -74,7 +74,8 @@ def ingest(
     ours, others = _waiting(ledger, inbox, files)
     parts = [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])]
     deciders = Workers(_work, parts, outlast=(Exception,)) if jobs > 1 else _InProcess(ledger, ledger.partitions)
-    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog), opened)
+    router = router_into(inbox, ledger.settings.operators, backlog=backlog, is_outside=True)
+    feeder = FileLoader(inbox, router, opened)
     damaged: BadFile | None = None
     try:
         with quiet_collector():

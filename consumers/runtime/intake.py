@@ -6,9 +6,9 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Callable, Container, Iterable, Sequence
 from hashlib import sha256
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from consumers.stream import AHEAD, UNTRUSTED_BACKLOG, Record
+from consumers.stream import AHEAD, OUTSIDE, UNTRUSTED_BACKLOG, Record
 from ledger.journal.native import plain_intake
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
@@ -53,7 +53,11 @@ class Intake(NamedTuple):
         """Return the facts of records, and a dead letter for each that is none; `decoded` as `check` has it."""
         facts: list[FactRecord] = []
         parked: list[DeadLetter] = []
-        read: Iterable[FactRecord | None] = repeat(None) if self.read_plain is None else self.read_plain(records)
+        read: Iterable[FactRecord | None] = repeat(None)
+        if self.read_plain is not None:
+            read = found = self.read_plain(records)
+            if not decoded and None not in found:
+                return cast(list[FactRecord], found), parked
         for record, fact in zip(records, read, strict=False):
             if fact is not None:
                 decoded.pop(record.offset, None)
@@ -81,7 +85,7 @@ class Intake(NamedTuple):
             raise BadFact(record.fault, _FAULTS[record.fault])
         is_ahead = record.backlog & AHEAD != 0
         stamped = record.recorded - record.pushed
-        told_by = self.partitioner
+        told_by = self.partitioner if not record.backlog & OUTSIDE else None
         check_admissible(
             fact,
             occurred,
@@ -148,7 +152,8 @@ def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None, peers: Co
     if type(fact) in BETWEEN_LEDGERS:
         may_say = told_by is not None and is_of_peer(fact.source, peers)
     else:
-        may_say = told_by is not None and fact.source == source_of(told_by(fact.data.frm))
+        teller = fact.id.rpartition(":")[0]  # whoever left it, perhaps under another name: `frm`
+        may_say = told_by is not None and fact.source == source_of(told_by(teller))
     if not may_say or fact.subject == PROGRAMME_SUBJECT:
         raise BadFact(
             "not-authorised",

@@ -162,6 +162,25 @@ pub struct Account {
     pub placed_by: Text,
     /// Of a member by house, of a house by member: whoever has any is handed back.
     pub seats: Map<Text, Seat>,
+    /// Of a member who has, had or became another name: Python decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Bundle>,
+}
+
+/// That a member has, had or became another name; which ones this engine does not read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bundle;
+
+impl<'de> Deserialize<'de> for Bundle {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Bundle, D::Error> {
+        serde::de::IgnoredAny::deserialize(from).map(|_| Bundle)
+    }
+}
+
+impl Serialize for Bundle {
+    fn serialize<S: serde::Serializer>(&self, _to: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("an account of several names is Python's to write"))
+    }
 }
 
 impl Default for Account {
@@ -192,6 +211,7 @@ impl Default for Account {
             grants: Map::default(),
             placed_by: Text::default(),
             seats: Map::default(),
+            bundle: None,
         }
     }
 }

@@ -100,6 +100,9 @@ pub fn decide(
         return Err(Stop::HandBack(HandedBack::Pool));
     }
     let account = &draft.account;
+    if account.bundle.is_some() {
+        return Err(Stop::HandBack(HandedBack::Names));
+    }
     if clock >= account.next_due_at || clock >= account.next_month_at || rules.name != account.placed_by {
         fall_due(&mut draft, clock)?;
     }
@@ -174,7 +177,7 @@ fn decide_fact(draft: &mut Draft, version: Option<&Version>, data: &Data, arriva
 /// Decline a request that came before (its page has this key), is too old, or meets a frozen account.
 fn check_request(draft: &mut Draft, data: &Data, arrival: Arrival) -> Done {
     let (kind, id) = data.own().expect("a request has a business id");
-    if draft.has_page(&format!("{kind}/{id}"))? {
+    if draft.has_page(&[kind, "/", id].concat())? {
         return Err(decline("already", []));
     }
     let age = arrival.recorded - arrival.pushed - draft.occurred;

@@ -205,6 +205,40 @@ tagged! {
         SeatMoved "seat-moved" { house: Text, n: i64, membership: Text, card: Text, product: Text, from_at: i64, until_at: i64 }
         /// A follow-up fact left for the account `to`: `k` counts those of the entry, `data` is the JSON of its data.
         Told "told" { k: i64, to: Text, fact: Text, time: i64, at: i64, data: Text }
+        /// What follows in this entry is done under a name that the account took in; empty: under its own.
+        Under "under" { name: Text }
+        /// The account knows one name more, by which it numbers lots: the first is 1.
+        NameKnown "name-known" { name: Text }
+        /// The account is `asking` another to take its names in, `moving` there, or moving some `back`; empty: neither.
+        Merging "merging" { state: Text, to: Text, era: i64, names: Text, i: i64 }
+        /// The account said yes to taking a name in, which `frm` asked for; empty: it is awaited no more.
+        Awaited "awaited" { name: Text, frm: Text }
+        /// A name is part of the account from now on, with what is counted under it; empty: the account's own came back.
+        NameCame "name-came" { name: Text, era: i64, through: Text, share: Text }
+        /// A name, with all that is counted under it, left for the account `to`; empty: the account's own.
+        NameLeft "name-left" { name: Text, to: Text }
+        /// The account is another name of the account `head` from now on; empty: it lives again.
+        Aliased "aliased" { head: Text, era: i64, names: Text }
+        /// A lot left for the account `to` with its name: `points` that were free, and `held` that are on hold.
+        MovedOut "moved-out" { kind: Text, lot: i64, points: i64, held: i64, to: Text }
+        /// A lot came from the account `frm`, or points came back to one, as it was there.
+        MovedIn "moved-in" { kind: Text, lot: i64, points: i64, held: i64, rule: Text, earned: i64, earned_at: i64, expires_at: i64, pending_until: i64, returnable: bool, waits: i64, frm: Text }
+        /// A hold left with its name.
+        HoldLeft "hold-left" { hold: Text }
+        /// Points of a lot are held by a hold that came with its name.
+        HoldCame "hold-came" { kind: Text, lot: i64, points: i64, hold: Text, until_at: i64 }
+        /// Points that a name's hold keeps of another's lot are the hold's own name's from now on, in a lot `to_lot`.
+        HoldShifted "hold-shifted" { kind: Text, lot: i64, to_lot: i64, points: i64, hold: Text }
+        /// Debt came with a name, or (below 0) left with it.
+        DebtMoved "debt-moved" { kind: Text, points: i64 }
+        /// A card's term came with a name; `term` is all that was known of it, as JSON.
+        TermCame "term-came" { membership: Text, card: Text, term: Text }
+        /// A card's term left with its name.
+        TermLeft "term-left" { membership: Text, card: Text }
+        /// The fact of this entry waits for a name that is on its way.
+        Delayed "delayed" { number: i64 }
+        /// The fact of an earlier entry, which waited for a name, is decided here: what came of it.
+        DecidedLate "decided-late" { number: i64, outcome: Text, reason: Text }
     }
 }
 

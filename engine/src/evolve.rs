@@ -1,6 +1,6 @@
 //! Apply one change to an account. It never refuses; what an integer grew to is returned, so that a bound can be kept.
 
-use crate::account::{Account, Lot, OpenHold, Purse, Seat, Term, TierGrant, TierHold, is_dropped};
+use crate::account::{Account, Bundle, Lot, OpenHold, Purse, Seat, Term, TierGrant, TierHold, is_dropped};
 use crate::benefits::{forget_days, quota_key};
 use crate::entries::{Change, Entry, Figure, Map, SeatMoved, Text, lot_key};
 use crate::programme::AT_SHOP;
@@ -434,6 +434,26 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             0
         }
         Change::Withheld(_) | Change::Multiplied(_) | Change::Joined(_) | Change::Resettled(_) | Change::Told(_) => 0,
+        Change::Under(_)
+        | Change::NameKnown(_)
+        | Change::Merging(_)
+        | Change::Awaited(_)
+        | Change::NameCame(_)
+        | Change::NameLeft(_)
+        | Change::Aliased(_)
+        | Change::MovedOut(_)
+        | Change::MovedIn(_)
+        | Change::HoldLeft(_)
+        | Change::HoldCame(_)
+        | Change::HoldShifted(_)
+        | Change::DebtMoved(_)
+        | Change::TermCame(_)
+        | Change::TermLeft(_)
+        | Change::Delayed(_)
+        | Change::DecidedLate(_) => {
+            account.bundle = Some(Bundle);
+            0
+        }
     }
 }
 

@@ -23,13 +23,15 @@ pub enum HandedBack {
     Foreign,
     /// What asks a budget or stock that members share, and every fact of a member who once did or was told of a seat.
     Pool,
+    /// A member who has, had or became another name.
+    Names,
     /// An exchange with another ledger.
     OtherLedger,
 }
 
 impl HandedBack {
     /// All there are.
-    pub const ALL: [HandedBack; 11] = [
+    pub const ALL: [HandedBack; 12] = [
         HandedBack::Publication,
         HandedBack::Engine1,
         HandedBack::UnknownFact,
@@ -40,6 +42,7 @@ impl HandedBack {
         HandedBack::OddEntry,
         HandedBack::Foreign,
         HandedBack::Pool,
+        HandedBack::Names,
         HandedBack::OtherLedger,
     ];
 
@@ -56,6 +59,7 @@ impl HandedBack {
             HandedBack::OddEntry => "odd-entry",
             HandedBack::Foreign => "foreign",
             HandedBack::Pool => "pool",
+            HandedBack::Names => "names",
             HandedBack::OtherLedger => "other-ledger",
         }
     }

@@ -13,7 +13,7 @@ pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
     let mut keys = if book.has_pools() { vec![ASKS.to_owned()] } else { Vec::new() };
     let mut name = |kind: &str, id: &str| {
         if !id.is_empty() {
-            keys.push(format!("{kind}/{id}"));
+            keys.push([kind, "/", id].concat());
         }
     };
     if let Some((kind, id)) = data.own() {

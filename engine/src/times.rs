@@ -145,7 +145,13 @@ pub fn day_of_date(year: i64, month: i64, day: i64) -> i64 {
 /// Return a day as `YYYY-MM-DD`.
 pub fn day_text(day: i64) -> String {
     let (year, month, of_month) = date_of(day);
-    format!("{year:04}-{month:02}-{of_month:02}")
+    let mut text = String::with_capacity(10);
+    push_digits(&mut text, year, 4);
+    for number in [month, of_month] {
+        text.push('-');
+        push_digits(&mut text, number, 2);
+    }
+    text
 }
 
 /// Return a month as `YYYY-MM`.

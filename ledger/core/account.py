@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from ledger.core.burning import LARGE, OrderedLots
 from ledger.rulebook.compiled import ASKED
-from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH
+from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, owner_of
 from ledger.wire.times import first_day
 
 NEVER = 1 << 62  # an instant after every other
@@ -161,6 +161,62 @@ class Seat(Struct, array_like=True, gc=False):
     terms: list[Term] = field(default_factory=list)  # at the member, by their start; those that ended too
 
 
+class Merger(Struct, array_like=True, gc=False):
+    """What an account is in the middle of: `state` is `asking`, `moving` or `back`, to the account `to`.
+
+    `era` is the entry that began it; `i` counts the pieces that were sent.
+    """
+
+    state: str
+    to: str
+    era: int
+    names: list[str]
+    i: int = 0
+
+
+class Alias(Struct, array_like=True, gc=False):
+    """Of an account that is another name of `head`: the entry that began it, and the names that went there with it."""
+
+    head: str
+    era: int
+    names: list[str]
+
+
+class Taken(Struct, array_like=True, gc=False):
+    """A name that was taken in: the entry of its account that began it, and the name it came through, if any."""
+
+    era: int
+    through: str
+
+
+class Bundle(Struct, array_like=True, gc=False):
+    """The names of a member who is more than one, or is on the way to that.
+
+    The account itself holds the sums over names, as decisions read them; `shares` say what of them is whose (the empty
+    name is the account's own; there are none while it has no other). A share is an account of which nothing is used but
+    what is counted under its name, and in its purses the debt.
+    """
+
+    names: dict[str, Taken] = field(default_factory=dict)  # beside its own, in the order in which they came
+    shares: dict[str, "Account"] = field(default_factory=dict)
+    known: list[str] = field(default_factory=list)  # by whose numbers, from 1, lots are named
+    cards: dict[str, str] = field(default_factory=dict)  # membership/card of a term -> the name it is of
+    merger: Merger | None = None
+    alias: Alias | None = None
+    awaited: dict[str, str] = field(default_factory=dict)  # names that may come -> who asked
+    delayed: list[int] = field(default_factory=list)  # entries whose facts wait for a name
+    acting: str = ""  # under which the present entry goes on
+
+    def number_of(self, name: str) -> int:
+        """Return the number of a name that it knows."""
+        return self.known.index(name) + 1
+
+    def has(self, lot: int) -> bool:
+        """Return True if the name that a lot is of lives here."""
+        owner = owner_of(lot)
+        return not owner or self.known[owner - 1] in self.names
+
+
 class Account(Struct, array_like=True, gc=False):
     """Everything about one member that the next decision may need."""
 
@@ -189,15 +245,25 @@ class Account(Struct, array_like=True, gc=False):
     grants: dict[str, TierGrant] = field(default_factory=dict)
     placed_by: str = ""  # the version whose tiers the account was last placed in (it may be missing, never wrong)
     seats: dict[str, Seat] = field(default_factory=dict)  # of a member, by house; of a house, by member
+    bundle: Bundle | None = None  # of a member who has, had or became another name; the last field for ever
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""
         return self.purses.get(kind) or Purse()
 
 
-# A snapshot's bytes, and an account from them.
-encode_account: Callable[[Account], bytes] = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+_FIELDS = len(Account.__struct_fields__)
+_WITHOUT_BUNDLE = b"\xdc" + (_FIELDS - 1).to_bytes(2, "big")  # the head of an array without its last field
+
+# An account from a snapshot's bytes.
 decode_account: Callable[[bytes], Account] = msgspec.msgpack.Decoder(Account).decode
+
+
+def encode_account(account: Account) -> bytes:
+    """Return a snapshot's bytes; of an account that never had another name, the last field is left out."""
+    state = _encode(account)
+    return state if account.bundle is not None else _WITHOUT_BUNDLE + state[3:-1]
 
 
 def find_term(account: Account, membership: str, card: str) -> Term:

@@ -9,7 +9,6 @@ from functools import lru_cache
 from ledger.core.draft import Draft
 from ledger.core.pages import AskPage, ClaimedAskPage, OpenAsksPage
 from ledger.rulebook.compiled import Pool
-from ledger.wire.entries import lot_text
 from ledger.wire.facts import PoolAsk, PoolAsked, PoolReturn, PoolReturned
 from ledger.wire.murmur import partition_of
 
@@ -35,7 +34,7 @@ def begin_at_house(draft: Draft, ask: AskPage, lot: int, membership: str, limit:
 
 
 def _wait(draft: Draft, ask: AskPage, lot: int, limit: int, membership: str = "") -> None:
-    name = lot_text(lot)
+    name = draft.lot_name(lot)
     tell = PoolAsk(frm=draft.name, ask=name, n=ask.n, bucket=ask.bucket, version=draft.version.name, limit=limit)
     if membership:
         tell.membership, tell.benefit, tell.claim = membership, ask.benefit, ask.claim
@@ -57,7 +56,7 @@ def lease_of(pool: str, partition: int, partitions: int) -> str:
 
 def ask_of_lot(draft: Draft, lot: int) -> AskPage | None:
     """Return the ask that a lot waits for, or waited for; None for other lots."""
-    page = draft.pages.get(f"ask/{lot_text(lot)}")
+    page = draft.pages.get(f"ask/{draft.lot_name(lot)}")
     return page if isinstance(page, AskPage) else None
 
 
@@ -77,6 +76,13 @@ def open_asks_of(draft: Draft) -> list[str]:
     return list(_open_asks(draft).asks) if draft.book.may_ask else []
 
 
+def tiers_asked(draft: Draft) -> int:
+    """Return how many claims wait for an answer that is to give a tier."""
+    pages = (draft.pages.get(f"ask/{name}") for name in open_asks_of(draft))
+    perks = (draft.version.perks.get(page.benefit) for page in pages if isinstance(page, AskPage))
+    return sum(perk is not None and any(gift.tier for gift in perk.benefit.gives) for perk in perks)
+
+
 def end(draft: Draft, name: str, ask: AskPage, state: int) -> None:
     """Let an ask wait no more: it was answered, or is given up."""
     ask.state = state
@@ -91,7 +97,7 @@ def give_up_lot(draft: Draft, lot: int) -> None:
     """Give an ask up whose lot has nothing left: whatever the pool answers, nothing comes of it."""
     ask = ask_of_lot(draft, lot)
     if ask is not None and ask.state == WAITS:
-        end(draft, lot_text(lot), ask, GIVEN_UP)
+        end(draft, draft.lot_name(lot), ask, GIVEN_UP)
 
 
 def put_back(draft: Draft, name: str, ask: AskPage, n: int) -> None:
@@ -108,7 +114,7 @@ def refill(draft: Draft, lot: int, points: int) -> None:
     """Give back to a budget that takes it what is claimed back of a lot which was drawn from it."""
     ask = ask_of_lot(draft, lot)
     if ask is not None and ask.state == DRAWN and ask.refill:
-        put_back(draft, lot_text(lot), ask, points)
+        put_back(draft, draft.lot_name(lot), ask, points)
 
 
 def _open_asks(draft: Draft) -> OpenAsksPage:

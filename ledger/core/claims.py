@@ -47,15 +47,16 @@ def price_of(claim: str) -> str:
 def hold_price(draft: Draft, claim: str, purse: str, points: int) -> None:
     """Keep what a claim costs until its stock has answered (there is enough of it); it has no other end."""
     for key, part in take(draft, purse, points):
-        draft.emit(Held(purse, key, part, price_of(claim), MAX_INSTANT))
+        draft.emit(Held(purse, key, part, draft.hold_key(price_of(claim)), MAX_INSTANT))
 
 
 def pay_held(draft: Draft, claim: str) -> None:
     """Burn the price that is held for a claim, if it has one."""
-    hold = draft.account.holds.get(price_of(claim))
+    key_of_hold = draft.hold_key(price_of(claim))
+    hold = draft.account.holds.get(key_of_hold)
     if hold is None:
         return
-    parts = capture_hold(draft, price_of(claim), hold)
+    parts = capture_hold(draft, key_of_hold, hold)
     draft.pages.put(f"claim-price/{claim}", RedemptionPage(hold.kind, "", parts))
 
 
@@ -63,9 +64,10 @@ def give_up(draft: Draft, claim: str, page: ClaimPage) -> None:
     """Let a claim that was given nothing be over: its quota counts it no more, its price is released."""
     page.is_returned = True
     count_back(draft, claim, page)
-    hold = draft.account.holds.get(price_of(claim))
+    key_of_hold = draft.hold_key(price_of(claim))
+    hold = draft.account.holds.get(key_of_hold)
     if hold is not None:
-        release_hold(draft, price_of(claim), hold, draft.clock)
+        release_hold(draft, key_of_hold, hold, draft.clock)
     draft.pages.put(f"claim/{claim}", page)
 
 

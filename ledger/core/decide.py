@@ -7,7 +7,7 @@ named. Time goes first: what fell due by the fact's instant is part of its entry
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -18,9 +18,11 @@ from ledger.core.decisions import (
     amendments,
     benefits,
     exchanges,
+    forwarding,
     grants,
     houses,
     memberships,
+    merges,
     operators,
     orders,
     outside,
@@ -32,6 +34,7 @@ from ledger.core.decisions import (
 )
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
+from ledger.core.names import NamedDraft, decide_under, named_draft
 from ledger.core.pages import Pages
 from ledger.core.pages_of_engine_1 import PagesOfEngine1
 from ledger.core.penalties import apply_penalties
@@ -41,8 +44,9 @@ from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import HOUSE, POOL, Programme
 from ledger.wire import facts
-from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
+from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, OUTCOMES, REFUSED, Change, DecidedLate, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
+from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND, to_instant
 
@@ -111,6 +115,15 @@ class Limits:
     partitions: int = 1  # that the ledger was born with
 
 
+class _Arrival(NamedTuple):
+    """How a fact came into the stream, as `decide` is told."""
+
+    recorded: int
+    pushed: int
+    backlog: bool
+    limits: Limits
+
+
 def decide(
     account: Account,
     pages: Pages,
@@ -148,6 +161,8 @@ def decide(
         version = rules
     month = rules.month(occurred)
     draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
+    if account.bundle is not None or kind in _OF_NAMES:
+        draft = named_draft(draft, fact.subject)
     draft.name, draft.source, draft.partitions = fact.subject, fact.source, limits.partitions
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
@@ -161,33 +176,19 @@ def decide(
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name, engine)
-    is_house = book.has_seats and draft.name.startswith(HOUSE)
+    at = _Arrival(recorded, pushed, backlog, limits)
     try:
         if version is None:
             draft.decline("no-programme")
-        if book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
-            draft.decline("not-a-member")
-        if is_house and not row.is_follow_up and kind not in _OF_HOUSES:
-            draft.decline("not-a-member")
-        if row.is_follow_up:
-            pass  # it is never turned away: its decider knows what to do in each state of the account
-        elif clock - occurred > version.late:
-            draft.decline("too-late")
-        elif row.is_request:
-            _check_request(draft, row.own_key(fact.data), recorded, pushed, backlog, limits)
-        elif account.closed and kind not in _COUNT_WHEN_CLOSED:
-            draft.decline("account-closed")
-        if row.on in version.asks_who:
-            draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
-        _DECIDER_OF[kind](draft, fact.data)
-        if is_house:
-            houses.tell_seats(draft)
-        elif kind in version.asked_behind:  # a house has neither points nor scores
-            _ask_rules(draft, row, fact.data)
+        if isinstance(draft, NamedDraft):
+            _decide_named(draft, row, fact, at)
+        else:
+            _decide_one(draft, row, fact, at)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
-        outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
-        return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
+        if isinstance(fact.data, facts.Forwarded):
+            row = _inner(fact.data)
+        return Decision(_declined(row, decline), decline.reason, decline.figures, draft.changes, clock, name, engine)
     if engine == 1:
         if draft.oldest_month != NEVER:
             refresh_settled(draft)
@@ -199,7 +200,112 @@ def decide(
         award_reached(draft)
     if draft.lots:
         pages.enter(draft.number, draft.changes)
+    if account.bundle is not None:
+        account.bundle.acting = ""
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
+
+
+def _decide_one(draft: Draft, row: FactType, fact: Fact, at: _Arrival, *, is_judged: bool = False) -> None:
+    """Let a fact meet the account and the rules; how old it is was judged before, where it was forwarded."""
+    kind, version = row.fact, draft.version
+    is_house = draft.book.has_seats and draft.name.startswith(HOUSE)
+    if draft.book.has_pools and draft.name.startswith(POOL) and not row.is_follow_up and kind not in _OF_POOLS:
+        draft.decline("not-a-member")
+    if is_house and not row.is_follow_up and kind not in _OF_HOUSES:
+        draft.decline("not-a-member")
+    if row.is_follow_up:
+        pass  # it is never turned away: its decider knows what to do in each state of the account
+    elif not is_judged and draft.clock - draft.occurred > version.late:
+        draft.decline("too-late")
+    elif row.is_request:
+        _check_request(draft, row.own_key(fact.data), None if is_judged else at)
+    elif draft.account.closed and kind not in _COUNT_WHEN_CLOSED:
+        draft.decline("account-closed")
+    if row.on in version.asks_who:
+        draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
+    _DECIDER_OF[kind](draft, fact.data)
+    if is_house:
+        houses.tell_seats(draft)
+    elif kind in version.asked_behind:  # a house has neither points nor scores
+        _ask_rules(draft, row, fact.data)
+
+
+# -- members with several names ----------------------------------------------------------------------------------------
+
+
+def _decide_named(draft: NamedDraft, row: FactType, fact: Fact, at: _Arrival) -> None:
+    """Decide a fact of a member who has several names, or is one of another's."""
+    kind = row.fact
+    if isinstance(fact, facts.MemberMoved):
+        if merges.moved(draft, fact.data):
+            _decide_delayed(draft, at)
+    elif kind in _OF_MOVES:
+        _DECIDER_OF[kind](draft, fact.data)
+    elif isinstance(fact.data, facts.Forwarded):
+        where = forwarding.place(draft, fact.data)
+        if where == forwarding.HERE:
+            _decide_forwarded(draft, fact.data, at)
+        else:
+            forwarding.note(draft, fact.data, where)
+    elif draft.bundle.alias is not None:
+        if kind in _OF_ACCOUNTS:
+            draft.decline("alias", head=draft.bundle.alias.head)
+        _judge_age(draft, row, at)
+        data = forwarding.wrapped(draft, fact)
+        forwarding.note(draft, data, forwarding.place(draft, data, is_new=True))
+    else:
+        decide_under(draft, row, fact.data, "")
+        _decide_one(draft, row, fact, at)
+
+
+def _decide_forwarded(draft: NamedDraft, data: facts.Forwarded, at: _Arrival) -> None:
+    """Decide a fact that was sent to another name of this member, at its own time."""
+    fact, occurred = decode_canonical(bytes(data.fact))
+    row = BY_CLASS[type(fact)]
+    draft.occurred, draft.version = occurred, draft.book.at(occurred) or draft.book.versions[0]
+    draft.month, draft.refund_fen, draft.unentitled = draft.version.month(occurred), 0, None
+    draft.source = fact.source
+    draft.named.forget()
+    decide_under(draft, row, fact.data, "" if data.name == draft.member else data.name)
+    _decide_one(draft, row, fact, at, is_judged=True)
+
+
+def _decide_delayed(draft: NamedDraft, at: _Arrival) -> None:
+    """Decide the facts that waited for a name which is here now, in the order in which they came."""
+    occurred, version, month = draft.occurred, draft.version, draft.month
+    for number in list(draft.bundle.delayed):
+        data = forwarding.kept(draft, number)
+        where = forwarding.place(draft, data)
+        outcome, reason = ACCEPTED, where
+        if where == forwarding.WAITS:
+            continue
+        if where == forwarding.HERE:
+            draft.reason = ""
+            try:
+                _decide_forwarded(draft, data, at)
+                reason = draft.reason
+            except Decline as decline:
+                outcome, reason = _declined(_inner(data), decline), decline.reason
+        draft.act_as("")
+        draft.emit(DecidedLate(number, OUTCOMES[outcome], reason))
+    draft.occurred, draft.version, draft.month, draft.reason = occurred, version, month, ""
+
+
+def _inner(data: facts.Forwarded) -> FactType:
+    return BY_CLASS[type(decode_canonical(bytes(data.fact))[0])]
+
+
+def _declined(row: FactType, decline: Decline) -> int:
+    """Return what a fact is called that is declined: a request is refused, any other ignored."""
+    return REFUSED if row.is_request and decline.reason != "already" else IGNORED
+
+
+def _judge_age(draft: Draft, row: FactType, at: _Arrival) -> None:
+    """Decline what comes too late, or is an old request: the account that it goes on to does not ask."""
+    if not row.is_follow_up and draft.clock - draft.occurred > draft.version.late:
+        draft.decline("too-late")
+    if row.is_request:
+        _check_age(draft, at)
 
 
 def _left_at(data: Any) -> int:
@@ -220,18 +326,28 @@ def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> lis
     return draft.changes
 
 
-def _check_request(draft: Draft, key: str, recorded: int, pushed: int, backlog: bool, limits: Limits) -> None:
-    """Decline a request that came before (its page has this key), is too old, or meets a frozen account."""
+def _check_request(draft: Draft, key: str, at: _Arrival | None) -> None:
+    """Decline a request that came before (its page has this key), is too old, or meets a frozen account.
+
+    `at` says how it came, where that was not judged before.
+    """
     if draft.pages.get(key) is not None:
         draft.decline("already")
-    age = recorded - pushed - draft.occurred
-    if not backlog and age > limits.request_max_age:
-        ahead = {"recorded_ahead_seconds": pushed // SECOND} if pushed else {}
-        draft.decline("stale", age_seconds=age // SECOND, most_seconds=limits.request_max_age // SECOND, **ahead)
+    if at is not None:
+        _check_age(draft, at)
     if draft.account.closed:
         draft.decline("account-closed")
     if draft.account.frozen:
         draft.decline("account-frozen")
+
+
+def _check_age(draft: Draft, at: _Arrival) -> None:
+    """Decline a request that is older than the ledger takes."""
+    age = at.recorded - at.pushed - draft.occurred
+    if not at.backlog and age > at.limits.request_max_age:
+        ahead = {"recorded_ahead_seconds": at.pushed // SECOND} if at.pushed else {}
+        most = at.limits.request_max_age // SECOND
+        draft.decline("stale", age_seconds=age // SECOND, most_seconds=most, **ahead)
 
 
 def _ask_rules(draft: Draft, row: FactType, data: Any) -> None:
@@ -254,7 +370,7 @@ def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
     return partial(activities.set_attribute if row.sets is not None else activities.act, row)
 
 
-_DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
+_DECIDERS: Mapping[type[Fact], Callable[[Any, Any], None]] = {
     facts.OrderPaid: orders.pay,
     facts.OrderCompleted: orders.complete,
     facts.OrderAmended: amendments.amend,
@@ -311,8 +427,19 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.TierWithdrawn: grants.withdraw,
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
+    facts.MemberMerged: merges.merge,
+    facts.MemberUnmerged: merges.unmerge,
+    facts.MergeAsked: merges.asked,
+    facts.MergeAnswered: merges.answered,
+    facts.MergePieceTaken: merges.piece_taken,
+    facts.MemberPages: merges.pages_came,
+    facts.LotReturned: merges.returned,
 }
+_OF_MOVES = frozenset({facts.MergeAnswered, facts.MergePieceTaken, facts.MemberPages})
+_PLACED = frozenset({facts.MemberMoved, facts.MemberForwarded})  # decided by `_decide_named`
+_OF_NAMES = _OF_MOVES | _PLACED | {facts.MemberMerged, facts.MemberUnmerged, facts.MergeAsked}
 _OF_POOLS = frozenset({facts.AccountFrozen, facts.AccountUnfrozen, facts.AccountClosed, facts.AccountReopened})
+_OF_ACCOUNTS = _OF_POOLS | {facts.MemberMerged, facts.MemberUnmerged}  # whoever means an account says so by its name
 _OF_HOUSES = _OF_POOLS | {
     facts.CardPurchased,
     facts.CardCodeRedeemed,
@@ -332,4 +459,4 @@ _COUNT_WHEN_CLOSED = frozenset(
     }
 )
 # By class: matching one class after the other costs more than many a decision.
-_DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}
+_DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE if row.fact not in _PLACED}

@@ -16,7 +16,7 @@ from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
-from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, Told
+from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, Told, lot_text
 from ledger.wire.facts import KIND_LEFT_OUT, Fact
 
 _APPLY_SCORED = APPLY[Scored]
@@ -83,6 +83,11 @@ class Draft(Struct, gc=False):
     source: str = ""  # of the fact
     partitions: int = 1  # that the ledger was born with
     told: int = 0  # follow-ups left so far
+
+    @property
+    def own_name(self) -> str:
+        """The name of the account itself."""
+        return self.name
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it. Raises `OutOfRange`."""
@@ -162,6 +167,21 @@ class Draft(Struct, gc=False):
             raise OutOfRange(f"more than {MAX_LOTS:,} lots in one entry")
         self.lots = place + 1
         return self.number << LOT_BITS | place  # `lot_key`, without a call more
+
+    def lot_name(self, lot: int) -> str:
+        """Return the name of a lot, as pools know it."""
+        return lot_text(lot)
+
+    def hold_key(self, hold: str) -> str:
+        """Return the name under which the account keeps a hold."""
+        return hold
+
+    def sit_as(self, house: str) -> None:
+        """Go on under the name of this member that a house knows: there is one."""
+
+    def is_self(self, name: str) -> bool:
+        """Return True if a name is this member's."""
+        return name == self.name
 
     def score(self, change: Scored) -> None:
         """Emit a score item, and remember how its score stood where it moves more than the month that runs."""

@@ -21,6 +21,7 @@ from ledger.core.account import (
     move_lapse,
 )
 from ledger.core.benefits import forget_days, quota_key
+from ledger.core.bundles import OF_NAMES, count_for
 from ledger.core.burning import OrderedLots
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
@@ -37,6 +38,8 @@ def evolve_entry(account: Account, entry: Entry) -> None:
     """Apply a whole entry: its changes, number and clock."""
     for change in entry.changes:
         evolve(account, change)
+    if account.bundle is not None:
+        account.bundle.acting = ""
     if entry.engine == 1:
         forget_moves(account)
     account.number = entry.number
@@ -51,7 +54,10 @@ def forget_moves(account: Account) -> None:
 
 def evolve(account: Account, change: Change) -> None:
     """Apply one change in place."""
-    APPLY[type(change)](account, change)
+    apply = APPLY[type(change)]
+    apply(account, change)
+    if account.bundle is not None:
+        count_for(account.bundle, change, apply)
 
 
 def _scored(account: Account, change: entries.Scored) -> int:
@@ -617,5 +623,6 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Unseated: _unseated,
     entries.SeatMoved: _seat_moved,
     entries.Told: _for_the_reader,
+    **OF_NAMES,
 }
 assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

@@ -3,6 +3,7 @@
 from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.asks import give_up_lot, refill
 from ledger.core.draft import MAX_TOTAL, Draft
+from ledger.core.moved_lots import lives_elsewhere, send_on
 from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
 from ledger.rulebook.compiled import ASKED, OPENS
 from ledger.rulebook.schema import AT_SHOP
@@ -255,8 +256,11 @@ def forfeit(draft: Draft, kind: str, key: int, lot: Lot) -> None:
 def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
     """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first.
 
-    On a closed account what is not due is forfeited.
+    On a closed account what is not due is forfeited. What is of a name that lives elsewhere goes on to that.
     """
+    if lives_elsewhere(draft, key):
+        send_on(draft, kind, key)
+        return
     purse = draft.account.purses[kind]
     lot = purse.lots[key]
     if lot.pending_until:  # they came back to points of a trial that are frozen again

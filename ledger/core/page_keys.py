@@ -5,26 +5,32 @@ a lot that is gone): what is not fetched ahead is read when it is asked for.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ledger.core.account import Account, term_at
 from ledger.rulebook.compiled import Programme
-from ledger.wire.fact_catalogue import BY_CLASS
-from ledger.wire.facts import Fact, OrderCompleted, PointsAdjusted
+from ledger.wire.fact_catalogue import BY_CLASS, FactType
+from ledger.wire.facts import Fact, OrderCompleted, PointsAdjusted, PointsClaimed
 from ledger.wire.times import day_of
+
+
+def pages_named(row: FactType, data: Any) -> Iterator[str]:
+    """The keys of the pages that the data of a fact names, its own id's first."""
+    for field, kind in row.names.items():
+        name = getattr(data, field)
+        if name:
+            yield f"{kind}/{name}"
+    for field, kind in row.also.items():
+        yield f"{kind}/{getattr(data, field)}"
+    aim = data.of if row.fact is PointsAdjusted or row.fact is PointsClaimed else None
+    if aim is not None and not aim.lot:
+        yield f"order/{aim.order}" if aim.order else f"grant/{aim.grant}"
 
 
 def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:
     """The keys of the pages that a fact names, and of those that count what its day was given."""
     row = BY_CLASS[type(fact)]
-    for field, kind in row.names.items():
-        name = getattr(fact.data, field)
-        if name:
-            yield f"{kind}/{name}"
-    for field, kind in row.also.items():
-        yield f"{kind}/{getattr(fact.data, field)}"
-    aim = fact.data.of if isinstance(fact, PointsAdjusted) else None
-    if aim is not None and not aim.lot:
-        yield f"order/{aim.order}" if aim.order else f"grant/{aim.grant}"
+    yield from pages_named(row, fact.data)
     version = book.nearest(occurred)
     for rule in version.rules_on(row.on):
         if rule.day_cap or rule.award.each_day:

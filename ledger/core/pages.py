@@ -420,6 +420,20 @@ class QueuePage(Struct, array_like=True, gc=False, tag="queue"):
     is_asking: bool = False
 
 
+class MovingPage(Struct, array_like=True, gc=False, tag="moving"):
+    """Of a move: the keys of the pages that are to be sent, how many were, and those that were changed meanwhile."""
+
+    keys: list[str]
+    sent: int = 0
+    changed: list[str] = field(default_factory=list)
+
+
+class KeptFactPage(Struct, array_like=True, gc=False, tag="kept-fact"):
+    """The data of a fact that waits: for the other parts of a move, or for the name that it is meant for."""
+
+    data: str
+
+
 class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
     """A business id that is taken."""
 
@@ -450,7 +464,8 @@ _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
 _TransferPages = TransferPage | ReceivedPage | OutsidePage | GivenPage
 _PoolPages = AskPage | ClaimedAskPage | OpenAsksPage | DrawnPage | LimitPage | QueuePage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
-Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages | _PoolPages
+_MovePages = MovingPage | KeptFactPage
+Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages | _PoolPages | _MovePages
 
 SEEN: Final = SeenPage()
 
@@ -481,6 +496,10 @@ class Pages(Protocol):
         """Return the lots that an earlier entry opened."""
         ...
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all pages, in order. This may take long."""
+        ...
+
 
 def earned_in(changes: list[Change]) -> list[Earned]:
     """The lots that an entry opened, by its changes."""
@@ -505,6 +524,10 @@ class PagesInMemory(dict[str, Page]):
     def opened(self, number: int) -> list[Earned]:
         """The lots that an entry opened, none for one that is not known."""
         return earned_in(self._entered.get(number, []))
+
+    def all_keys(self) -> list[str]:
+        """The keys of all pages, in order."""
+        return sorted(self)
 
 
 def copy_page(page: Page) -> Page:
@@ -543,6 +566,10 @@ class TrialPages:
         """The lots that an entry opened, none for one that is not known."""
         entered = self._entered.get(number)
         return earned_in(entered) if entered is not None else self._pages.opened(number)
+
+    def all_keys(self) -> list[str]:
+        """The keys of all pages, in order."""
+        return sorted({*self._pages.all_keys(), *self._changed})
 
     def keep(self) -> None:
         """Let what was changed stand."""

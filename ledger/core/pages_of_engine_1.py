@@ -60,6 +60,10 @@ class PagesOfEngine1:
         """Return the lots that an entry opened."""
         return self._pages.opened(number)
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all pages, in order."""
+        return self._pages.all_keys()
+
 
 def _forget_later(part: Struct) -> None:
     """Put the fields that engine 1 did not have back to their defaults, in a page and in its parts."""

@@ -22,12 +22,15 @@ from ledger.wire.entries import (
     ClawedBack,
     Confirmed,
     DebtIncurred,
+    DebtMoved,
     Earned,
     Expired,
     Forfeited,
     Forgiven,
     GivenBack,
     Held,
+    MovedIn,
+    MovedOut,
     PaidInCash,
     Recalled,
     Received,
@@ -111,6 +114,33 @@ def _to_own_lot(source: str, change: Restored | SentBack, account: Account | Non
     return (Posting(change.kind, source, to, change.points, change.lot, change.expires_at),)
 
 
+def _moved_out(change: MovedOut, account: Account | None) -> Postings:
+    """What leaves with a lot: what is free of it, and what is on hold."""
+    expires_at, place = 0, SPENDABLE
+    if account is not None:
+        lot = account.purses[change.kind].lots[change.lot]
+        expires_at, place = lot.expires_at, PENDING if lot.pending_until else SPENDABLE
+    parts = ((place, change.points), (HELD, change.held))
+    return tuple(
+        Posting(change.kind, source, IN_TRANSIT, points, change.lot, expires_at) for source, points in parts if points
+    )
+
+
+def _moved_in(change: MovedIn, account: Account | None) -> Postings:
+    lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
+    pending_until = change.pending_until if lot is None else lot.pending_until
+    parts = ((PENDING if pending_until else SPENDABLE, change.points), (HELD, change.held))
+    return tuple(
+        Posting(change.kind, IN_TRANSIT, to, points, change.lot, change.expires_at) for to, points in parts if points
+    )
+
+
+def _debt_moved(change: DebtMoved, account: Account | None) -> Postings:
+    if change.points > 0:
+        return (Posting(change.kind, DEBT, CLAIMED, change.points),)
+    return (Posting(change.kind, CLAIMED, DEBT, -change.points),)
+
+
 def _received(change: Received, account: Account | None) -> Postings:
     return (Posting(change.kind, IN_TRANSIT, SPENDABLE, change.points, change.lot, change.expires_at),)
 
@@ -190,5 +220,8 @@ _POSTINGS: Mapping[type[Change], Callable[[Any, Account | None], Postings]] = {
     DebtIncurred: _claimed(DEBT),
     WrittenOff: _claimed(WRITTEN_OFF),
     PaidInCash: _paid_in_cash,
+    MovedOut: _moved_out,
+    MovedIn: _moved_in,
+    DebtMoved: _debt_moved,
 }
 MOVES = frozenset(_POSTINGS)  # the changes that move points

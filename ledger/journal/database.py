@@ -24,6 +24,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.unreadable import UNREADABLE
 
+STATE = "_state"  # behind the ledger's schema: what servers share (service/state_store.py), which nobody else may read
 PARTITIONS = 64  # chosen at birth and fixed for life
 READ, READ_BYTES = 2_000, 16 << 20  # records of an inbox at a time
 
@@ -41,6 +42,29 @@ LEDGER_STEPS: Steps = (
         "CREATE INDEX feeds_by_source ON {schema}.feeds (source, number)",
     ),
     ("ALTER TABLE {schema}.feeds ADD COLUMN tail bytea NOT NULL DEFAULT ''",),  # a last line without its end
+    (  # keys, sessions of the console, and what operators did: they may be there where the settings were lost
+        "CREATE SCHEMA IF NOT EXISTS {schema}_state",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.keys (
+            id text PRIMARY KEY, name text NOT NULL, hash bytea NOT NULL, scopes text NOT NULL, rate bigint NOT NULL,
+            created bigint NOT NULL, expires bigint, last_used bigint, revoked bigint, seal bytea)""",
+        "CREATE UNIQUE INDEX IF NOT EXISTS live ON {schema}_state.keys (name) WHERE revoked IS NULL",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.people (
+            issuer text NOT NULL, subject text NOT NULL, name text NOT NULL UNIQUE, since bigint NOT NULL,
+            PRIMARY KEY (issuer, subject))""",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.blocked (name text PRIMARY KEY, since bigint NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.secret (one integer PRIMARY KEY, secret bytea NOT NULL)",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.sessions (
+            token bytea PRIMARY KEY, key text NOT NULL, began double precision NOT NULL,
+            used double precision NOT NULL, ends double precision NOT NULL, person bytea)""",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.sign_ins (random text PRIMARY KEY, began double precision NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.operator_lines (number bigint PRIMARY KEY, line bytea NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.operator_head (one integer PRIMARY KEY, head text NOT NULL)",
+    ),
+    (  # results of audits, checkpoints
+        """CREATE TABLE IF NOT EXISTS {schema}_state.documents (
+            sort text NOT NULL, name text NOT NULL, content bytea NOT NULL, stamp bigint NOT NULL,
+            PRIMARY KEY (sort, name))""",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages, earned_in, encode_page
 from ledger.errors import ControlFlow
+from ledger.journal.derived import page_keys
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.native import NativeEngine
@@ -111,6 +112,7 @@ class _MemberPages:
     batch: Batch
     member: str
     cache: dict[tuple[str, str], Page]
+    derived: Callable[[Batch, str], list[str]]  # the keys of the pages that the entries before this batch made
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
     entered: dict[int, list[Change]] = field(default_factory=dict)  # in this batch
 
@@ -134,6 +136,10 @@ class _MemberPages:
             return earned_in(self.entered[number])
         rows = self.batch.entries_of(self.member, number - 1, 1)
         return earned_in(decode_entry(rows[0].state).changes) if rows and rows[0].number == number else []
+
+    def all_keys(self) -> list[str]:
+        own = [key for key, member in self.written if member == self.member]
+        return sorted({*own, *self.derived(self.batch, self.member)})
 
 
 @dataclass(slots=True)
@@ -338,7 +344,7 @@ class PartitionWriter:
                 by_member.setdefault(member, []).append(i)
         for member, indexes, cached in self._taken(batch, work.facts, by_member):
             try:
-                pages = _MemberPages(batch, member, self._pages, work.written)
+                pages = _MemberPages(batch, member, self._pages, self._page_keys, work.written)
                 self._decide_member(work, cached.account, pages, indexes)
             except OutOfRange:
                 cached = self._decide_with_care(work, member, indexes)
@@ -412,9 +418,13 @@ class PartitionWriter:
             for name in [name for name in pages if name[1] == member]:
                 del pages[name]
         cached = folded(work.batch, member)
-        member_pages = _MemberPages(work.batch, member, self._pages, work.written)
+        member_pages = _MemberPages(work.batch, member, self._pages, self._page_keys, work.written)
         cached.account = self._decide_member(work, cached.account, member_pages, indexes, with_care=True)
         return cached
+
+    def _page_keys(self, batch: Batch, member: str) -> list[str]:
+        """Return the keys of all pages of a member as the store has them."""
+        return page_keys(batch.entries_of(member), self.book, self.journal.published(), self.limits)
 
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """Return what a receipt points at: an entry of this batch or before, by its number within its member."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -105,7 +106,10 @@ def _parts(address: str) -> dict[str, Any]:
 class Server:
     """The connections of this process to one server, shared by the journals in it."""
 
-    def __init__(self, address: str, most: int = CONNECTIONS) -> None:
+    def __init__(
+        self, address: str, most: int = CONNECTIONS, *, schema: str = "", wait: float = CONNECT_SECONDS
+    ) -> None:
+        """Names are looked up in `schema` where it is given; `wait` is how many seconds a connection is waited for."""
         self.name = name_of(address)
         said = {**_CONNECTION, **password_said(), **_parts(address), "client_encoding": "UTF8"}
         self._address = make_conninfo("", **said)
@@ -115,9 +119,9 @@ class Server:
             min_size=0,
             max_size=most,
             open=False,
-            configure=_configure,
+            configure=partial(_configure, schema),
             check=ConnectionPool.check_connection,  # one that died is replaced before it is used
-            timeout=CONNECT_SECONDS,
+            timeout=wait,
             reconnect_timeout=CONNECT_SECONDS,  # given up then, and tried anew for whoever asks next
         )
 
@@ -160,7 +164,7 @@ class Server:
             psycopg.connect(self._address).close()
         except psycopg.Error as error:
             return str(error)
-        return f"no connection was free for {CONNECT_SECONDS} s, of {self.pool.max_size} that this process may have"
+        return f"no connection was free for {self.pool.timeout:g} s, of {self.pool.max_size} that this process may have"
 
     @contextmanager
     def transaction(self, where: str = "") -> Iterator[psycopg.Cursor[Any]]:
@@ -215,5 +219,7 @@ def migrate_schema(c: psycopg.Cursor[Any], schema: str, table: str, steps: Steps
     return len(to_take)
 
 
-def _configure(connection: psycopg.Connection[Any]) -> None:
+def _configure(schema: str, connection: psycopg.Connection[Any]) -> None:
     connection.execute(_SETTINGS)
+    if schema:
+        connection.execute("SELECT set_config('search_path', %s, false)", (schema,))

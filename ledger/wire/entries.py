@@ -18,6 +18,9 @@ IGNORED: Final = 2
 OUTCOMES: Final = ("accepted", "refused", "ignored")
 
 LOT_BITS: Final = 16
+# Above the number of its entry a lot's key says, in an account that took others in, who opened it and whose it is.
+BIRTH_BIT: Final = 44
+OWNER_BIT: Final = 53
 
 # Score items and counters stand in buckets: a month (year * 12 + month - 1), a year, and
 LIFE_BUCKET: Final = 0  # for ever
@@ -31,14 +34,36 @@ def lot_key(number: int, place: int) -> int:
 
 
 def lot_text(lot: int) -> str:
-    """A lot's name as people read it: ``entry.place``, both counted from 1."""
-    return f"{lot >> LOT_BITS}.{(lot & (1 << LOT_BITS) - 1) + 1}"
+    """A lot's name as people read it: ``entry.place``, both counted from 1; behind ``~`` whose it is, where of another.
+
+    That is the number of a name that the account has known, and behind a point that of the account that opened it.
+    """
+    number = lot >> LOT_BITS & (1 << BIRTH_BIT - LOT_BITS) - 1
+    text = f"{number}.{(lot & (1 << LOT_BITS) - 1) + 1}"
+    return f"{text}~{owner_of(lot)}.{birth_of(lot)}" if lot >> BIRTH_BIT else text
 
 
 def lot_named(text: str) -> int:
     """The lot that people read as ``entry.place``. Raises ValueError where the text is no such name."""
+    text, _, slots = text.partition("~")
     number, place = text.split(".")
-    return lot_key(int(number), int(place) - 1)
+    owner, birth = slots.split(".") if slots else ("0", "0")
+    return lot_of(int(owner), int(birth), lot_key(int(number), int(place) - 1))
+
+
+def lot_of(owner: int, birth: int, own: int) -> int:
+    """Return a lot's key: whose it is, who opened it (numbers of names, 0: the account itself), and its key there."""
+    return owner << OWNER_BIT | birth << BIRTH_BIT | own
+
+
+def owner_of(lot: int) -> int:
+    """Return the number of the name that a lot is of, 0: the account's own."""
+    return lot >> OWNER_BIT
+
+
+def birth_of(lot: int) -> int:
+    """Return the number of the name of the account that opened a lot, 0: the account itself."""
+    return lot >> BIRTH_BIT & (1 << OWNER_BIT - BIRTH_BIT) - 1
 
 
 class _Change(Struct, array_like=True, frozen=True, gc=False):
@@ -665,6 +690,157 @@ class Told(_Change, tag="told", frozen=True):
     data: str
 
 
+# -- members who became one ------------------------------------------------------------------------------------------
+
+
+class Under(_Change, tag="under", frozen=True):
+    """What follows in this entry is done under a name that the account took in; empty: under its own."""
+
+    name: str
+
+
+class NameKnown(_Change, tag="name-known", frozen=True):
+    """The account knows one name more, by which it numbers lots: the first is 1."""
+
+    name: str
+
+
+class Merging(_Change, tag="merging", frozen=True):
+    """The account is `asking` another to take its names in, `moving` there, or moving some `back`; empty: neither.
+
+    `era` is the entry that began it, `names` are one to a line, `i` counts the pieces that were sent.
+    """
+
+    state: str
+    to: str = ""
+    era: int = 0
+    names: str = ""
+    i: int = 0
+
+
+class Awaited(_Change, tag="awaited", frozen=True):
+    """The account said yes to taking a name in, which `frm` asked for; empty: it is awaited no more."""
+
+    name: str
+    frm: str
+
+
+class NameCame(_Change, tag="name-came", frozen=True):
+    """A name is part of the account from now on, with what is counted under it; empty: the account's own came back.
+
+    `era` is the entry of its account that began it, `through` the name with which it came, if it came with another.
+    """
+
+    name: str
+    era: int
+    through: str
+    share: str
+
+
+class NameLeft(_Change, tag="name-left", frozen=True):
+    """A name, with all that is counted under it, left for the account `to`; empty: the account's own."""
+
+    name: str
+    to: str
+
+
+class Aliased(_Change, tag="aliased", frozen=True):
+    """The account is another name of the account `head` from now on; empty: it lives again."""
+
+    head: str
+    era: int = 0
+    names: str = ""
+
+
+class MovedOut(_Change, tag="moved-out", frozen=True):
+    """A lot left for the account `to` with its name: `points` that were free, and `held` that are on hold."""
+
+    kind: str
+    lot: int
+    points: int
+    held: int
+    to: str
+
+
+class MovedIn(_Change, tag="moved-in", frozen=True):
+    """A lot came from the account `frm`, or points came back to one, as it was there."""
+
+    kind: str
+    lot: int
+    points: int
+    held: int
+    rule: str
+    earned: int
+    earned_at: int
+    expires_at: int
+    pending_until: int
+    returnable: bool
+    waits: int
+    frm: str
+
+
+class HoldLeft(_Change, tag="hold-left", frozen=True):
+    """A hold left with its name."""
+
+    hold: str
+
+
+class HoldCame(_Change, tag="hold-came", frozen=True):
+    """Points of a lot are held by a hold that came with its name."""
+
+    kind: str
+    lot: int
+    points: int
+    hold: str
+    until_at: int
+
+
+class HoldShifted(_Change, tag="hold-shifted", frozen=True):
+    """Points that a name's hold keeps of another's lot are the hold's own name's from now on, in a lot `to_lot`."""
+
+    kind: str
+    lot: int
+    to_lot: int
+    points: int
+    hold: str
+
+
+class DebtMoved(_Change, tag="debt-moved", frozen=True):
+    """Debt came with a name, or (below 0) left with it."""
+
+    kind: str
+    points: int
+
+
+class TermCame(_Change, tag="term-came", frozen=True):
+    """A card's term came with a name; `term` is all that was known of it, as JSON."""
+
+    membership: str
+    card: str
+    term: str
+
+
+class TermLeft(_Change, tag="term-left", frozen=True):
+    """A card's term left with its name."""
+
+    membership: str
+    card: str
+
+
+class Delayed(_Change, tag="delayed", frozen=True):
+    """The fact of this entry waits for a name that is on its way."""
+
+    number: int
+
+
+class DecidedLate(_Change, tag="decided-late", frozen=True):
+    """The fact of an earlier entry, which waited for a name, is decided here: what came of it."""
+
+    number: int
+    outcome: str
+    reason: str
+
+
 TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
 LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
@@ -679,8 +855,10 @@ TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened | Told
 PoolChange = Drawn | PutBack | Leased
 HouseChange = Seated | Unseated | SeatMoved
+NameChange = Under | NameKnown | Merging | Awaited | NameCame | NameLeft | Aliased | Delayed | DecidedLate
+MoveChange = MovedOut | MovedIn | HoldLeft | HoldCame | HoldShifted | DebtMoved | TermCame | TermLeft
 PointsChange = LotChange | TransitChange | ClaimChange | IdleChange
-OtherChange = TermChange | OwnChange | PoolChange | HouseChange
+OtherChange = TermChange | OwnChange | PoolChange | HouseChange | NameChange | MoveChange
 Change = PointsChange | ScoreChange | TierChange | CountChange | OtherChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 

@@ -14,6 +14,7 @@ MAX_BYTES = 1 << 20  # of one fact as received
 MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
+MAX_NAMES = 200  # of one member
 MAX_SEAT_TERMS = 12  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
@@ -508,7 +509,7 @@ class PoolAsk(FollowUp, kw_only=True):
     Of a house it is a `claim` of a `benefit` of the `membership` in which the asker sits; `limit` is then the quota.
     """
 
-    ask: Id
+    ask: LongId
     n: Some
     bucket: Count = 0
     version: Name = ""
@@ -521,7 +522,7 @@ class PoolAsk(FollowUp, kw_only=True):
 class PoolAnswer(FollowUp, kw_only=True):
     """What a pool answered to an ask."""
 
-    ask: Id
+    ask: LongId
     yes: bool
     reason: Name = ""
 
@@ -529,17 +530,166 @@ class PoolAnswer(FollowUp, kw_only=True):
 class PoolReturn(FollowUp, kw_only=True):
     """How much of a draw comes back to the pool."""
 
-    ask: Id
+    ask: LongId
     n: Some
 
 
 class LeaseMove(FollowUp, kw_only=True):
-    """How much a lease of a pool asks for, is given, or gives back; with an ask, `limit` and `version` as in that."""
+    """How much a lease of a pool asks for, is given, or gives back; with an ask, `limit` and `version` as in that.
+
+    Where nothing is given, `reason` says why if the pool is not just empty.
+    """
 
     n: Count = 0
     bucket: Count = 0
     version: Name = ""
     limit: Count = 0
+    reason: Name = ""
+
+
+class Merge(_Data):
+    """The member that another one is to become a name of."""
+
+    into: Id
+
+
+class Unmerge(_Data):
+    """A name that is to be a member of its own again."""
+
+    name: Id
+
+
+class MergeAsk(FollowUp, kw_only=True):
+    """Names that ask to be taken in; `era` is the entry of their account that began it."""
+
+    names: Annotated[list[Id], Meta(min_length=1, max_length=MAX_NAMES)]
+    era: Count
+
+
+class MergeAnswer(FollowUp, kw_only=True):
+    """What the account `by` says to names that asked to be taken in."""
+
+    yes: bool
+    era: Count
+    by: Id
+    reason: Name = ""
+
+
+class MergeTaken(FollowUp, kw_only=True):
+    """The pieces up to `i` of what moves have come."""
+
+    era: Count
+    i: Count
+
+
+class MovedPage(_Data):
+    """A page of a name, by its key there; `state` is base64 of its stored bytes."""
+
+    name: Id
+    key: str
+    state: bytes
+
+
+class MemberPagesData(FollowUp, kw_only=True):
+    """The piece `i` of the pages of names that move. `known` are the names by which lots are numbered in it, from 0."""
+
+    era: Count
+    i: Count
+    known: list[Id]
+    pages: list[MovedPage] = []
+
+
+class MovedName(_Data):
+    """A name that moves, the name it came through, if any, and as JSON what is counted under it."""
+
+    name: Id
+    era: Count
+    through: Name = ""
+    share: str = ""
+
+
+class MovedLot(_Data):
+    """A lot that moves, as it is (instants in microseconds); `points` are free, `held` on hold."""
+
+    kind: str
+    lot: int
+    points: Count
+    earned_at: int
+    expires_at: int
+    held: Count = 0
+    earned: int = 0
+    rule: str = ""
+    pending_until: int = 0
+    returnable: bool = False
+    waits: int = 0
+
+
+class MovedHold(_Data):
+    """Points of a lot that a name's hold keeps until an instant."""
+
+    name: Id
+    hold: str
+    kind: str
+    lot: int
+    points: Some
+    until: int
+
+
+class MovedDebt(_Data):
+    """What is owed under a name."""
+
+    name: Id
+    kind: str
+    points: Some
+
+
+class MovedTerm(_Data):
+    """A card's term of a name, as JSON."""
+
+    name: Id
+    membership: str
+    card: str
+    term: str
+
+
+class Moved(FollowUp, kw_only=True):
+    """Names that move with all they have, in `parts` of which this is one; `points` are those of its lots.
+
+    `back`: to the account of the name itself. `idle` says by kind when what there is of it ends, if it is not used.
+    """
+
+    era: Count
+    known: list[Id]
+    part: Count = 0
+    parts: Some = 1
+    back: bool = False
+    points: Count = 0
+    names: list[MovedName] = []
+    lots: list[MovedLot] = []
+    holds: list[MovedHold] = []
+    debts: list[MovedDebt] = []
+    terms: list[MovedTerm] = []
+    pages: list[MovedPage] = []
+    idle: dict[str, int] = {}
+
+
+class Forwarded(FollowUp, kw_only=True):
+    """A fact that was sent to a name, on its way to where that lives; `back`: it was sent back to the account `by`."""
+
+    name: Id
+    fact: msgspec.Raw
+    by: Id
+    era: Count = 0
+    back: bool = False
+    points: Count = 0
+
+
+class LotReturn(FollowUp, kw_only=True):
+    """Points that came back to a lot whose name lives elsewhere. `known` are the names by which it is numbered."""
+
+    known: list[Id]
+    lot: MovedLot
+    points: Count = 0
 
 
 class SeatTerm(_Data):
@@ -853,6 +1003,42 @@ class LeaseReturned(_FollowUpFact, tag="lease.returned.v1"):
     data: LeaseMove
 
 
+class MemberMerged(_Fact, tag="member.merged.v1"):
+    data: Merge
+
+
+class MemberUnmerged(_Fact, tag="member.unmerged.v1"):
+    data: Unmerge
+
+
+class MergeAsked(_FollowUpFact, tag="merge.asked.v1"):
+    data: MergeAsk
+
+
+class MergeAnswered(_FollowUpFact, tag="merge.answered.v1"):
+    data: MergeAnswer
+
+
+class MergePieceTaken(_FollowUpFact, tag="merge.taken.v1"):
+    data: MergeTaken
+
+
+class MemberPages(_FollowUpFact, tag="member.pages.v1"):
+    data: MemberPagesData
+
+
+class MemberMoved(_FollowUpFact, tag="member.moved.v1"):
+    data: Moved
+
+
+class MemberForwarded(_FollowUpFact, tag="member.forwarded.v1"):
+    data: Forwarded
+
+
+class LotReturned(_FollowUpFact, tag="lot.returned.v1"):
+    data: LotReturn
+
+
 class SeatChanged(_FollowUpFact, tag="seat.changed.v1"):
     data: SeatChange
 
@@ -888,9 +1074,11 @@ HouseFact = HouseJoined | HouseLeft
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
+MergeFact = MemberMerged | MemberUnmerged
+MoveFact = MergeAsked | MergeAnswered | MergePieceTaken | MemberPages | MemberMoved | MemberForwarded | LotReturned
 SharedFact = PoolFact | SeatChanged
 BetweenLedgersFact = ExchangeAsked | ExchangeAnswered | ExchangeRecalled
-OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
+OperatorFact = MergeFact | PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
     | ReviewFact
@@ -905,6 +1093,7 @@ Fact = (
     | GiftFact
     | SharedFact
     | BetweenLedgersFact
+    | MoveFact
     | OperatorFact
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__

@@ -28,6 +28,7 @@ REASONS: Final[dict[str, Reason]] = {
     "account-closed": Reason(ENTRY, "The account is closed: requests are refused, and of facts only returns count."),
     "account-frozen": Reason(ENTRY, "The account is frozen: it goes on earning, and its requests are refused."),
     "already": Reason(ENTRY, "The same thing came before under another fact id (an order, redemption, card, claim …)."),
+    "alias": Reason(ENTRY, "The member is another name of the one that the figure `head` names: say it of that one."),
     "already-reviewed": Reason(ENTRY, "The line has its review; a second one gives nothing."),
     "bad-programme": Reason(ENTRY, "The published rule book cannot be used; the figures say what is wrong with it."),
     "balance-too-small": Reason(ENTRY, "This use needs a larger spendable balance before it takes any points."),
@@ -44,6 +45,9 @@ REASONS: Final[dict[str, Reason]] = {
     "kind-not-taken": Reason(ENTRY, "This use does not take that kind of points."),
     "lapsed": Reason(ENTRY, "The points waited for a claim, and have lapsed."),
     "line-not-completed": Reason(ENTRY, "The line is not one of this member's completed orders."),
+    "merge-busy": Reason(ENTRY, "A merge or its undoing is on its way here; say it again when that is over.", (NOTE,)),
+    "merge-cycle": Reason(ENTRY, "A member cannot become a name of itself.", (NOTE,)),
+    "merged-through": Reason(ENTRY, "The name came with another one, which the figure `through` names: part that one."),
     "no-right": Reason(ENTRY, "The line has no right to this benefit."),
     "not-open": Reason(ENTRY, "The benefit cannot be claimed at this time: the figure `open` says when it can."),
     "right-over": Reason(ENTRY, "The line's right to the benefit has ended."),
@@ -83,6 +87,7 @@ REASONS: Final[dict[str, Reason]] = {
     "too-many-grants": Reason(ENTRY, "The member has 1,000 granted tiers that run; withdraw one first."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
     "unknown-activity": Reason(ENTRY, "This member has no such activity."),
+    "unknown-alias": Reason(ENTRY, "This member has no such other name."),
     "unknown-ask": Reason(ENTRY, "This member asked a pool nothing under that name."),
     "unknown-award": Reason(ENTRY, "This member has no such award, or not of that kind of points."),
     "unknown-benefit": Reason(ENTRY, "The rule book has no such benefit."),
@@ -112,6 +117,7 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "exchange-failed": Reason(NOTE, "The exchange gave nothing, and the points are free again; `why` says why."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "forwarded": Reason(NOTE, "The member is a name of another one, whose account decides the fact."),
     "house-closed": Reason(
         NOTE, "The house is closed or frozen, or the claim is of a time long past: nothing was given."
     ),
@@ -120,6 +126,7 @@ REASONS: Final[dict[str, Reason]] = {
         NOTE, "The partner gave after the hold was over: what is spendable was taken, and the rest is debt."
     ),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
+    "handed-back": Reason(NOTE, "The name that the fact is for lives here no more: it goes back to who handed it on."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
     "line-returned": Reason(
         NOTE,
@@ -143,8 +150,10 @@ REASONS: Final[dict[str, Reason]] = {
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "sent-back": Reason(NOTE, "The gift could not be taken and goes back whole; the figure `why` says why."),
+    "too-many-names": Reason(NOTE, "The member has as many names as one may have; no more are taken in."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "too-many-shops": Reason(NOTE, "The member has points of this kind at as many shops as may be; none are given."),
+    "waits": Reason(NOTE, "The fact is for a name that is on its way here, and is decided when that has come."),
     "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),
     "refund-above-price": Reason(NOTE, "More money came back for the card than was paid for it."),
     "refund-not-due": Reason(NOTE, "The book's rule gives no money back: `why` says whether it was used or is late."),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ledger.core.postings import postings_of
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from ledger.wire.entries import Change, lot_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.tables import Row, Table, by_member, columns
@@ -33,6 +34,11 @@ class _Collector(PointsView):
             named = lot_text(one.lot) if one.lot else None
             self.found.append((step.member, number, step.at, *moved, named, rule, version))
 
+    def take(self) -> list[Row]:
+        """Return what was collected, and begin anew."""
+        found, self.found = self.found, []
+        return found
+
 
 def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Every posting by an instant, by member and in the order they happened, with what fell due by then."""
@@ -51,11 +57,22 @@ def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
                 if step.entry.clock > as_of or (known_at is not None and step.entry.recorded > known_at):
                     break
                 fold_entry(view, step, nowhere)
-                yield from view.found
-                view.found.clear()
+                yield from view.take()
             if step.subject.number:
                 pass_time(view, step, as_of, nowhere)
-            yield from view.found
-            view.found.clear()
+            yield from view.take()
 
     return Table(POSTINGS, by_member([of(partition) for partition in ledger.partitions]), books.whole.offset)
+
+
+def postings_behind(ledger: Ledger, partition: int, after: int) -> Iterator[tuple[EntryRow, list[Row]]]:
+    """Yield the entries of a partition behind a place that moved points, by member, each with its postings."""
+    view, book, nowhere = _Collector(), ledger.books().in_partition(partition), RowDeltas(())
+    decode = decoder_for([view])
+    for member, rows in ledger.journal(partition).by_member():
+        step = FoldStep(book, new_member(view, member))
+        for row in rows if member != PROGRAMME_SUBJECT else ():
+            step.entry = decoded(decode, row)
+            fold_entry(view, step, nowhere)
+            if (found := view.take()) and row.sequence > after:
+                yield row, found

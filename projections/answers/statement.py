@@ -24,6 +24,8 @@ from ledger.wire.entries import (
     Forfeited,
     GivenBack,
     Held,
+    MovedIn,
+    MovedOut,
     Refrozen,
     Released,
     Repaid,
@@ -54,6 +56,8 @@ Moves = (
     | Forfeited
     | Repaid
     | TransitChange
+    | MovedOut
+    | MovedIn
 )
 LINES = columns(
     "member number:integer occurred:instant month type id outcome reason unit effect:integer expired:integer"

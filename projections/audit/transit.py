@@ -12,7 +12,7 @@ from ledger.core.decisions.outside import ASKED
 from ledger.core.pages import OutsidePage
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import OnItsWay, Transit
-from ledger.wire.entries import Entry, Recalled, Received, Sent, SentBack, Told
+from ledger.wire.entries import Entry, MovedIn, MovedOut, Recalled, Sent, Told, TransitChange
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import FactHead, fact_head
 from ledger.wire.fact_codec import BadFact, canonical, decode
@@ -92,11 +92,12 @@ class _Pairing:
         """Add what an entry let go, less what it took in; return the latter."""
         taken = 0
         for change in entry.changes:
-            if isinstance(change, Sent | Recalled | Received | SentBack):
-                goes = isinstance(change, Sent | Recalled)
+            if isinstance(change, TransitChange | MovedOut | MovedIn):
+                goes = isinstance(change, Sent | Recalled | MovedOut)
+                points = change.points + (change.held if isinstance(change, MovedOut | MovedIn) else 0)
                 self._found.in_transit.setdefault(change.kind, 0)
-                self._found.in_transit[change.kind] += change.points if goes else -change.points
-                taken += 0 if goes else change.points
+                self._found.in_transit[change.kind] += points if goes else -points
+                taken += 0 if goes else points
         return taken
 
     def _pair_told(self, partition: int, sequence: int, entry: Entry) -> None:

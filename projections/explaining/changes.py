@@ -87,10 +87,10 @@ def _in_lots(context: Context, change: Any) -> View:
     )
 
 
-def _received(context: Context, change: entries.Received) -> View:
-    """Points that another member gave, which are a lot of their own."""
+def _received(context: Context, change: entries.Received | entries.MovedIn) -> View:
+    """Points that another member gave, or had, which are a lot of their own."""
     amount = context.words.signed(change.points, change.kind)
-    how = context.words.say("change.received", change)
+    how = context.words.say(f"change.{TAGS[type(change)]}", change)
     return put(context.words, amount, how, lots=[lot_brief(context.history, change.lot, context.words)])
 
 
@@ -236,6 +236,7 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Withheld: explain_withheld,
     **dict.fromkeys(IN_LOTS, _in_lots),
     entries.Received: _received,
+    entries.MovedIn: _received,
     entries.TierMoved: _tier_moved,
     entries.TierHeld: _tier_changed,
     entries.TierHoldEnded: _tier_hold_ended,

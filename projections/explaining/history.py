@@ -19,7 +19,7 @@ from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import FactRecord, decided
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, Received, Waiting
+from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, MovedIn, Received, Waiting
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
@@ -138,6 +138,10 @@ class Moment:
         """The lots that an entry opened."""
         return self.after.opened(number)
 
+    def all_keys(self) -> list[str]:
+        """The keys of all pages, in order."""
+        return self.after.all_keys()
+
     def would_accept(self, fact: Fact) -> bool:
         """Return True if the engine had accepted another fact in this one's place."""
         account, pages = copy_account(self.before), TrialPages(self.after)
@@ -197,7 +201,7 @@ class History:
             key = getattr(change, "lot", None)
             if isinstance(change, Earned):
                 self.lots[change.lot] = LotStory(step, change)
-            elif isinstance(change, Received):
+            elif isinstance(change, Received) or (isinstance(change, MovedIn) and change.lot not in self.lots):
                 came = Earned(change.kind, change.lot, change.points, change.rule, change.earned_at, change.expires_at)
                 self.lots[change.lot] = LotStory(step, came)
             elif key is not None and key in self.lots and not isinstance(change, Waiting):

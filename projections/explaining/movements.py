@@ -32,6 +32,8 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Received: Movement(1, 1),
     entries.SentBack: Movement(1, 1, -1, 0, ("transfer",)),
     entries.Recalled: Movement(-1, -1, 1, 0, ("transfer",)),
+    entries.MovedOut: Movement(-1, -1, 1, 0, ("to",)),
+    entries.MovedIn: Movement(1, 1),
     entries.Forfeited: Movement(-1, -1, 1),
     entries.DebtIncurred: Movement(0, -1),
     entries.WrittenOff: Movement(0, 1),
@@ -44,7 +46,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
 
 _OF_SCORES = (entries.Scored, entries.ScoredOnce)
 TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
-_OPENING = (entries.Earned, entries.Received)
+_OPENING = (entries.Earned, entries.Received, entries.MovedIn)
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found not in _OPENING)
 # What is counted or said, and moves nothing that the member has.
 COUNTED: Final = frozenset(
@@ -58,6 +60,8 @@ COUNTED: Final = frozenset(
         entries.HistoryPruned,
         entries.Resettled,
         entries.Told,
+        entries.Under,
+        entries.NameKnown,
     )
 )
 
@@ -79,7 +83,7 @@ def _moved(change: Any) -> tuple[str, int]:
 
 
 def _is_pending(change: entries.Change) -> bool:
-    return isinstance(change, entries.Earned) and change.pending_until > 0
+    return isinstance(change, entries.Earned | entries.MovedIn) and change.pending_until > 0
 
 
 def effect_text(changes: Iterable[entries.Change], words: Words) -> str:

@@ -58,6 +58,10 @@ class _Overlay:
         rows = self._journal.entries_of(self._member, number - 1, 1)
         return earned_in(decode_entry(rows[0].state).changes) if rows and rows[0].number == number else []
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of what this run wrote: no move is ever tried."""
+        return sorted(self._written)
+
 
 class Quoter:
     """Decides facts about one member at an instant without keeping anything."""

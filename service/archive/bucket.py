@@ -5,7 +5,7 @@ needs it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from ledger.errors import CannotRunNow
+from ledger.journal.failpoints import failpoint
 from service.archive.files import MOST_BYTES, BadCopy
 from service.archive.places import MISSING, Place
 
@@ -56,6 +57,16 @@ class Bucket(Place):
             except FileNotFoundError:
                 return None
             return bytes(found.bytes())[:MOST_BYTES]
+
+    def begin(self, files: Mapping[str, bytes]) -> None:
+        """Write the first files, the last one only where none is of its name."""
+        *before, (last, end) = files.items()
+        with self._errors(last):
+            for name, content in before:
+                obstore.put(self._store, name, content)
+        failpoint("archive-begun")
+        if not self.create(last, end):
+            raise BadCopy(f"{self.name} is there already; name a folder that is to be made")
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole where there is none of its name; return False where there is."""

@@ -6,6 +6,7 @@ the next number: an export that was thought dead then finds its own number taken
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -17,14 +18,13 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import DeadLetter, Head
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import BadCopy, file_at, file_of, manifest_text
+from service.archive.files import BadCopy, File, file_at, file_of, manifest_text
 from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, Link, link_name, parked_name
 from service.archive.parquet import (
     BEGINNING,
     Reached,
     Segment,
     first_manifest,
-    write_book,
     write_dead_letters,
     write_segments,
 )
@@ -40,14 +40,11 @@ def is_archive(place: Place) -> bool:
 
 
 def begin(ledger: Ledger, place: Place) -> None:
-    """Begin an archive that holds nothing yet but what the ledger was born with."""
-    with place.drafts() as folder:
-        write_book(ledger, folder)
-        book = file_at(folder, BOOK)
-        place.put(BOOK, folder / BOOK)
+    """Begin an archive that holds nothing but what the ledger was born with. Raises `BadCopy` where there is one."""
+    book = ledger.genesis_book.encode()
+    listed = File(BOOK, len(book), sha256(book).hexdigest())
     partitions = [ArchivedPartition(number, 0, BEGINNING.link.hex(), -1, 0, 0) for number in ledger.partitions]
-    failpoint("archive-begun")
-    place.create(MANIFEST, manifest_text(first_manifest(ledger, EMPTY, partitions, [], [book])))
+    place.begin({BOOK: book, MANIFEST: manifest_text(first_manifest(ledger, EMPTY, partitions, [], [listed]))})
 
 
 def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> tuple[Archive, int]:

@@ -47,7 +47,8 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveManifest:
     partitions: list[ArchivedPartition] = []
     months: list[Month] = []
-    write_book(ledger, making)
+    with output_file(making / BOOK) as out:
+        out.write(ledger.genesis_book.encode())
     done = 0
     for partition in ledger.partitions:
         head = ledger.journal(partition).head()
@@ -70,12 +71,6 @@ def first_manifest(
     """Return the manifest with which an archive of a ledger begins."""
     born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
     return ArchiveManifest(kind, ledger.identity, ledger.genesis, ENGINE, Settings(**born), partitions, months, files)
-
-
-def write_book(ledger: Ledger, folder: Path) -> None:
-    """Write the rule book that a ledger was born with."""
-    with output_file(folder / BOOK) as out:
-        out.write(ledger.genesis_book.encode())
 
 
 class Reached(NamedTuple):
@@ -208,6 +203,12 @@ def _entry_row(row: EntryRow, entry: Entry, offset: Zone) -> tuple[Any, ...]:
     )
 
 
+def schema_of(columns: dict[str, str]) -> pyarrow.Schema:
+    """Return Arrow's schema of columns by their names and kinds."""
+    instant = pyarrow.timestamp("us", tz="UTC")
+    return pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -215,8 +216,7 @@ def _json(value: Any) -> str:
 @contextmanager
 def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
     """Write a Parquet file, zstd; yield a function that takes the rows of one row group."""
-    instant = pyarrow.timestamp("us", tz="UTC")
-    schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+    schema = schema_of(columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     with output_file(path) as out, pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
 

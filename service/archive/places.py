@@ -7,7 +7,7 @@ does.
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
@@ -15,7 +15,8 @@ from tempfile import mkdtemp
 
 from ledger.errors import WrongUse
 from ledger.journal.durable import sync
-from service.archive.files import MOST_BYTES, BadCopy
+from projections.answers.output import output_file, output_folder
+from service.archive.files import MOST_BYTES, BadCopy, check_new
 
 MISSING = "No such file or directory"
 _DRAFTS = ".points-part-"  # folders in an archive's folder, of files that are still being written
@@ -35,6 +36,10 @@ class Place(ABC):
     @abstractmethod
     def read(self, name: str) -> bytes | None:
         """Return the beginning of a file, up to 64 MiB; None where there is none."""
+
+    @abstractmethod
+    def begin(self, files: Mapping[str, bytes]) -> None:
+        """Write the first files, of which the last one says that all are there. Raises `BadCopy` where something is."""
 
     @abstractmethod
     def create(self, name: str, content: bytes) -> bool:
@@ -94,6 +99,14 @@ class Folder(Place):
             return None
         except OSError as error:
             raise BadCopy(f"{self.at(name)}: {error.strerror}; take another copy of it") from None
+
+    def begin(self, files: Mapping[str, bytes]) -> None:
+        """Write the first files into the folder, which takes its name when they are there."""
+        check_new(self.path)
+        with output_folder(self.path) as making:
+            for name, content in files.items():
+                with output_file(making / name) as out:
+                    out.write(content)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole where there is none of its name; return False where there is."""

@@ -23,6 +23,7 @@ from service.archive.parquet import ENTRY_COLUMNS, PARKED_COLUMNS
 from service.archive.places import Place, place_at
 
 ROWS_READ = 256  # of a file at a time
+ROWS_OF_A_BATCH = 8_192  # where columns go on as they are
 
 
 class Archived(NamedTuple):
@@ -126,6 +127,16 @@ class Archive:
     def rows(self, month: Month, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a file of entries, of some columns, in their order. Raises `BadCopy`."""
         return self._read(month.file, {name: ENTRY_COLUMNS[name] for name in columns})
+
+    def batches(self, month: Month) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a file of entries as it is, some rows at a time. Raises `BadCopy`."""
+        named = self.place.at(month.file)
+        with self._near(month.file) as path:
+            try:
+                with pyarrow.parquet.ParquetFile(path) as file:
+                    yield from file.iter_batches(ROWS_OF_A_BATCH)
+            except (pyarrow.ArrowException, OSError) as error:
+                raise BadCopy(f"{named}: {error}; take another copy of it") from None
 
     def entries_about(self, month: Month, member: str) -> Iterator[tuple[int, bytes]]:
         """Yield a member's entries in a file, each with its place. Raises `BadCopy`."""

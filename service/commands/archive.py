@@ -4,11 +4,15 @@ from typing import Annotated
 
 import typer
 
-from service.archive.growing import begin, grow, is_archive
+from service.archive.growing import STEP, begin, grow, is_archive
+from service.archive.iceberg import publish
+from service.archive.ledger import ArchivedLedger
 from service.archive.parquet import export_archive as write_archive
 from service.archive.places import Folder, place_at
 from service.archive.reading import Archive
 from service.archive.restore import import_archive as restore_archive
+from service.archive.tables import TABLES
+from service.commands.options import option
 from service.errors import say
 from service.shell import Answer, Shell, command_in, entries_in
 
@@ -33,7 +37,7 @@ def export_archive(shell: Shell, place: PlaceArgument) -> Answer:
     """
     at = place_at(place)
     with shell.reading() as opened, shell.progress("archiving", entries_in(opened)) as tick:
-        if isinstance(at, Folder) and not is_archive(at):
+        if isinstance(at, Folder) and not is_archive(at) and entries_in(opened) <= STEP:
             manifest = write_archive(opened, at.path, tick)
             appended = sum(part.entries for part in manifest.partitions)
         else:
@@ -53,6 +57,33 @@ def export_archive(shell: Shell, place: PlaceArgument) -> Answer:
             "folder": place,
         },
         lambda: say(f"{entries:,} entries in {files:,} files ({size:,} bytes) in {place}, {appended:,} of them new"),
+    )
+
+
+@command_in(app, "publish")
+def publish_archive(
+    shell: Shell,
+    place: PlaceArgument,
+    catalog: Annotated[
+        str, option("--catalog", "NAME", "The Iceberg catalog, as PyIceberg's own settings name it. (default: default)")
+    ] = "default",
+    namespace: Annotated[
+        str, option("--namespace", "NAME", "The namespace of the tables. (default: points)")
+    ] = "points",
+) -> Answer:
+    """Append to the Iceberg tables entries, postings and balances_by_month what they lack of an archive.
+
+    points archive publish s3://archives/beans --catalog lake
+    """
+    archive = ArchivedLedger.at(place)
+    try:
+        with shell.progress("publishing", len(TABLES) * entries_in(archive)) as tick:
+            appended = publish(archive, catalog, namespace, tick)
+    finally:
+        archive.close()
+    return Answer(
+        {"ledger": archive.identity, "catalog": catalog, "namespace": namespace, "appended": dict(appended)},
+        lambda: say(", ".join(f"{rows:,} rows to {namespace}.{table}" for table, rows in appended)),
     )
 
 

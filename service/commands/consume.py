@@ -21,6 +21,7 @@ from consumers.kafka.workers import consume as consume_as_planned
 from consumers.kafka.workers import once_answered, once_stored
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
 from consumers.runtime.ingest import Summary
+from consumers.runtime.owner import BATCH
 from ledger.errors import WrongUse
 from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
@@ -65,7 +66,7 @@ def consume(
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
-    ] = 4_000,
+    ] = BATCH,
     book: BookOption = None,
     accept_gap: Annotated[
         list[str] | None,
@@ -215,12 +216,12 @@ def _accepted(gaps: list[str], topic: str | None, reason: str | None, by: str | 
 
 
 def _record_accepted(ledger: Ledger, accepted: _Accepted) -> None:
-    """Record in the file of the operators what is about to be accepted, where the ledger is kept in a folder."""
+    """Record among what operators did what is about to be accepted."""
     for partition, gap in accepted.gaps:
         if partition not in ledger.partitions:
             raise WrongUse(f"--accept-gap {partition}:{gap.first}-{gap.last}: {ledger.name} has no such partition")
-    if (accepted.gaps or accepted.topic) and ledger.folder is not None:
-        with closing(resolve_name("service.http.operator_log:OperatorLog")(ledger.folder)) as log:
+    if accepted.gaps or accepted.topic:
+        with closing(resolve_name("service.http.operator_log:operator_log_of")(ledger.place, ledger.folder)) as log:
             for partition, gap in accepted.gaps:
                 log.record(accepted.by, "accept-gap", f"{partition}:{gap.first}-{gap.last}", why=gap.why)
             if accepted.topic:

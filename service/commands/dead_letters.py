@@ -140,13 +140,11 @@ def _record(
     *,
     is_mended: bool = False,
 ) -> None:
-    """Record in the operators' file what is about to be done, where the ledger is in a folder. Raises `WrongUse`."""
+    """Record among what operators did what is about to be done. Raises `WrongUse`."""
     why = (reason or "").strip()
     if len(why) > MOST_WHY:
         raise WrongUse(f"--reason has more than {MOST_WHY} characters")
-    if ledger.folder is None:
-        return
-    with closing(resolve_name("service.http.operator_log:OperatorLog")(ledger.folder)) as log:
+    with closing(resolve_name("service.http.operator_log:operator_log_of")(ledger.place, ledger.folder)) as log:
         for letter in letters:
             log.record(getuser(), action, letter.position, mended=is_mended, why=why)
 

@@ -27,10 +27,11 @@ from service.commands.options import ConfigOption, FolderOption
 from service.configuration import config_file, said_options
 from service.http.server import is_local
 from service.installed import installed_version
-from service.keys import BOOTSTRAP, FILE, Keys, problems_of
+from service.keys import BOOTSTRAP, FILE, keys_of, problems_of, shared_problems
 from service.languages import text, told
 from service.oidc.settings import issuer_of, signing_in
 from service.shell import Answer, Shell, command
+from service.state_store import shared_state
 from service.view_store import view_store
 
 LITTLE = 1 << 30  # bytes that are free: soon too few
@@ -69,7 +70,13 @@ def doctor(shell: Shell, config: ConfigOption = None, folder: FolderOption = Non
     except (BadSettings, CannotRunNow) as error:
         kafka = KafkaSettings()
         checks.append(Check("settings", "bad", told(str(error))))
-    checks += [*_machine(), *_ledger(shell, kafka), *_folder(shell, folder, settings), _views(shell, folder)]
+    checks += [
+        *_machine(),
+        *_ledger(shell, kafka),
+        *_folder(shell, folder, settings),
+        *_state(shell),
+        _views(shell, folder),
+    ]
     document = {
         "version": installed_version(),
         "engine": ENGINE,
@@ -194,7 +201,7 @@ def _issuer(settings: OidcSettings) -> Check:
 def _folder(shell: Shell, named: Path | None, settings: list[Said]) -> Iterator[Check]:
     """The folder of keys, views and results: its rights, its disk, its keys."""
     if is_address(shell.place) and named is None and not os.environ.get("POINTS_FOLDER"):
-        says = text("no folder is named for keys, views and results")
+        says = text("no folder is named for views, webhooks, drafts and results")
         yield Check("folder", "look", says, text("give --folder DIR, or set POINTS_FOLDER"))
         return
     folder = named or Path(os.environ.get("POINTS_FOLDER") or shell.place)
@@ -213,7 +220,7 @@ def _folder(shell: Shell, named: Path | None, settings: list[Said]) -> Iterator[
     if (
         not problems
         and not has_sign_in
-        and not _has_keys(folder)
+        and not _has_keys(shell.place, folder)
         and not is_local(host)
         and not os.environ.get(BOOTSTRAP)
     ):
@@ -233,8 +240,22 @@ def _views(shell: Shell, named: Path | None) -> Check:
         return Check("views", "bad", told(error.for_people()))
 
 
-def _has_keys(folder: Path) -> bool:
-    if not (folder / FILE).is_file():
+def _state(shell: Shell) -> Iterator[Check]:
+    """Where keys, sessions and what operators did are kept, where that is not the folder."""
+    try:
+        store = shared_state(shell.place) if shell.has_ledger else None
+        if store is None:
+            return
+        with closing(store):
+            says = text("keys, sessions and what operators did are kept in {place}", place=store.name)
+            yield Check("state", "good", says)
+        yield from (Check("keys", "bad", told(problem)) for problem in shared_problems(shell.place))
+    except PointsLedgerError as error:
+        yield Check("state", "bad", told(error.for_people()))
+
+
+def _has_keys(place: str, folder: Path) -> bool:
+    if not is_address(place) and not (folder / FILE).is_file():
         return False
-    with closing(Keys(folder)) as keys:
+    with closing(keys_of(place, None if is_address(place) else folder)) as keys:
         return keys.exist()

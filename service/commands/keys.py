@@ -12,7 +12,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.times import Zone, to_text
 from service.commands.options import FolderOption, option
 from service.errors import print_plain
-from service.keys import Key, Keys
+from service.keys import Key, Keys, keys_of
 from service.shell import Answer, Shell, command_in, instant
 
 app = typer.Typer(no_args_is_help=True)
@@ -75,7 +75,7 @@ def revoke(
 @contextmanager
 def opened_keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]:
     """Yield the ledger's keys and its book."""
-    with shell.reading() as opened, closing(Keys(shell.data_folder(folder))) as keys:
+    with shell.reading() as opened, closing(keys_of(shell.place, shell.named_folder(folder))) as keys:
         yield keys, opened.book
 
 

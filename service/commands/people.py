@@ -57,7 +57,8 @@ def _decide(shell: Shell, name: str, action: Literal["block", "unblock"], reason
         raise WrongUse(f"--reason has 1 to {MOST_WHY} characters")
     with opened_keys(shell, folder) as (keys, book):
         keys.somebody(name)
-        with closing(resolve_name("service.http.operator_log:OperatorLog")(keys.path.parent)) as log:
+        kept = shell.place, shell.named_folder(folder)
+        with closing(resolve_name("service.http.operator_log:operator_log_of")(*kept)) as log:
             log.record(getuser(), action, name, why=why)
         found = keys.block(name) if action == "block" else keys.unblock(name)
         done = f"{name} is blocked" if action == "block" else f"{name} may sign in again"

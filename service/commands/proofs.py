@@ -9,6 +9,7 @@ import typer
 
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import Unavailable
 from ledger.wire.times import to_text
 from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, CHECKPOINTS, TREES, folder_in
@@ -21,9 +22,12 @@ from projections.audit.verify import verify as verify_ledger
 from service.commands.audited import FromArchiveOption, OnOption, audited
 from service.commands.options import FolderOption, JobsOption, OutOption, named_file, option
 from service.commands.results import keep_result, print_found
+from service.documents import kept_documents
 from service.errors import BAD_NEWS, print_plain, say
 from service.http.operator_lines import problems_of as operator_problems
+from service.http.operator_store import problems_kept
 from service.keys import problems_of as key_problems
+from service.keys import shared_problems as shared_key_problems
 from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
@@ -103,17 +107,26 @@ def checkpoint(
 
 
 def _leave(ledger: Ledger, named: Path | None, signed: Signed, began: float) -> None:
-    """Keep a copy where `points serve` finds it; without a folder there is none."""
-    folder = folder_in(ledger, AUDITS, named)
-    if folder is not None:
-        try:
-            CheckpointStore(folder / CHECKPOINTS).put(signed)
-        except Full as full:
-            say(str(full))
-        except OSError:
-            return
+    """Keep a copy where `points serve` finds it; without a folder or a database there is none."""
+    try:
+        with kept_documents(ledger.place, named or ledger.folder, CHECKPOINTS) as documents:
+            if documents is not None:
+                CheckpointStore(documents).put(signed)
+    except Full as full:
+        say(str(full))
+    except (OSError, Unavailable):
+        return
     position = {mark.partition: mark.entries for mark in signed.checkpoint.partitions}
     keep_result(ledger, named, "checkpoint", began, position, 0, name_of(signed))
+
+
+def _problems_shared(place: str) -> list[str]:
+    """Return what is wrong with the keys and what operators did, of a ledger in a database; a role may not see them."""
+    try:
+        return [*shared_key_problems(place), *problems_kept(place)]
+    except Unavailable as error:
+        say(f"keys and what operators did were not looked at: {error}")
+        return []
 
 
 @command
@@ -203,10 +216,12 @@ def verify(
         with shell.progress("verifying", total) as tick:
             found = verify_ledger(opened, checkpoints=signed, jobs=shared, progress=tick)
         beside = folder or opened.folder
-        for problem in (*key_problems(beside), *operator_problems(beside)) if beside is not None else ():
+        in_files = (*key_problems(beside), *operator_problems(beside)) if beside is not None else ()
+        for problem in (*in_files, *_problems_shared(opened.place)):
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})
         position = {part["partition"]: part["entries"] for part in found["partitions"]}
-        note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)
+        of_archive = ["of an archive"] if opened.is_archived else []
+        note = ", ".join([*of_archive, *(f"checkpoint of {one.checkpoint.at}" for one in signed)])
         keep_result(opened, folder, "verify", began, position, len(found["broken"]), note)
     if signed:
         found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]

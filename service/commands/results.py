@@ -8,8 +8,9 @@ from typing import Any
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Audit, AuditRecord
 from ledger.wire.times import to_text
-from projections.answers.sidecar import AUDITS, folder_in
+from projections.answers.sidecar import AUDITS
 from projections.audit.results import keep
+from service.documents import kept_documents
 from service.errors import print_plain
 from service.installed import installed_version
 
@@ -37,7 +38,8 @@ def keep_result(
         round(time.monotonic() - began, 3),
         note,
     )
-    keep(folder_in(ledger, AUDITS, folder), result)
+    with kept_documents(ledger.place, folder or ledger.folder, AUDITS) as documents:
+        keep(documents, result)
 
 
 def print_found(what: str, found: list[Any], count: int | None) -> None:

@@ -13,10 +13,10 @@ from consumers.kafka.settings import load as load_settings
 from consumers.local.open import open_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
-from ledger.journal.ledger import KAFKA, Ledger
+from ledger.journal.ledger import KAFKA, Ledger, is_address
 from service.browser import open_browser
 from service.console.requests import HOME
-from service.console.sessions import Sessions
+from service.console.sessions import sessions_of
 from service.courier import courier
 from service.drafts.backtester import backtester
 from service.errors import say
@@ -28,7 +28,7 @@ from service.http.server import serve as serve_here
 from service.http.shared_folder import shared_folder
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
-from service.keys import BOOTSTRAP, Keys
+from service.keys import BOOTSTRAP, keys_of
 from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
 from service.oidc.settings import signing_in
@@ -60,14 +60,15 @@ def run_server(
     """
     kafka, oidc = _kafka(shell, config), signing_in(config)
     first_key = os.environ.get(BOOTSTRAP)
-    if first_key and not (folder / KEYS).exists():
+    is_new = not is_address(shell.place) and not (folder / KEYS).exists()
+    if first_key and is_new:
         check_first_key(Path(first_key))
-    elif not oidc and not is_local(host) and not (folder / KEYS).exists():
+    elif is_new and not oidc and not is_local(host):
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
     with (
         closing(listen(host, port)) as listening,
         shell.reading() if kafka else _fed_here(shell) as opened,
-        closing(Keys(folder)) as keys,
+        closing(keys_of(shell.place, folder, is_watched=True)) as keys,
     ):
         made = keys.bootstrap(Path(first_key)) if first_key else None
         if made is not None:
@@ -84,7 +85,7 @@ def run_server(
             courier(opened, config),
         ):
             if workers == 1:
-                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka, oidc=oidc)
+                app = make_app(opened, folder, keys, sessions_of(shell.place), wait, version, kafka, oidc=oidc)
                 serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
                 return
             keys.close()

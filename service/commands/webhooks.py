@@ -140,8 +140,9 @@ def _told(document: Webhook, text: str) -> Answer:
 
 
 def _record(shell: Shell, folder: Path | None, name: str, what: str) -> None:
-    """Record in the file of the operators what was done."""
-    with closing(resolve_name("service.http.operator_log:OperatorLog")(shell.data_folder(folder))) as log:
+    """Record among what operators did what was done."""
+    kept = shell.place, shell.data_folder(folder)
+    with closing(resolve_name("service.http.operator_log:operator_log_of")(*kept)) as log:
         log.record(getuser(), "webhook", name, why=what)
 
 

@@ -105,7 +105,7 @@ async def get_savings(request: AnyRequest, id: Id, as_of: Day = "") -> Response[
     language = visitor_of(request).language
 
     def saved(ledger: Ledger) -> dict[str, Any]:
-        instant = _end_of_day(as_of, ledger.book.offset) if as_of else time.time_ns() // 1000
+        instant = end_of_day(as_of, ledger.book.offset) if as_of else time.time_ns() // 1000
         return {"saved": savings(ledger, member, instant), "names": Labels(ledger.book, language)}
 
     template = "savings.html" if "hx-request" in request.headers else "savings-page.html"
@@ -143,7 +143,7 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     """Return all that the page shows of a member."""
     now = time.time_ns() // 1000
     offset = ledger.book.offset
-    instant = _end_of_day(as_of, offset) if as_of else now
+    instant = end_of_day(as_of, offset) if as_of else now
     require_member(ledger, member)
     journal = ledger.journal(ledger.partition_of(member))
     first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
@@ -173,7 +173,8 @@ def _found(ledger: Ledger, member: str, as_of: str, asked: Asked, language: str)
     }
 
 
-def _end_of_day(text: str, offset: Zone) -> int:
+def end_of_day(text: str, offset: Zone) -> int:
+    """Return the last instant of a day that is given as text. Raises `Problem`."""
     try:
         return parse_instant(date.fromisoformat(text).isoformat(), offset) + DAY - 1
     except (ValueError, OverflowError):
@@ -248,7 +249,7 @@ async def get_statement(
     def written(ledger: Ledger) -> bytes:
         require_member(ledger, member)
         offset = ledger.book.offset
-        account = ledger.account(member, _end_of_day(as_of, offset) if as_of else time.time_ns() // 1000) or Account()
+        account = ledger.account(member, end_of_day(as_of, offset) if as_of else time.time_ns() // 1000) or Account()
         if account.number > MOST_EXPORTED:
             raise Problem(
                 "too-large",

@@ -8,7 +8,19 @@ from litestar import Request, Response, Router, get
 from litestar.params import PathParameter
 from litestar.response import Redirect
 
-from service.console import acts, audits, books, dead_letters, drafts, finding, home, members, programmes, signing
+from service.console import (
+    acts,
+    audits,
+    books,
+    dead_letters,
+    drafts,
+    finding,
+    home,
+    members,
+    pools,
+    programmes,
+    signing,
+)
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
@@ -70,6 +82,7 @@ CONSOLE = Router(
         *books.HANDLERS,
         *members.HANDLERS,
         *finding.HANDLERS,
+        *pools.HANDLERS,
         *programmes.HANDLERS,
         *drafts.HANDLERS,
         *audits.HANDLERS,

@@ -1,7 +1,8 @@
 """Sessions of the console: who signed in with which key or with an issuer, short; and the tokens that forms carry.
 
 A session names its key and keeps no secret of it, so revoking the key ends it at once. Sessions are kept in memory, or
-where several processes serve in a file that lasts as long as the server: a restart ends all.
+where several processes serve in a file that lasts as long as the server: a restart ends all. Those of a ledger in a
+database are kept there: any server knows them.
 
 A sign-in with an issuer begins in one request and ends in another, which another site's page leads to. What has to be
 the same in both is made of a random text that a cookie of its own holds under our seal, and is good for once.
@@ -9,7 +10,6 @@ the same in both is made of a random text that a cookie of its own holds under o
 
 import hmac
 import secrets
-import sqlite3
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
@@ -18,14 +18,25 @@ from typing import NamedTuple
 
 import msgspec
 
+from service.state_store import FileState, StateStore, shared_state
+
 IDLE_SECONDS = 30 * 60  # without a request
 LONGEST_SECONDS = 8 * 60 * 60
 USED_EVERY = 60  # seconds, how exactly the last request is kept
 MOST = 1_000  # sessions; beyond it the oldest ends
-BUSY_SECONDS = 5  # that one process waits for another
 SIGN_IN_SECONDS = 10 * 60  # that a sign-in with an issuer may take
 MOST_SIGN_INS = 10_000  # that are remembered as finished; beyond it a code that was used is the issuer's to refuse
 MOST_ID_TOKEN = 8 << 10  # bytes that are kept, to end the issuer's session by
+
+
+_ALL = 1 << 62  # rows
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY, secret BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sessions"
+    " (token BLOB PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, used REAL NOT NULL, ends REAL NOT NULL,"
+    " person BLOB)",
+    "CREATE TABLE IF NOT EXISTS sign_ins (random TEXT PRIMARY KEY, began REAL NOT NULL)",
+)
 
 
 class Person(NamedTuple):
@@ -52,34 +63,28 @@ class SignIn(NamedTuple):
 
 
 class Sessions:
-    """The sessions of a server: in a file that its processes share, or in memory. Used in the event loop only."""
+    """The sessions of a server: in memory, in a file that its processes share, or in the ledger's database.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._db = sqlite3.connect(
-            path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
-        )
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")  # what is lost with the machine is no loss
-        self._db.execute("CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY, secret BLOB NOT NULL)")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS sessions"
-            " (token BLOB PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, used REAL NOT NULL, ends REAL NOT NULL,"
-            " person BLOB)"
-        )
-        self._db.execute("CREATE TABLE IF NOT EXISTS sign_ins (random TEXT PRIMARY KEY)")
-        self._db.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (secrets.token_bytes(32),))
-        self._secret: bytes = self._db.execute("SELECT secret FROM secret").fetchone()[0]
+    Used in the event loop only.
+    """
+
+    def __init__(self, kept: Path | StateStore | None = None) -> None:
+        """`kept` is a file, or a store with the tables; memory where it is left out."""
+        if isinstance(kept, StateStore):
+            self._db, self._now = kept, time.time  # by every machine's clock
+        else:  # what is lost with the machine is no loss
+            self._db, self._now = FileState(kept, _TABLES, is_durable=False), time.monotonic
+        self._db.run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
+        self._secret: bytes = self._db.run("SELECT secret FROM secret").first()[0]
 
     def begin(self, who: str | Person, seconds: float = LONGEST_SECONDS) -> str:
         """Begin a session of the key with an id, or of a person; returns the text of its cookie."""
-        token, now = secrets.token_urlsafe(32), time.monotonic()  # the same clock in every process of a machine
+        token, now = secrets.token_urlsafe(32), self._now()
         key, person = (who, None) if isinstance(who, str) else (who.id, msgspec.msgpack.encode(who))
         ends = now + min(seconds, LONGEST_SECONDS)
-        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", (_hash(token), key, now, now, ends, person))
-        self._db.execute(
-            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-            (MOST,),
-        )
+        self._db.run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", _hash(token), key, now, now, ends, person)
+        oldest = "SELECT token FROM sessions ORDER BY began DESC, token LIMIT ? OFFSET ?"
+        self._db.run(f"DELETE FROM sessions WHERE token IN ({oldest})", _ALL, MOST)
         return token
 
     def key_of(self, token: str, *, is_use: bool = True) -> str | Person | None:
@@ -87,9 +92,8 @@ class Sessions:
 
         `is_use` is False where a page asked by itself, which keeps no session.
         """
-        now = time.monotonic()
-        query = "SELECT key, used, ends, person FROM sessions WHERE token = ?"
-        found = self._db.execute(query, (_hash(token),)).fetchone()
+        now = self._now()
+        found = self._db.run("SELECT key, used, ends, person FROM sessions WHERE token = ?", _hash(token)).first()
         if found is None:
             return None
         key, used, ends, person = found
@@ -97,12 +101,12 @@ class Sessions:
             self.end(token)
             return None
         if is_use and now - used > USED_EVERY:
-            self._db.execute("UPDATE sessions SET used = ? WHERE token = ?", (now, _hash(token)))
+            self._db.run("UPDATE sessions SET used = ? WHERE token = ?", now, _hash(token))
         return str(key) if person is None else msgspec.msgpack.decode(person, type=Person)
 
     def end(self, token: str) -> None:
         """End a session, where there is one."""
-        self._db.execute("DELETE FROM sessions WHERE token = ?", (_hash(token),))
+        self._db.run("DELETE FROM sessions WHERE token = ?", _hash(token))
 
     def form_token(self, token: str) -> str:
         """Return what every form of a session carries, or of nobody where `token` is empty."""
@@ -114,7 +118,7 @@ class Sessions:
 
     def begin_sign_in(self, back: str) -> tuple[str, SignIn]:
         """Begin a sign-in with an issuer, to go on at an address; returns the text of its cookie, too."""
-        name = f"{int(time.monotonic())}.{secrets.token_urlsafe(24)}"
+        name = f"{int(self._now())}.{secrets.token_urlsafe(24)}"
         value = f"{name}.{_text(back.encode())}"
         return f"{value}.{self._sealed('sign-in', value)}", self._sign_in(name, back)
 
@@ -125,13 +129,11 @@ class Sessions:
             return None
         began, random, back = value.split(".")
         found = self._sign_in(f"{began}.{random}", urlsafe_b64decode(f"{back}==").decode())
-        if time.monotonic() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
+        if self._now() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
             return None
-        added = self._db.execute("INSERT OR IGNORE INTO sign_ins VALUES (?)", (random,)).rowcount
-        self._db.execute(
-            "DELETE FROM sign_ins WHERE rowid IN (SELECT rowid FROM sign_ins ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-            (MOST_SIGN_INS,),
-        )
+        added = self._db.run("INSERT INTO sign_ins VALUES (?, ?) ON CONFLICT DO NOTHING", random, self._now()).changed
+        oldest = "SELECT random FROM sign_ins ORDER BY began DESC, random LIMIT ? OFFSET ?"
+        self._db.run(f"DELETE FROM sign_ins WHERE random IN ({oldest})", _ALL, MOST_SIGN_INS)
         return found if added else None
 
     def _sign_in(self, name: str, back: str) -> SignIn:
@@ -142,8 +144,13 @@ class Sessions:
         return _text(hmac.new(self._secret, f"{what} {text}".encode(errors="replace"), sha256).digest())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of where they are kept."""
         self._db.close()
+
+
+def sessions_of(place: str, file: Path | None = None) -> Sessions:
+    """Return the sessions of a ledger's servers: in its database, or in this server's memory or a file of it."""
+    return Sessions(shared_state(place) or file)
 
 
 def _hash(token: str) -> bytes:

@@ -24,7 +24,7 @@ from projections.what_if.reports import Report
 from service.beside import Beside, end_with_the_server
 from service.drafts.store import DraftStore, Run, is_waiting
 from service.http.operator_lines import DraftStep
-from service.http.operator_log import OperatorLog
+from service.http.operator_log import OperatorLog, operator_log_of
 
 NICE = 10  # a request that waits comes first
 MOST_SECONDS = 3_600  # of one backtest; the command line has no bound
@@ -46,7 +46,7 @@ def _work(pipe: Connection, place: str, folder: Path) -> None:
     with (
         closing(DraftStore(folder)) as store,
         store.running(),
-        closing(OperatorLog(folder)) as log,
+        closing(operator_log_of(place, folder)) as log,
         closing(open_ledger(place)) as ledger,
     ):
         for run in store.interrupted():

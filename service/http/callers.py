@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from litestar import Litestar
 from litestar.types import HTTPScope
 
+from ledger.journal.port import JournalError
 from service.console.requests import HOME, is_use, key_of_session, session_token
 from service.console.sessions import Sessions
 from service.http.access import LOCAL, Authenticator
@@ -30,7 +31,7 @@ def caller_finder(app: Litestar, proxies: frozenset[str]) -> Callable[[HTTPScope
         try:
             key = authenticator.key_in(scope) or _key_of_session(scope, authenticator, sessions)
             is_open = key is None and not authenticator.has_keys(scope)
-        except sqlite3.Error:  # the handler that wants to know says so
+        except (sqlite3.Error, JournalError):  # the handler that wants to know says so
             key, is_open = None, False
         if key is not None:
             return Who(key.id, True)

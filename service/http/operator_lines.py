@@ -1,5 +1,6 @@
 """The lines of what operators did, as they stand in a folder, and what an audit finds wrong with them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -102,8 +103,21 @@ def problems_of(folder: Path) -> list[str]:
         data = path.read_bytes() if path.is_file() else b""
     except (OSError, UnicodeDecodeError) as error:
         return [f"{path} cannot be read: {error}"]
+    return problems_of_lines(str(path), head.name, data.split(b"\n")[:-1], expected)
+
+
+def chain_of(lines: Iterable[bytes]) -> Chain:
+    """Return what lines come to."""
+    chain = Chain()
+    for line in lines:
+        chain.take(line)
+    return chain
+
+
+def problems_of_lines(name: str, head: str, lines: Iterable[bytes], expected: str) -> list[str]:
+    """Return what is wrong with lines that are to come to what is `expected`, which stands in `head`."""
     chain, found, is_reached = Chain(), [], not expected
-    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         chain.take(line)
         is_reached |= chain.head == expected
         try:
@@ -112,16 +126,16 @@ def problems_of(folder: Path) -> list[str]:
             found.append(f"line {number} cannot be read ({cause_of(error)})")
     found += chain.problems
     if not found and not is_reached:
-        found = [f"its lines are not those that {head.name} tells of: some are gone, or were made anew"]
+        found = [f"its lines are not those that {head} tells of: some are gone, or were made anew"]
     elif chain.is_sealed and not expected:
-        found.append(f"{head.name} is gone, which says how many lines there are")
-    return [f"{path}: {problem}; {WAY_OUT}" for problem in found]
+        found.append(f"{head} is gone, which says how many lines there are")
+    return [f"{name}: {problem}; {WAY_OUT}" for problem in found]
 
 
-def write_head(path: Path, chain: Chain) -> None:
+def write_head(path: Path, head: str) -> None:
     """Write down, in one step, how many lines there are and what they come to."""
     made = path.with_suffix(".new")
-    made.write_text(f"{chain.head}\n")
+    made.write_text(f"{head}\n")
     made.chmod(0o600)
     sync(made)
     made.replace(path)

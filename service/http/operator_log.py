@@ -1,17 +1,15 @@
-"""What operators did through the API: an append-only file that says who did what and when, and who approved it.
+"""What operators did through the API: lines that say who did what and when, and who approved it.
 
-A line is on the disk before its action is done. Adjustments that wait for approval are the fold of its lines. Several
-processes may write it: each holds the file's lock while it reads what the others added, and adds its own line.
-Lines are sealed, and a file beside it says how many there are, so that an audit finds what was changed or taken out.
+A line is durable before its action is done. Adjustments that wait for approval are the fold of the lines. Several
+processes may add to them: each holds them while it reads what the others added, and adds its own line. Lines are
+sealed, and it is kept beside them how many there are, so that an audit finds what was changed or taken out.
 """
 
-import fcntl
-import os
 import secrets
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +22,6 @@ from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
 from service.drafts.records import MOST_OPEN, Draft, State, at_present, folded, is_done
 from service.http.operator_lines import (
-    FILE,
-    HEAD,
     OF_DRAFTS,
     WAY_OUT,
     Action,
@@ -33,9 +29,8 @@ from service.http.operator_lines import (
     GivenFact,
     LogLine,
     cause_of,
-    lines_of,
-    write_head,
 )
+from service.http.operator_store import CutOff, FileLines, LineStore, lines_kept
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
 from service.keys import is_same_name, person_behind
@@ -54,23 +49,19 @@ MOST_STEPS = 500  # of drafts by a person in that time: each is a line for good
 
 
 class OperatorLog:
-    """The file of a ledger's operators."""
+    """What the operators of a ledger did."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
-        self._head = folder / HEAD
+    def __init__(self, kept: Path | LineStore) -> None:
+        """`kept` is a folder, or where the lines are, which is closed with this. Raises `JournalError`."""
+        self._lines = kept if isinstance(kept, LineStore) else FileLines(kept)
         self._chain = Chain()
         self._lock = threading.Lock()
         self._adjustments: dict[str, Adjustment] = {}
         self._drafts: dict[str, Draft] = {}
         self._goodwill: dict[str, dict[str, tuple[str, int]]] = {}  # by person and fact, when and how many points
         self._steps: dict[str, deque[str]] = {}  # by person, when the last steps of drafts were done
-        self._known = 0  # bytes
-        self._damage = ""  # why the file cannot be read
-        try:
-            self._file = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise JournalError(f"{self.path}: {error}") from error
+        self._has_added = False  # since the lines were held
+        self._damage = ""  # why they cannot be read
         with self._held():
             pass  # what is there can be read
 
@@ -197,8 +188,8 @@ class OperatorLog:
             return [at_present(one) for one in reversed(self._drafts.values())]
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Let go of the lines."""
+        self._lines.close()
 
     def _adjustment(self, name: str) -> Adjustment:
         found = self._adjustments.get(name)
@@ -228,33 +219,37 @@ class OperatorLog:
     def _check_chain(self) -> None:
         """Raise `JournalError` where lines were changed: nothing is approved by them."""
         if self._chain.problems:
-            raise JournalError(f"{self.path}: {self._chain.problems[0]}; {WAY_OUT}")
+            raise JournalError(f"{self._lines.name}: {self._chain.problems[0]}; {WAY_OUT}")
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Keep the others from writing, and know what they wrote. Raises `JournalError`."""
         with self._lock:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._has_added = False
             try:
-                self._catch_up()
-                yield
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                with self._lines.held():
+                    self._catch_up()
+                    yield
+            except BaseException:
+                if self._has_added:  # nobody knows whether it is there
+                    self._forget()
+                raise
+
+    def _forget(self) -> None:
+        """Read all lines again, when they are next wanted."""
+        self._lines.forget()
+        self._chain = Chain()
+        for known in (self._adjustments, self._drafts, self._goodwill, self._steps):
+            known.clear()
 
     def _catch_up(self) -> None:
         """Read the lines behind those known. Raises `JournalError`, from then on whenever it is called."""
         if self._damage:
             raise JournalError(self._damage)
         try:
-            added = os.pread(self._file, os.fstat(self._file).st_size - self._known, self._known)
-            whole = added.rfind(b"\n") + 1
-            lines = added[:whole].split(b"\n")[:-1]
-            if whole < len(added):
-                if self._chain.count + len(lines) < lines_of(self._head):
-                    raise self._damaged(len(lines) + 1, "it has no end, and was whole before")
-                os.ftruncate(self._file, self._known + whole)  # a line cut off by a crash: its action was not done
-        except OSError as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            lines = self._lines.added(self._chain.count)
+        except CutOff as error:
+            raise self._damaged(error.number, "it has no end, and was whole before") from error
         for number, line in enumerate(lines, 1):
             try:
                 self._fold(msgspec.json.decode(line, type=LogLine))
@@ -262,30 +257,20 @@ class OperatorLog:
                 raise self._damaged(number, f"it cannot be read ({cause_of(error)})") from error
         for line in lines:
             self._chain.take(line)
-        self._known += whole
 
     def _damaged(self, number: int, why: str) -> JournalError:
         """Return the error of a line, counted from those known."""
-        self._damage = f"{self.path}, line {self._chain.count + number}: {why}; {WAY_OUT}"
+        self._damage = f"{self._lines.name}, line {self._chain.count + number}: {why}; {WAY_OUT}"
         return JournalError(self._damage)
 
     def _append(self, *lines: LogLine) -> None:
-        chain, data = copy(self._chain), b""
+        chain, sealed = copy(self._chain), list[bytes]()
         for line in lines:
-            sealed = chain.sealed(msgspec.json.encode(line))
-            chain.take(sealed)
-            data += sealed + b"\n"
-        try:
-            if os.write(self._file, data) != len(data):
-                raise OSError("the lines were written in part")
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, self._known)  # a full disk: nothing of it stays
-            raise
-        self._known += len(data)
+            sealed.append(chain.sealed(msgspec.json.encode(line)))
+            chain.take(sealed[-1])
+        self._lines.append(self._chain.count, sealed, chain.head)
+        self._has_added = True
         self._chain = chain
-        with suppress(OSError):  # one that is behind the lines is right, too
-            write_head(self._head, chain)
         for line in lines:
             self._fold(line)
 
@@ -307,6 +292,11 @@ class OperatorLog:
             self._adjustments[line.about] = msgspec.structs.replace(
                 self._adjustments[line.about], state=state, decided_by=line.by, decided=line.at
             )
+
+
+def operator_log_of(place: str, folder: Path | None) -> OperatorLog:
+    """Return what operators did of a ledger, as it is kept in its folder or in its database. Raises `JournalError`."""
+    return OperatorLog(lines_kept(place, folder))
 
 
 def _check_step(found: Draft, action: str, by: str) -> None:

@@ -13,18 +13,21 @@ from litestar import Request
 from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
-from projections.answers.sidecar import AUDITS
+from projections.answers.documents import Documents
+from projections.answers.sidecar import AUDITS, CHECKPOINTS
 from projections.answers.statement_pages import Statements
 from projections.views.port import ViewStore
+from service.documents import documents_of
 from service.http.appender import Deciders, FactAppender
 from service.http.feeds import Feeds
 from service.http.gaps import AcceptedGaps
-from service.http.operator_log import OperatorLog
+from service.http.operator_log import OperatorLog, operator_log_of
 from service.http.owners import owners_of
 from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
+from service.state_store import shared_state
 from service.view_store import view_store
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
@@ -48,7 +51,9 @@ class Served:
     operator_log: OperatorLog
     wait: float
     views: ViewStore
-    audits: Path  # what audits left
+    audits: Path  # what audits left that can be made again
+    results: Documents  # of audits
+    checkpoints: Documents
     throughput: Throughput
     gaps: AcceptedGaps
     feed: Feeds
@@ -101,6 +106,9 @@ def serving(
     stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
     appender = FactAppender(ledger, decides, pending, stream)
     throughput = Throughput(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
+    state = shared_state(ledger.place)
+    results, checkpoints = (documents_of(state, folder, sort) for sort in (AUDITS, CHECKPOINTS))
+    assert results is not None and checkpoints is not None
     served = Served(
         ledger,
         stream,
@@ -111,10 +119,12 @@ def serving(
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        OperatorLog(folder),
+        operator_log_of(ledger.place, folder),
         wait,
         view_store(ledger.place, folder),
         folder / AUDITS,
+        results,
+        checkpoints,
         throughput,
         AcceptedGaps(),
         Feeds(readers.read),
@@ -138,6 +148,8 @@ def serving(
         served.books.close()
         stream.close()
         served.views.close()
+        if state is not None:
+            state.close()
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:

@@ -21,7 +21,7 @@ from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
-from service.console.sessions import Sessions
+from service.console.sessions import sessions_of
 from service.errors import report
 from service.http.app import make_app
 from service.http.bounds import Bounds
@@ -30,7 +30,7 @@ from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.owner_process import own
 from service.http.server import GRACE_SECONDS, serve_inside
 from service.http.supervised import BEAT, STARTED, Supervised
-from service.keys import Keys
+from service.keys import keys_of
 from service.stopping import stopping
 
 LOOK_SECONDS = 1.0  # between two looks at the processes
@@ -172,8 +172,8 @@ def _serve(pipe: Connection, job: Job, inside: socket.socket) -> None:
     try:
         with (
             closing(open_ledger(job.place)) as ledger,
-            closing(Keys(job.folder)) as keys,
-            closing(Sessions(job.shared / "sessions.db")) as sessions,
+            closing(keys_of(job.place, job.folder, is_watched=True)) as keys,
+            closing(sessions_of(job.place, job.shared / "sessions.db")) as sessions,
         ):
             shared = job.wait, job.version, job.kafka
             app = make_app(ledger, job.folder, keys, sessions, *shared, owners, job.workers, job.oidc)

@@ -154,8 +154,6 @@ class Campaign:
         asked = ["keys", "new", "shop", "--scope", "facts:write", "--folder", str(folders[0])]
         key = self._point(*asked, environment=own)
         self._key = json.loads(key)["key"]
-        for folder in folders[1:]:
-            (folder / "keys.db").write_bytes((folders[0] / "keys.db").read_bytes())
         consumers = [self.hosts[f"consumer-{n}"] for n in range(GROUPS["consumer"])]
         self._points += [self._process(host, "consume") for host in consumers]
         supervisor = Supervisor(self._points, self._on_end)

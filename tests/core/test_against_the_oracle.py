@@ -24,7 +24,7 @@ from tests.support.shop import Shop
 
 TOTALS = (
     *("issued", "spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited"),
-    *("debt", "cash_shortfall_fen", "written_off"),
+    *("debt", "cash_shortfall_fen", "written_off", "gone", "come"),
 )
 # What is said of accepted facts: the contract names these; others say more of what the engine saw.
 NOTES = (
@@ -57,13 +57,14 @@ def disagreement(facts: list[Recorded], *books: str) -> str:
         recorded = instant(fact["time"]) + delay
         said = oracle.take(fact, recorded)
         told = shop.hears(fact, to_instant(recorded))
-        found = dict(_differences(shop, oracle, said, told, fact["subject"]))
+        found = dict(differences(shop, oracle, said, told, fact["subject"]))
         if found:
             return f"fact {step + 1}: " + "; ".join(f"{what}: {one} / {two}" for what, (one, two) in found.items())
     return ""
 
 
-def _differences(shop: Shop, oracle: Oracle, said: tuple[str, str], told: str, member: str) -> Any:
+def differences(shop: Shop, oracle: Oracle, said: tuple[str, str], told: str, member: str) -> Any:
+    """What the two say differently after a fact: what it is about, and both."""
     outcome, _, reason = told.partition(": ")
     is_said = reason in said[1].split("|")
     if outcome != said[0] or (not is_said and (outcome != "accepted" or reason in NOTES)):

@@ -49,6 +49,8 @@ def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
         "lot.opened",
         "programme.published",
         "transfer.reversed",
+        "member.merged",
+        "member.unmerged",
     }
 
 

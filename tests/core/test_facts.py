@@ -373,6 +373,8 @@ OPERATORS_DATA: dict[str, dict[str, Any]] = {
     "account.unfrozen.v1": {"reason": "r"},
     "tier.granted.v1": {"grant": "T", "score": "jd-value", "tier": "201", "until": "2099-01-01T00:00:00Z"},
     "tier.withdrawn.v1": {"grant": "T"},
+    "member.merged.v1": {"into": "m-2"},
+    "member.unmerged.v1": {"name": "m-2"},
     "lot.opened.v1": {"lot": "L", "kind": "beans", "points": 5, "earned_at": HEAD["time"], "expires_at": HEAD["time"]},
     "programme.published.v1": {"toml": "x = 1"},
 }
@@ -386,7 +388,7 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 10
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 12
 
 
 @pytest.mark.parametrize("type_", OPERATORS_DATA)

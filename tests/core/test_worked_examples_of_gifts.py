@@ -5,6 +5,8 @@ How to read them: test_worked_examples.py.
 
 import pytest
 
+from ledger.core.account import Purse
+from ledger.core.decisions.transfers import MOST_MOVED
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import IGNORED
@@ -72,6 +74,16 @@ def town_with_two_lots(book: str = BOOK) -> Town:
 def figures(town: Town, name: str) -> tuple[int, int, int]:
     purse = town.member(name).purse()
     return purse.redeemed, purse.gone, purse.come
+
+
+def test_what_a_member_may_give_and_be_given_has_room_for_what_comes_back() -> None:
+    town = town_with_two_lots()
+    town.member("A").account.purses["beans"].come = MOST_MOVED - 1_000
+    assert town.gives("A", "B", 1_001, "G1") == "refused: out-of-range"
+    assert town.gives("A", "B", 1_000, "G2") == "accepted"
+    town.member("B").account.purses["beans"] = Purse(gone=MOST_MOVED - 899)
+    assert town.delivers() == "accepted: sent-back"
+    assert town.delivers() == "accepted"
 
 
 def test_debited_the_earning_order_comes_back_arrived_recalled_and_recalled_again() -> None:

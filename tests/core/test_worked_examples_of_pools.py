@@ -161,7 +161,7 @@ def test_the_leases_of_a_pool_that_is_closed_or_frozen_give_nothing_more(how: st
     office.delivers_all()
     office.at("B").claims("ticket", claim="B1")
     office.delivers_all()
-    assert (office.at("A").last.reason, office.at("B").last.reason) == ("", "pool-empty")
+    assert (office.at("A").last.reason, office.at("B").last.reason) == ("", "pool-closed")
     office.at(TICKETS).is_reopened() if how == "is_closed" else office.at(TICKETS).is_unfrozen()
     for name in "CDEF":
         office.at(name).claims("ticket", claim=f"{name}1")
@@ -371,6 +371,21 @@ def test_a_stock_by_the_month_counts_in_the_month_of_the_claim() -> None:
     assert [office.at(name).last.reason for name in "ABCD"] == ["", "", "pool-empty", ""]
     november = 2025 * 12 + 10
     assert [drawn(office, TICKETS, november), drawn(office, TICKETS, november + 1)] == [2, 1]
+
+
+def test_claims_that_wait_count_where_a_member_may_have_so_many_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.core.decisions.benefits.MAX_GRANTS", 1)
+    score = (
+        '\n[scores.level]\nname = "级"\nsettle = "at-once"\nwindow = "life"\nparts = { p = "分" }\n'
+        'tiers = [{ at_least = 10, name = "gold" }]\n'
+    )
+    more = 'gives = [{ score = "level", tier = "gold", days = 10 }]\n' + score
+    office = PostOffice(HEAD + STOCK.replace("quota = 1", "quota = 9") + more)
+    member = office.at("A")
+    assert member.claims("ticket", claim="A1") == "accepted: asked"
+    assert member.claims("ticket", claim="A2") == "refused: too-many-grants"
+    office.delivers_all()
+    assert len(member.account.grants) == 1
 
 
 # -- campaigns ---------------------------------------------------------------------------------------------------------

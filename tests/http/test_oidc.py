@@ -351,7 +351,7 @@ def test_the_first_key_is_made_although_somebody_has_its_name(tmp_path: Path) ->
     file, text = tmp_path / "key", f"points_{'0' * 12}_{'s' * 32}"
     file.write_text(text)
     with closing(Keys(tmp_path)) as keys:
-        keys._db.execute("INSERT INTO people VALUES (?, ?, 'bootstrap', 1)", (ISSUER, "u-1"))  # before it was kept free
+        keys._db.run("INSERT INTO people VALUES (?, ?, 'bootstrap', 1)", ISSUER, "u-1")  # before it was kept free
         made = keys.bootstrap(file)
         assert made is not None and made.name == "bootstrap 000000000000" and keys.find(text) == made
         assert keys.bootstrap(file) is None

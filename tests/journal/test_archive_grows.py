@@ -119,9 +119,8 @@ def export(shelf: Shelf, failpoint: str) -> int:
 
 
 def test_a_long_export_is_kept_step_by_step(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing, "STEP", 20)
+    monkeypatch.setattr(growing, "STEP", 20)  # of a ledger with more entries the first export is one of steps, too
     archive = Folder(shelf.folder / "steps")
-    archive.path.mkdir()
     ledger = open_ledger(shelf.ledger)
     begin(ledger, archive)
     reported: list[int] = []

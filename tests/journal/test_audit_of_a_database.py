@@ -8,8 +8,12 @@ import psycopg
 
 from ledger.journal.database import migrate
 from ledger.journal.open import open_ledger
+from projections.answers.sidecar import AUDITS, CHECKPOINTS
+from projections.audit.proof.checkpoint import write
+from projections.audit.proof.store import CheckpointStore
 from projections.audit.results import results
 from projections.views.builtin.books import FIGURES
+from service.documents import kept_documents
 from tests.cli.test_cli import Ran, points
 from tests.support.contents import contents
 from tests.support.histories import LONG_AGO
@@ -38,9 +42,13 @@ def test_it_is_signed_proved_archived_and_restored_into_a_folder(postgres: str, 
     beside = tmp_path / "beside"
     on(postgres, "verify", "--checkpoint", signed, "--folder", beside)
     on(postgres, "checkpoint", "--key", key, "-o", tmp_path / "later", "--folder", beside)
-    assert [(one.audit, one.good) for one in results(beside / "audits")] == [("verify", True), ("checkpoint", True)]
-    (kept,) = (beside / "audits" / "checkpoints").iterdir()
-    assert kept.read_bytes() == (tmp_path / "later").read_bytes()
+    with kept_documents(postgres, None, AUDITS) as documents:
+        assert documents is not None
+        assert [(one.audit, one.good) for one in results(documents)] == [("verify", True), ("checkpoint", True)]
+    with kept_documents(postgres, None, CHECKPOINTS) as documents:
+        assert documents is not None
+        kept = {write(one.signed) for one in CheckpointStore(documents).all()}
+        assert kept == {signed.read_bytes(), (tmp_path / "later").read_bytes()}
     on(postgres, "views", "run", "books", "--folder", beside)
     (beans,) = on(postgres, "views", "show", "books", "--folder", beside, "--json").json["rows"]
     books = on(postgres, "stats", "--json").json["points"]["beans"]

@@ -8,13 +8,14 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pyspark.sql import SparkSession
 
 from ledger.errors import CannotRunNow
 from service.archive.places import place_at
-from tests.journal.test_archive import Shelf
+from tests.journal.test_archive import ROOT, Shelf
 from tests.journal.test_archive_audits import DRAFT
 from tests.journal.test_archive_grows import first_third, second_third
 from tests.support.ledgers import scratch
@@ -51,6 +52,7 @@ def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     os.environ["PYSPARK_PYTHON"] = sys.executable
     folder = tmp_path_factory.mktemp("spark")
     settings = {
+        "spark.jars": str(iceberg_runtime()),
         "spark.driver.memory": "512m",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -64,6 +66,20 @@ def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     yield session
     session.stop()
+
+
+def iceberg_runtime() -> Path:
+    """Return the jar by which Spark reads Iceberg; Maven fetches it once, and it is kept beside those of the broker."""
+    folder = ROOT / ".cache" / "iceberg-1.12.0"
+    if not folder.is_dir():
+        with TemporaryDirectory(dir=folder.parent) as fetched:
+            copy = ["mvn", "-q", "-B", "-f", str(Path(__file__).with_name("pom.xml")), "dependency:copy-dependencies"]
+            subprocess.run(
+                [*copy, "-DincludeScope=runtime", f"-DoutputDirectory={fetched}/jars"], check=True, timeout=280
+            )
+            (Path(fetched) / "jars").rename(folder)
+    (jar,) = folder.glob("*.jar")
+    return jar
 
 
 @pytest.fixture(scope="session")

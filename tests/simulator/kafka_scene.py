@@ -175,7 +175,8 @@ class KafkaScene(Scene):
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.ways = Ways(self.truths, self.ledger, book, self._values)

@@ -39,7 +39,9 @@ from tests.core.test_against_the_oracle import NOTES
 from tests.simulator.ledgers import Files
 from tests.simulator.world import Violation
 from tests.support.accounts import alike
+from tests.support.histories_of_members import PROGRAMME
 from tests.support.oracle import Oracle, parts_that_differ
+from tests.support.oracle_of_members import OracleOfMembers
 
 ASKED_EVERY = 5  # entries of a member, for what the oracle says of the account; of each entry it is asked
 LOOKS = (0, 400 * DAY)  # after an account's clock: the books balance at any instant
@@ -70,8 +72,13 @@ def _read(book: str) -> Oracle:
     return Oracle(book)
 
 
-def oracle_of(book: str) -> Oracle | None:
-    """Return a new oracle of the jd book, which is read once; None for another, whose kinds these facts do not name."""
+def oracle_of(book: str, partitions: int) -> Oracle | None:
+    """Return a new oracle of the jd book, which is read once, or of the book of members who know each other.
+
+    None for another, whose kinds these facts do not name.
+    """
+    if PROGRAMME in book:
+        return OracleOfMembers(book, partitions=partitions)
     if book != shipped("jd"):
         return None
     oracle = copy(_read(book))
@@ -82,7 +89,7 @@ def oracle_of(book: str) -> Oracle | None:
 class PartitionTruth:
     """What one partition's stream comes to, as far as it was derived; `record_at` reads the stream itself.
 
-    `oracle` says the same a second time, until a rule book is published. It expects facts as the jd book has them.
+    `oracle` says the same a second time, until a rule book is published.
     """
 
     def __init__(

@@ -382,7 +382,8 @@ class ServedScene(Scene):
         self._records: dict[int, list[Record]] = {partition: [] for partition in range(partitions)}
         self._inbox = self.ledger.inbox_of(create=True)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.ways = Ways(self.truths, self.ledger, book, self._values)

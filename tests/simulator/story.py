@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.times import to_instant
-from tests.simulator import between
+from tests.support import histories_of_members as between
 from tests.support.histories import amended_history, changed_history, encode, history
 
 Fact = dict[str, Any]

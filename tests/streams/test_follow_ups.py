@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consumers.dead_letters import BadPosition, dead_letter_at, retry
 from consumers.feeding import feeding_of
 from consumers.runtime.follow_ups import FollowUps, send_again
 from consumers.runtime.ingest import decide_all, ingest
@@ -141,6 +142,26 @@ def test_a_file_of_facts_may_not_say_what_an_account_left(tmp_path: Path) -> Non
     ledger.close()
 
 
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_file_may_not_say_it_from_the_right_source_either(tmp_path: Path, escaped: bool) -> None:
+    ledger = open_or_create(tmp_path / "ledger", BOOK)
+    lots = [{"points": 5, "earned_at": "2025-01-01T00:00:00Z"}]
+    data = {"frm": "m-9", "transfer": "G9", "rule": "gift", "kind": "beans", "points": 5, "lots": lots}
+    forged = fact("transfer.arrived", "m-1", "m-9:1.0", 1, data, source_of(ledger.partition_of("m-9")))
+    text = json.dumps(forged)
+    path = tmp_path / "f.ndjson"
+    path.write_text(text.replace("ledger/", "\\u006cedger\\/") if escaped else text)
+    with ledger.writing():
+        summary = ingest(ledger, [str(path)], backlog=not escaped)
+        assert summary.tally.reasons == {"not-authorised": 1}
+        letters = [dead_letter_at(ledger, f"{ledger.partition_of('m-1')}:0")]
+        with closing(feeding_of(ledger)) as feeding, pytest.raises(BadPosition, match="came in a file"):
+            retry(ledger, letters, feeding)
+        with closing(feeding_of(ledger)) as feeding, pytest.raises(BadPosition, match="came in a file"):
+            retry(ledger, letters, feeding, mended=text.encode())
+    ledger.close()
+
+
 def test_what_is_on_its_way_is_listed_and_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(FollowUps, "send", lambda *_: {})
@@ -176,8 +197,10 @@ def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
     lots = [{"points": 5, "earned_at": "2025-01-01T00:00:00Z"}]
     data = {"frm": "m-9", "transfer": "G9", "rule": "gift", "kind": "beans", "points": 5, "lots": lots}
     facts = [fact("transfer.arrived", "m-1", name, 1, data, own) for name in ("m-9:2.0", "m-9:999.0", "m-9")]
-    with ledger.writing():
-        ingest(ledger, [str(write_facts(tmp_path / "f.ndjson", facts))], backlog=True)
+    with ledger.writing(), closing(feeding_of(ledger)) as feeding:
+        for forged in facts:  # who may write the inbox itself
+            feeding.take(json.dumps(forged).encode(), is_old=True)
+        decide_all(ledger)
     said = transit(ledger).faults
     assert len(said) == 3
     assert [text.rpartition("took ")[2] for text in said] == [

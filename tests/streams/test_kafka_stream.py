@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from consumers.kafka import client_base
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.client_base import Reader, Writer
-from consumers.kafka.clients import client_of
+from consumers.kafka.clients import client_of, topic_ids
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
@@ -514,6 +514,23 @@ def test_an_admin_sees_what_it_made(kafka: Kafka) -> None:
     with pytest.raises(Denied):
         admin.create(Topic(new_topic_name(), 1, 99, {}))
     admin.close()
+
+
+def test_a_topic_has_the_same_id_whoever_asks(broker: Broker) -> None:
+    settings = KafkaSettings(bootstrap_servers=broker.address, client="confluent-kafka")
+    ask, name = topic_ids(settings), new_topic_name()
+    assert ask is not None and ask(name) == ""
+    with closing(Admin(settings)) as admin:
+        admin.create(Topic(name, 1, 1, {}))
+        deadline = time.monotonic() + PATIENCE
+        while not (found := ask(name)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert found == admin.topic_id(name) != ""
+    nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1", client="confluent-kafka", timeout_seconds=0.5)
+    ask = topic_ids(nobody)
+    assert ask is not None
+    with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1"):
+        ask(name)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

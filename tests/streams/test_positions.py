@@ -104,7 +104,7 @@ def send_in_transactions(topics: Topics, facts: Sequence[Any], *, per: int, abor
 def known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a topic is known again: some clusters give no ids."""
     if request.param == "by its record":
-        monkeypatch.setattr(Admin, "topic_id", lambda *_: "")
+        monkeypatch.setattr(Log, "topic_id", lambda *_: "")
     return str(request.param)
 
 
@@ -152,7 +152,7 @@ def test_another_stream_is_gone_on_with_once_its_log_begins_behind_what_is_decid
 def test_the_last_record_is_a_dead_letter_and_still_tells_another_stream(
     topics: Topics, client: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Admin, "topic_id", lambda *_: "")
+    monkeypatch.setattr(Log, "topic_id", lambda *_: "")
     topics.send([*FACTS[:10], b"no fact"])
     consume(topics, tmp_path / "ledger")
     assert again(topics, tmp_path / "ledger").returncode == 0

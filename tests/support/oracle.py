@@ -4,7 +4,8 @@ Differential tests feed the same facts to this and to the real engine and compar
 the rest of the repository and only the standard library is imported, so that a mistake would have to be made twice.
 
 The contract is wire.md, orders.md and programmes/grammar.md; the rulings of docs/decisions stand where it is silent.
-A comment that begins with "Reading:" names a choice taken here. Two accounts (pools, transfers) are not spoken. Only
+A comment that begins with "Reading:" names a choice taken here. What needs two accounts (pools, transfers) is spoken by
+`oracle_of_members`. Only
 valid facts and valid books are expected.
 
 A member is an object of plain lists and dicts. Every fact first moves the member's clock, letting what is due happen by
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,10 +27,10 @@ Decision = tuple[str, str]
 
 NEVER = datetime(3000, 1, 1, tzinfo=UTC)
 OPERATORS = "/operators"
-REQUESTS = ("redemption.requested", "hold.requested", "benefit.claimed", "exchange.requested")
+REQUESTS = ("redemption.requested", "hold.requested", "benefit.claimed", "exchange.requested", "transfer.requested")
 OPERATOR_FACTS = (
     *("points.adjusted", "account.frozen", "account.unfrozen", "account.closed", "account.reopened"),
-    *("tier.granted", "tier.withdrawn", "lot.opened", "programme.published"),
+    *("tier.granted", "tier.withdrawn", "lot.opened", "programme.published", "transfer.reversed"),
 )
 # Rules of these are asked where they are decided; those of other types behind the decision.
 ASKED_WITHIN = ("order.paid", "order.completed", "review.posted", "activity.done", "benefit.claimed")
@@ -78,6 +80,8 @@ FIELDS: dict[str, Table] = {
     "points.claimed": {"of": AIM},
     "exchange.requested": {"request": "", "exchange": "", "points": 0},
     "exchange.reversed": {"request": ""},
+    "transfer.requested": {"transfer": "", "rule": "", "to": "", "kind": "beans", "points": 0},
+    "transfer.reversed": {"transfer": ""},
     "card.purchased": {"card": "", "product": "", "paid_fen": 0},
     "card.code-redeemed": {"card": "", "product": "", "code": ""},
     "card.trial-started": {"card": "", "product": "", "code": ""},
@@ -349,7 +353,7 @@ class Lot:
     earned_at: datetime
     ends: datetime
     left: int = 0
-    pending: str = ""  # "trial", "time" or "claim"
+    pending: str = ""  # "trial", "time", "claim" or "pool"
     until: datetime = NEVER  # of what is pending by time or for a claim
     membership: str = ""  # of what is pending for a card
     gone: bool = False  # it ended: what comes back to it is gone, too
@@ -375,6 +379,8 @@ class Purse:
     debt: int = 0
     cash_shortfall_fen: int = 0
     forfeited: int = 0
+    gone: int = 0
+    come: int = 0
 
 
 Slice = list[Any]  # [lot, points]
@@ -609,6 +615,8 @@ class Member:
             for number, lot in enumerate(purse.lots):
                 if not lot.left:
                     continue
+                if lot.pending == "pool":
+                    continue  # without an end until the pool has answered
                 if lot.pending:
                     until, ends = self.pending_until(lot), self.end_of(lot)
                     if lot.pending == "trial":
@@ -725,6 +733,9 @@ class Member:
             if state == "lapsed":
                 self.lapse(lot)
                 return lot
+        elif pending == "pool":
+            lot.pending = pending
+            return lot
         elif pending:
             lot.pending, lot.until, lot.waited_for_claim = pending, until, pending == "claim"
             if min(self.end_of(lot), until) > self.clock:
@@ -2648,32 +2659,44 @@ class Member:
             if used >= quota:
                 return "refused", "quota-used"
         prices = [one for one in table.get("price", []) if self.is_one(one.get("who"), at, shop)]
-        burned: list[Slice] = []
+        price: tuple[str, int] | None = None
         if prices:
             purse = self.purse_name(prices[0]["kind"], shop)
             if not purse:
                 return "refused", "shop-missing"
             if self.spendable(purse) < prices[0]["points"]:
                 return "refused", f"{prices[0]['kind']}-short"
-            burned = self.burn(purse, prices[0]["points"], at)
+            price = purse, prices[0]["points"]
         if line is not None:
             line.claims[name] = line.claims.get(name, 0) + 1
         else:
             self.count(*counted)
         if term is not None:
             term.claims += 1
-        claim = Claim(counted, term, (line, name) if line is not None else None, burned, [], [], "")
+        claim = Claim(counted, term, (line, name) if line is not None else None, [], [], [], "")
         self.claims[data["claim"]] = claim
-        self.hand_over(data["claim"], claim, name, table, at, shop)
+        if table.get("returns_with_order") and data["order"]:
+            self.order(data["order"]).claims.append(data["claim"])
+        return self.settle_claim(data, claim, table, price, at)
+
+    def settle_claim(
+        self, data: Table, claim: Claim, table: Table, price: tuple[str, int] | None, at: datetime
+    ) -> Decision:
+        """Pay for a claim that may be made, and be given what it gives."""
+        if price is not None:
+            claim.burned = self.burn(*price, at)
+        self.give_claim(data, claim, table, at)
+        return "accepted", ""
+
+    def give_claim(self, data: Table, claim: Claim, table: Table, at: datetime) -> None:
+        """What a claim gives, and what the rules on claims give for it."""
+        self.hand_over(data["claim"], claim, data["benefit"], table, at, data["shop"])
         asking = self.asking_of(self.on, data, at, None)
         for rule in self.book.awards:
             if rule["on"] == self.on:
                 award = self.give(rule, asking, None, set())
                 if award is not None:
                     claim.awards.append(award)
-        if table.get("returns_with_order") and data["order"]:
-            self.order(data["order"]).claims.append(data["claim"])
-        return "accepted", ""
 
     def hand_over(self, claim_id: str, claim: Claim, name: str, table: Table, at: datetime, shop: str) -> None:
         """What a claim gives."""
@@ -2738,9 +2761,19 @@ class Member:
 
     # -- what is decided
 
+    def begin_entry(self, at: datetime) -> None:
+        """Let an entry begin, with what is due by its instant."""
+        self.entries += 1
+        self.opened_lots, self.note = 0, ""
+        self.run_to(at if self.clock is None else max(self.clock, at))
+
     def say(self, note: str) -> None:
         """Of several notes the first stays."""
         self.note = self.note or note
+
+    def handler(self, on: str) -> Callable[[Table, datetime], Decision]:
+        """What decides facts of a type."""
+        return partial(HANDLERS[on], self)
 
     def decide(self, on: str, data: Table, at: datetime) -> Decision:
         """Decide a fact that nothing stands against."""
@@ -2752,7 +2785,7 @@ class Member:
         if on == "card.purchased":
             asking.fen = data["paid_fen"]
         self.judge(asking)
-        outcome, reason = HANDLERS[on](self, data, at)
+        outcome, reason = self.handler(on)(data, at)
         if outcome == "accepted":
             if on not in ASKED_WITHIN:
                 self.ask(asking)
@@ -2809,7 +2842,9 @@ class Member:
             "earned_at": self.text(lot.earned_at),
             "expires_at": None if end >= NEVER else self.text(end),
         }
-        if lot.pending:
+        if lot.pending == "pool":
+            shown |= {"pending": True}
+        elif lot.pending:
             shown |= {"pending": True, "pending_until": self.text(self.pending_until(lot))}
         return shown
 
@@ -2894,6 +2929,8 @@ class Member:
             "debt": purse.debt,
             "cash_shortfall_fen": purse.cash_shortfall_fen,
             "written_off": purse.written_off,
+            "gone": purse.gone,
+            "come": purse.come,
         }
 
 
@@ -2988,14 +3025,16 @@ class Oracle:
         if on in OPERATOR_FACTS and fact["source"] != OPERATORS:
             return "parked", "not-authorised"
         data, at = complete(fact.get("data", {}), FIELDS[on]), instant(fact["time"])
-        m = self.members.setdefault(fact["subject"], Member(fact["subject"], self.books))
-        m.entries += 1
-        m.opened_lots, m.note = 0, ""
-        m.run_to(at if m.clock is None else max(m.clock, at))
+        m = self.members.setdefault(fact["subject"], self.new_member(fact["subject"]))
+        m.begin_entry(at)
         outcome, reason = self.decide(m, fact, on, data, at, recorded or at)
         assert m.clock is not None
         m.run_to(m.clock)  # what a late fact brought may be due already
         return outcome, reason
+
+    def new_member(self, name: str) -> Member:
+        """A member of whom nothing is known."""
+        return Member(name, self.books)
 
     def decide(self, m: Member, fact: Table, on: str, data: Table, at: datetime, recorded: datetime) -> Decision:
         name, content = (fact["source"], fact["id"]), (on, at, data)
@@ -3020,19 +3059,24 @@ class Oracle:
 
     def objection(self, m: Member, on: str, data: Table, at: datetime, recorded: datetime) -> str:
         """What stands against any request: asked before, too old, or the account closed or frozen."""
-        known: tuple[str, Any] = {
-            "redemption.requested": ("redemption", m.redemptions),
-            "hold.requested": ("hold", m.holds),
-            "benefit.claimed": ("claim", m.claims),
-            "exchange.requested": ("request", m.exchanges),
-        }[on]
-        if data[known[0]] in known[1]:
+        field, known = self.asked_before(m, on)
+        if data[field] in known:
             return "already"
         if self.request_max_age is not None and recorded - at > timedelta(seconds=self.request_max_age):
             return "stale"
         if m.is_closed:
             return "account-closed"
         return "account-frozen" if m.is_frozen else ""
+
+    def asked_before(self, m: Member, on: str) -> tuple[str, Any]:
+        """The field that names a request of a type, and the names there were."""
+        found: tuple[str, Any] = {
+            "redemption.requested": ("redemption", m.redemptions),
+            "hold.requested": ("hold", m.holds),
+            "benefit.claimed": ("claim", m.claims),
+            "exchange.requested": ("request", m.exchanges),
+        }[on]
+        return found
 
     def show(self, member: str, as_of: datetime) -> Table:
         """What a member has at an instant."""

@@ -7,8 +7,11 @@ import json
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ledger.core.account import Account, Purse, decode_account, encode_account
 from ledger.core.decide import Limits, Repetition, entry_of, run_to
+from ledger.core.decisions.forwarding import KEPT
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.journal.partition import FactRecord, decided
@@ -17,11 +20,14 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import OUTCOMES, Entry, Told
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.fact_codec import canonical, decode
+from ledger.wire.facts import Forwarded, Moved
 from ledger.wire.follow_ups import fact_of, told_in
 from ledger.wire.times import DAY, to_datetime, to_instant
 from tests.support.shop import OPERATORS, SHOP, moment
 
 PARTITIONS = Partitioner(4)
+decode_forwarded = msgspec.json.Decoder(Forwarded).decode
+decode_moved = msgspec.json.Decoder(Moved).decode
 
 
 class Letter(NamedTuple):
@@ -94,7 +100,7 @@ class Town:
     def member(self, name: str) -> Member:
         return self.members.setdefault(name, Member(name, self.book))
 
-    def tells(self, name: str, type_: str, at: str = "", source: str = SHOP, **data: Any) -> str:
+    def tells(self, name: str, type_: str, /, at: str = "", source: str = SHOP, **data: Any) -> str:
         """A fact of a member from outside; what its entry leaves for others is post."""
         self.now = moment(at) if at else self.now
         self._count += 1
@@ -155,9 +161,15 @@ class Town:
         return sum(purse.gone - purse.come for purse in purses)
 
     def on_its_way(self) -> int:
-        """The points of the letters that wait."""
-        facts = (decode(letter.raw)[0] for letter in self.post)
-        return sum(getattr(fact.data, "points", 0) for fact in facts)
+        """The points of the letters that wait, and of those that came and wait for something else."""
+        facts = [decode(letter.raw)[0].data for letter in self.post]
+        for member in self.members.values():
+            bundle = member.account.bundle
+            numbers = bundle.delayed if bundle is not None else []
+            facts += [decode_forwarded(member.pages[f"{KEPT}{number}"].data) for number in numbers]
+            parts = [page for key, page in member.pages.items() if key.startswith("moved/")]
+            facts += [decode_moved(page.data) for page in parts if bundle.awaited or bundle.alias]
+        return sum(getattr(fact, "points", 0) for fact in facts)
 
     def check(self) -> None:
         """Laws 1, 2 and 3 of every member, law 2 over all of them, and law 6 of every stream by itself."""
@@ -165,7 +177,7 @@ class Town:
             folded = Account()
             for entry in member.entries:
                 evolve_entry(folded, entry)
-            assert folded.purses == member.account.purses
+            assert folded.purses == member.account.purses and folded.bundle == member.account.bundle
             for kind, purse in member.account.purses.items():
                 balances(kind, purse)
         assert self.in_transit == self.on_its_way() >= 0

@@ -497,6 +497,21 @@ def test_a_day_that_is_past_is_told_whole_whether_an_entry_says_what_fell_due_on
             ledger.close()
 
 
+def test_what_of_a_campaign_was_given_away_is_not_outstanding_there() -> None:
+    granted = {"campaign": "618", "points": 100, "expires": "2026-06-10T12:00:00+08:00"}
+    book = shipped("jd") + '\n[transfers.gift]\nname = "赠豆"\nkind = "beans"\n'
+    with scratch() as folder:
+        ledger = told(
+            folder / "ledger",
+            fact("campaign.granted", "g1", "06-01", grant="G1", **granted),
+            fact("transfer.requested", "t1", "06-02", transfer="T", rule="gift", to="m-2", points=30),
+            book=book,
+        )
+        [row] = rows_of(ledger, "campaigns", at("06-03"))
+        assert (row[4], row[8], row[12]) == (100, 70, 30)
+        ledger.close()
+
+
 def test_of_a_day_that_is_not_over_what_has_yet_to_fall_due_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     granted = {"campaign": "618", "points": 100, "expires": "2025-06-10T12:00:00+08:00"}
     with scratch() as folder:

@@ -30,7 +30,7 @@ pub fn ended(status: i64) -> Option<&'static str> {
 
 /// Return the page of an order, None where it was never seen.
 pub fn page_of(draft: &mut Draft, order: &str) -> Done<Option<OrderPage>> {
-    if order.is_empty() { Ok(None) } else { draft.page(&format!("order/{order}")) }
+    if order.is_empty() { Ok(None) } else { draft.page(&["order/", order].concat()) }
 }
 
 /// Decline what comes again, or after the order has ended another way.
@@ -82,7 +82,7 @@ pub fn pay(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         }
         page.early = early;
     }
-    draft.put(format!("order/{}", order.order), page);
+    draft.put(["order/", &order.order].concat(), page);
     Ok(())
 }
 
@@ -139,7 +139,7 @@ pub fn complete(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         draft.note("points-differ", figures);
     }
     apply_early(draft, &mut page)?;
-    draft.put(format!("order/{}", order.order), page);
+    draft.put(["order/", &order.order].concat(), page);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 """Benefits that are claimed: by quota and price, with what they give, in one decision or not at all."""
 
 from ledger.core.account import Term
-from ledger.core.asks import begin, begin_at_house
+from ledger.core.asks import begin, begin_at_house, tiers_asked
 from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
 from ledger.core.claims import cards_of, count, count_at_shop, give, give_back, hold_price, pay, price_of, purse_of
@@ -11,7 +11,7 @@ from ledger.core.perks import holder_of, offer_of, seat_of, why_closed
 from ledger.core.rights import check_line
 from ledger.core.tiers import MAX_GRANTS
 from ledger.rulebook.compiled import Perk, Pool
-from ledger.wire.entries import BenefitCounted, lot_text
+from ledger.wire.entries import BenefitCounted
 from ledger.wire.facts import MAX_INT, Claim, ClaimReturn
 
 
@@ -62,7 +62,7 @@ def claim(draft: Draft, data: Claim) -> None:
         spendable = account.purse(purses[charge.kind]).spendable()
         if charge.points > spendable:
             draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
-    if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
+    if any(gift.tier for gift in benefit.gives) and len(account.grants) + tiers_asked(draft) >= MAX_GRANTS:
         draft.decline("too-many-grants", most=MAX_GRANTS)
     if any(draft.pages.get(f"card/{card}") is not None for card in cards_of(draft, data.claim, benefit.gives)):
         draft.decline("already")
@@ -118,6 +118,7 @@ def _holder(draft: Draft, perk: Perk) -> tuple[Term, str]:
         bucket = bucket_of(perk, draft.book, draft.version, own, draft.occurred)
         if quota is None or times_used(draft.account, perk, own, bucket) < quota:
             return own, ""
+    draft.sit_as(seat[0])
     return seat[1], seat[0]
 
 
@@ -137,7 +138,7 @@ def _waits(draft: Draft, ask: AskPage, data: Claim) -> int:
     """Let a claim wait for an ask. Returns the lot that names it, which nothing else in the entry has for a name."""
     lot = draft.next_lot()
     ask.claim, ask.benefit, ask.order, ask.line, ask.shop = data.claim, data.benefit, data.order, data.line, data.shop
-    draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(lot_text(lot)))
+    draft.pages.put(f"claim-ask/{data.claim}", ClaimedAskPage(draft.lot_name(lot)))
     draft.note("asked", claim=data.claim, pool=ask.pool)
     return lot
 

@@ -1,5 +1,6 @@
 """Tiers that are granted and withdrawn, by operators or by whom the ledger's settings name as grantors."""
 
+from ledger.core.asks import tiers_asked
 from ledger.core.draft import Draft
 from ledger.core.pages import SEEN, ClaimPage
 from ledger.core.tiers import MAX_GRANTS, grant_tier, withdraw_tier
@@ -19,7 +20,7 @@ def grant(draft: Draft, data: TierGrant) -> None:
     until = to_instant(data.until)
     if until <= draft.clock:
         draft.decline("over")
-    if len(draft.account.grants) >= MAX_GRANTS:
+    if len(draft.account.grants) + tiers_asked(draft) >= MAX_GRANTS:
         draft.decline("too-many-grants", most=MAX_GRANTS)
     grant_tier(draft, data.grant, data.score, data.tier, until)
     draft.pages.put(page, SEEN)

@@ -29,6 +29,8 @@ def close(draft: Draft, data: Reason) -> None:
     account = draft.account
     if account.closed:
         draft.decline("already")
+    if account.bundle is not None and (account.bundle.merger is not None or account.bundle.awaited):
+        draft.decline("merge-busy")  # else what is on its way here were lost
     for asked in open_asks_of(draft):
         give_up_ask(draft, asked)
     for name, hold in list(account.holds.items()):

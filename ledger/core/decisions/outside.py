@@ -39,7 +39,7 @@ def check(draft: Draft, data: Exchange, table: schema.Exchange, given: int) -> N
     if given > MAX_INT:
         draft.decline("out-of-range", given=given, most=MAX_INT)
     name = _name(data.request)
-    if name in draft.account.holds or draft.pages.get(f"hold/{name}") is not None:
+    if draft.hold_key(name) in draft.account.holds or draft.pages.get(f"hold/{name}") is not None:
         draft.decline("already")
 
 
@@ -52,7 +52,7 @@ def ask(draft: Draft, data: Exchange, table: schema.Exchange, given: int) -> Non
     )
     for key, points in take(draft, kind, data.points):
         page.parts.append(part_of(draft.account.purses[kind].lots[key], key, points))
-        draft.emit(Held(kind, key, points, _name(data.request), until))
+        draft.emit(Held(kind, key, points, draft.hold_key(_name(data.request)), until))
     draft.pages.put(_key(data.request), page)
     if not page.is_partner:
         ends = min(draft.account.purses[kind].idle_until or MAX_INSTANT, *(part.expires_at for part in page.parts))
@@ -104,15 +104,16 @@ def _end(draft: Draft, request: str, page: OutsidePage, *, is_given: bool, why: 
     if page.state != ASKED:
         draft.decline("exchange-ended", request=request)
     name = _name(request)
-    hold = draft.account.holds.get(name)
+    key_of_hold = draft.hold_key(name)
+    hold = draft.account.holds.get(key_of_hold)
     if hold is not None and draft.pages.get(f"hold/{name}") is not None:
         hold = None  # of that name, and the member's own: this one's is over
     if not is_given:
         if hold is not None:
-            release_hold(draft, name, hold, draft.clock)
+            release_hold(draft, key_of_hold, hold, draft.clock)
         draft.note("exchange-failed", request=request, why=why)
     elif hold is not None:
-        draft.pages.put(taken_key(request), RedemptionPage(page.kind, "", capture_hold(draft, name, hold)))
+        draft.pages.put(taken_key(request), RedemptionPage(page.kind, "", capture_hold(draft, key_of_hold, hold)))
     else:
         _pay_late(draft, request, page)
     page.state = CONFIRMED if is_given else FAILED

@@ -207,7 +207,8 @@ def lease_asked(draft: Draft, data: LeaseMove) -> None:
     given = 0 if is_closed else max(0, min(data.n, _room(draft, limit, data.bucket)))
     if given:
         draft.emit(Leased(data.frm, given, data.bucket))
-    draft.tell(data.frm, LeaseAnswered, LeaseMove(frm=draft.name, n=given, bucket=data.bucket))
+    reason = CLOSED if is_closed else ""
+    draft.tell(data.frm, LeaseAnswered, LeaseMove(frm=draft.name, n=given, bucket=data.bucket, reason=reason))
 
 
 def lease_answered(draft: Draft, data: LeaseMove) -> None:
@@ -224,7 +225,7 @@ def lease_answered(draft: Draft, data: LeaseMove) -> None:
         data.bucket,
         queue,
         limit.limit if isinstance(limit, LimitPage) else 0,
-        is_empty=not data.n,
+        why_not="" if data.n else data.reason or EMPTY,
     )
 
 
@@ -327,17 +328,17 @@ def _queue(draft: Draft, bucket: int) -> QueuePage:
     return page if isinstance(page, QueuePage) else QueuePage()
 
 
-def _serve(draft: Draft, root: str, bucket: int, queue: QueuePage, limit: int, *, is_empty: bool = False) -> None:
+def _serve(draft: Draft, root: str, bucket: int, queue: QueuePage, limit: int, *, why_not: str = "") -> None:
     """Answer who waits at a lease, in order, as far as its block goes; for the rest it asks its pool for another.
 
-    `is_empty` says that the pool had nothing: who does not fit is told so.
+    `why_not` is empty unless the pool gave nothing: who does not fit is told so.
     """
     waiting, done = queue.waiting, 0
     for one in waiting:
         fits = _free(draft, bucket) >= one.n
-        if not fits and not is_empty:
+        if not fits and not why_not:
             break
-        _answer(draft, one.frm, one.ask, one.n, bucket, "" if fits else EMPTY)
+        _answer(draft, one.frm, one.ask, one.n, bucket, "" if fits else why_not)
         done += 1
     del waiting[:done]
     if waiting and not queue.is_asking:

@@ -134,24 +134,25 @@ def hold(draft: Draft, data: Hold) -> None:
     until = to_instant(data.until)
     if until <= draft.clock:
         draft.decline("hold-over")
-    if data.hold in draft.account.holds:
+    name = draft.hold_key(data.hold)
+    if name in draft.account.holds:
         draft.decline("already")  # it is the name of what is held for a claim
     spendable = draft.account.purse(kind).spendable()
     if data.points > spendable:
         draft.decline(f"{kind.partition(AT_SHOP)[0]}-short", asked=data.points, spendable=spendable)
     for key, part in take(draft, kind, data.points):
-        draft.emit(Held(kind, key, part, data.hold, until))
+        draft.emit(Held(kind, key, part, name, until))
     draft.pages.put(f"hold/{data.hold}", HoldPage())
 
 
 def end_hold(draft: Draft, data: Capture | Release) -> None:
     """Decide the capture of a hold's points (all where no number is said), or its release; what is left is released."""
-    name = data.hold
+    name, key_of_hold = data.hold, draft.hold_key(data.hold)
     ended, asked = ("captured", data.points) if isinstance(data, Capture) else ("released", 0)
     page = draft.pages.get(f"hold/{name}")
     if not isinstance(page, HoldPage):
         draft.decline("unknown-hold", hold=name)
-    hold = draft.account.holds.get(name)
+    hold = draft.account.holds.get(key_of_hold)
     if hold is None:
         draft.decline("already" if page.ended == ended else "hold-ended")
     held = sum(hold.parts.values())
@@ -167,9 +168,9 @@ def end_hold(draft: Draft, data: Capture | Release) -> None:
         if captured:
             rest -= captured
             parts.append(part_of(draft.account.purses[kind].lots[key], key, captured))
-            draft.emit(Captured(kind, key, captured, name))
+            draft.emit(Captured(kind, key, captured, key_of_hold))
     if parts and draft.engine >= 2:  # a redemption of the hold's name, which a reversal gives back: orders.md 1
         draft.pages.put(f"captured/{name}", RedemptionPage(kind, "", parts))
-    release_hold(draft, name, hold, draft.clock)
+    release_hold(draft, key_of_hold, hold, draft.clock)
     page.ended = ended
     draft.pages.put(f"hold/{name}", page)

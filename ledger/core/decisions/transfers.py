@@ -4,6 +4,7 @@ Each side is an account of its own; they meet by follow-up facts, which come lat
 contract's two-accounts.md, B.
 """
 
+from ledger.core.account import Purse
 from ledger.core.caps import check_caps, count_caps
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.lots import keep_alive, part_of, repay_or_expire, restore_parts, take
@@ -15,6 +16,8 @@ from ledger.wire.entries import Recalled, Received, Sent, SentBack, Spent
 from ledger.wire.facts import PROGRAMME_SUBJECT, Arrival, Recall, Returned, Transfer, TransferReversal
 from ledger.wire.times import MAX_INSTANT, to_datetime, to_instant
 
+# What came and went of a kind, where more may come: what comes back then, and is recalled, stays within `MAX_TOTAL`.
+MOST_MOVED = MAX_TOTAL // 4
 MOST_LOTS = 1_000  # of one gift, which travel in one fact
 
 
@@ -30,7 +33,7 @@ def give(draft: Draft, data: Transfer) -> None:
         draft.decline("unknown-kind", kind=kind)
     if data.to == PROGRAMME_SUBJECT or data.to.startswith(NOT_MEMBERS):
         draft.decline("not-a-member", to=data.to)
-    if data.to == draft.name:
+    if draft.is_self(data.to):
         draft.decline("to-self")
     require(draft, terms.who)
     fee = terms.fee_of(points)
@@ -41,6 +44,8 @@ def give(draft: Draft, data: Transfer) -> None:
     spendable = draft.account.purse(kind).spendable()
     if points > spendable:
         draft.decline(f"{kind}-short", asked=points, spendable=spendable)
+    if _moved(draft.account.purse(kind)) + points > MOST_MOVED:
+        draft.decline("out-of-range")
     taken = take(draft, kind, points)
     if len(taken) > MOST_LOTS:
         most = sum(part for _, part in taken[:MOST_LOTS])
@@ -49,6 +54,10 @@ def give(draft: Draft, data: Transfer) -> None:
     page = _let_go(draft, data, kind, taken, fee)
     draft.pages.put(_sent_key(data.transfer), page)
     _tell_arrival(draft, data, page, terms)
+
+
+def _moved(purse: Purse) -> int:
+    return purse.gone + purse.come
 
 
 def _let_go(draft: Draft, data: Transfer, kind: str, taken: list[tuple[int, int]], fee: int) -> TransferPage:
@@ -105,7 +114,7 @@ def arrive(draft: Draft, data: Arrival) -> None:
         reason = "account-closed"
     elif isinstance(page, ReceivedPage):
         reason = "recalled"
-    elif purse.issued + purse.come + data.points > MAX_TOTAL:
+    elif purse.issued + data.points > MAX_TOTAL - MOST_MOVED or _moved(purse) + data.points > MOST_MOVED:
         reason = "out-of-range"
     else:
         draft.pages.put(key, _take_in(draft, data))

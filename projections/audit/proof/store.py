@@ -1,7 +1,6 @@
-"""Checkpoints that are kept beside the ledger, to prove by: a file each, named by its time and its hash."""
+"""Checkpoints that are kept beside the ledger, to prove by: each is named by its time and its hash."""
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import NamedTuple
 
 from ledger.errors import CannotRunNow, NotFound
 from ledger.journal.ledger import Ledger
-from projections.answers.output import output_file
+from projections.answers.documents import Documents
 from projections.audit.proof import BadProof, Refuted
-from projections.audit.proof.checkpoint import Signed, check_ledger, read, write
+from projections.audit.proof.checkpoint import MOST_BYTES, Signed, check_ledger, parsed, write
 from projections.audit.proof.prove import agreed
 from projections.ticking import Progress
 
@@ -43,37 +42,35 @@ class StoredCheckpoint(NamedTuple):
 
 
 class CheckpointStore:
-    """The checkpoints in a folder."""
+    """The checkpoints among a ledger's documents."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
 
     def put(self, signed: Signed) -> None:
-        """Keep a checkpoint. Raises `Full`, and OSError."""
-        path = self._path(name_of(signed))
-        if sum(1 for _ in self._files()) >= MOST:
-            raise Full(f"{MOST:,} checkpoints are kept in {self._folder}, no more are taken: move old ones away")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with output_file(path) as file:
-            file.write(write(signed))
+        """Keep a checkpoint. Raises `Full`, OSError and `JournalError`."""
+        if len(self._stamps()) >= MOST:
+            place = self._documents.place
+            raise Full(f"{MOST:,} checkpoints are kept in {place}, no more are taken: move old ones away")
+        self._documents.put(f"{name_of(signed)}{SUFFIX}", write(signed))
 
     def has(self, name: str) -> bool:
         """Return True if a checkpoint is stored."""
-        return self._path(name).exists()
+        return name in self._stamps()
 
     def get(self, name: str) -> StoredCheckpoint:
         """Return a checkpoint by its name. Raises `NoCheckpoint`, and `BadProof` where its file was changed."""
-        path = self._path(name)
-        if not _NAME.fullmatch(name) or not path.is_file():
+        stamp = self._stamps().get(name)
+        if stamp is None:
             raise NoCheckpoint("no checkpoint of that name is kept")
-        return _kept(path)
+        return StoredCheckpoint(name, _read(self._documents, name, stamp))
 
     def all(self) -> list[StoredCheckpoint]:
         """Return every checkpoint whose file can be read, the one with the most entries first."""
         found = []
-        for path in self._files():
+        for name, stamp in self._stamps().items():
             try:
-                found.append(_kept(path))
+                found.append(StoredCheckpoint(name, _read(self._documents, name, stamp)))
             except BadProof:
                 continue  # whoever names it is told what is wrong
         return sorted(found, key=lambda kept: (kept.entries, kept.signed.checkpoint.at), reverse=True)
@@ -86,11 +83,10 @@ class CheckpointStore:
                 return kept
         raise NoCheckpoint("no checkpoint that is kept covers this entry: `points checkpoint` makes one")
 
-    def _files(self) -> Iterator[Path]:
-        return (path for path in self._folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name.removesuffix(SUFFIX)))
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}{SUFFIX}"
+    def _stamps(self) -> dict[str, int]:
+        """Return the names of the checkpoints that are kept, with a number that changes with the content."""
+        stamps = {file.removesuffix(SUFFIX): stamp for file, stamp in self._documents.stamps().items()}
+        return {name: stamp for name, stamp in stamps.items() if _NAME.fullmatch(name)}
 
 
 def name_of(signed: Signed) -> str:
@@ -113,15 +109,12 @@ def check(ledger: Ledger, signed: Signed, nodes: Path | None, progress: Progress
         agreed(ledger, [(mark, signed)], progress, nodes)
 
 
-def _kept(path: Path) -> StoredCheckpoint:
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError as error:
-        raise BadProof(f"{path.name}: {error.strerror}") from None
-    return StoredCheckpoint(path.name.removesuffix(SUFFIX), _read(path, stamp))
-
-
 @lru_cache(MOST)
-def _read(path: Path, _: int) -> Signed:
-    """Return a checkpoint as its file was when it was last written."""
-    return read(path)
+def _read(documents: Documents, name: str, _: int) -> Signed:
+    """Return a checkpoint as its document was when it was last written. Raises `BadProof`."""
+    place = f"{documents.place}: {name}"
+    try:
+        content = documents.get(f"{name}{SUFFIX}", MOST_BYTES)
+    except OSError as error:
+        raise BadProof(f"{place}: {error.strerror}") from None
+    return parsed(content or b"", place)

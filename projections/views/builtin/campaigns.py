@@ -27,11 +27,11 @@ RULE = "campaign"  # of the lots that a grant opens
 SPEND = SumTable(
     "spend",
     columns("campaign kind day"),
-    ("members", "grants", "granted", "redeemed", "expired", "clawed_back", "forfeited"),
+    ("members", "grants", "granted", "redeemed", "expired", "clawed_back", "forfeited", "given"),
 )
-MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED = range(7)
-MOVED = (*IN_AND_OUT, postings.FORFEITED)
-PLACES = growth(dict(zip(MOVED, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED), strict=True)))
+MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED, GIVEN = range(8)
+MOVED = (*IN_AND_OUT, postings.FORFEITED, postings.IN_TRANSIT)
+PLACES = growth(dict(zip(MOVED, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED, GIVEN), strict=True)))
 
 
 class Granted(StateWithAccount):
@@ -42,7 +42,7 @@ class Granted(StateWithAccount):
 
 def campaigns(taken: Snapshot, _: Options) -> Table:
     """A row a campaign and kind, over all days up to the instant's."""
-    amounts = (*SPEND.amounts[:FORFEITED], "outstanding", "granted_fen", "redeemed_fen", "forfeited")
+    amounts = (*SPEND.amounts[:FORFEITED], "outstanding", "granted_fen", "redeemed_fen", "forfeited", "given")
     shown = (*SPEND.key[:2], *(Column(name, "integer") for name in amounts))
     return taken.table(shown, _campaigns(taken))
 
@@ -54,14 +54,14 @@ def _campaigns(taken: Snapshot) -> Iterator[Row]:
         fen = taken.programme.fen_of(kind)
         left = outstanding_of(*total[GRANTED:])
         worth = total[GRANTED] * fen, total[REDEEMED] * fen
-        yield campaign, kind, *total[:FORFEITED], left, *worth, total[FORFEITED]
+        yield campaign, kind, *total[:FORFEITED], left, *worth, total[FORFEITED], total[GIVEN]
 
 
 class Campaigns(PointsView):
     """Sums by campaign, kind and day."""
 
     name = "campaigns"
-    version = 3
+    version = 4
     about = "points granted by each campaign and what became of them"
     tables = (SPEND,)
     state = Granted

@@ -1,12 +1,11 @@
 """What audits came to, and where the views stand."""
 
-from pathlib import Path
-
 from litestar import Response
 from msgspec.structs import asdict
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import AuditResult, Audits, Views
+from projections.answers.documents import Documents
 from projections.audit.results import results
 from projections.views.registry import all_views
 from projections.views.status import status
@@ -34,13 +33,13 @@ async def get_views(request: AnyRequest) -> Response[Views]:
 
 async def audits_of(served: Served) -> list[AuditResult]:
     """Return the last result of each audit, with the entries that came since. Raises `Busy`."""
-    return await served.readers.read(lambda ledger: _audits(ledger, served.audits))
+    return await served.readers.read(lambda ledger: _audits(ledger, served.results))
 
 
-def _audits(ledger: Ledger, folder: Path) -> list[AuditResult]:
+def _audits(ledger: Ledger, documents: Documents) -> list[AuditResult]:
     heads = ledger.heads()
     found = []
-    for record in results(folder):
+    for record in results(documents):
         since = sum(max(0, head - record.position.get(str(partition), 0)) for partition, head in heads.items())
         found.append(AuditResult(**asdict(record), since=since))
     return found

@@ -9,7 +9,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Checkpoint, CheckpointMark, Checkpoints, Proof
-from projections.answers.sidecar import CHECKPOINTS, TREES
+from projections.answers.sidecar import TREES
 from projections.audit.proof import prove
 from projections.audit.proof.checkpoint import Signed, parsed, write
 from projections.audit.proof.keys import Envelope
@@ -148,7 +148,7 @@ async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
 
 def checkpoint_store(served: Served) -> CheckpointStore:
     """Return the checkpoints that a server keeps."""
-    return CheckpointStore(served.audits / CHECKPOINTS)
+    return CheckpointStore(served.checkpoints)
 
 
 def describe_checkpoint(stored: StoredCheckpoint) -> Checkpoint:

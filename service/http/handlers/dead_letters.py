@@ -130,7 +130,7 @@ def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[Stor
     """Return a dead letter that may be redriven, and whether it came as one of a backlog."""
     letter = dead_letter_at(ledger, position)
     try:
-        check_retry(letter, mended)
+        check_retry(ledger, letter, mended)
     except BadPosition as error:
         raise Problem("already-done", str(error)) from None
     return letter, was_backlog(ledger, letter)

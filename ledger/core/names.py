@@ -1,0 +1,241 @@
+"""Decisions of a member who has several names: under which of them each is made, and where its pages stand.
+
+A fact names a page. It is looked up under the name the fact was sent to, then under the account's own, then under the
+others in the order in which they came; where it is found, that name is the one the fact is decided under. What it opens
+stands there. Source: two-accounts.md F.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ledger.core.account import Account, Bundle
+from ledger.core.bundles import count_for, under
+from ledger.core.draft import MAX_TOTAL, Draft
+from ledger.core.evolve import APPLY
+from ledger.core.page_keys import pages_named
+from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
+from ledger.wire.entries import Change, Earned, Scored, Under, birth_of, lot_of, lot_text, owner_of
+from ledger.wire.fact_catalogue import FactType
+
+MOVING = "moving"  # the key of the page of what a move has still to send
+_LOT = "lot/"
+
+K = TypeVar("K", int, str)
+_SUMMED = ("day/", "cap/", "benefit/", "score/", "asks")  # how the keys of pages begin that count, over all names
+
+
+class NamedPages:
+    """The pages of a member with several names, as a decision under the name `acting` sees them (empty: the own one).
+
+    What counts (a day's cap, a shop's quota or score, what was asked) is seen as the sum over names, and changed under
+    the one that acts. `whole` are the pages by the keys under which they are stored.
+    """
+
+    def __init__(self, whole: Pages, account: Account) -> None:
+        self.whole = whole
+        self.acting = ""
+        self._account = account
+        self._found: dict[str, str] = {}  # key -> the name under which it was found
+
+    def names(self) -> list[str]:
+        """Return the names in the order in which a page is looked for."""
+        bundle = self._account.bundle
+        others = list(bundle.names) if bundle is not None else []
+        return list(dict.fromkeys([self.acting, "", *others]))
+
+    def where(self, key: str) -> str | None:
+        """Return the name under which there is a page of a key, None where there is none."""
+        return next((name for name in self.names() if self.whole.get(under(name, key)) is not None), None)
+
+    def get(self, key: str) -> Page | None:
+        """Return a page by its key."""
+        if key.startswith(_SUMMED):
+            return _sum([page for name in self.names() if (page := self.whole.get(under(name, key))) is not None])
+        name = self.where(key)
+        if name is None:
+            return None
+        self._found[key] = name
+        return self.whole.get(under(name, key))
+
+    def put(self, key: str, page: Page) -> None:
+        """Take a page that is new or changed."""
+        if key.startswith(_SUMMED):
+            page = self._own_part(key, page)
+            name = self.acting
+        elif key.startswith(_LOT):
+            name = self._owner(int(key[len(_LOT) :]))
+        else:
+            name = self._found.get(key, self.acting)
+        self.store(under(name, key), page)
+
+    def _own_part(self, key: str, page: Page) -> Page:
+        """Return what a page counts of the name that acts, which was seen as the sum over names."""
+        own = copy_page(page)
+        for name in self.names():
+            other = self.whole.get(under(name, key)) if name != self.acting else None
+            if other is None:
+                continue
+            if isinstance(other, OpenAsksPage) and isinstance(page, OpenAsksPage) and isinstance(own, OpenAsksPage):
+                own.asks = [ask for ask in own.asks if ask not in other.asks]
+                open_still = [ask for ask in other.asks if ask in page.asks]
+                if open_still != other.asks:
+                    self.store(under(name, key), OpenAsksPage(open_still))
+            else:
+                _take_from(own, other)
+        return own
+
+    def store(self, key: str, page: Page) -> None:
+        """Take a page by the key under which it is stored; a move that has begun sends it again."""
+        self.whole.put(key, page)
+        bundle = self._account.bundle
+        if bundle is not None and bundle.merger is not None and key != MOVING:
+            moving = self.whole.get(MOVING)
+            if isinstance(moving, MovingPage) and key not in moving.changed:
+                moving.changed.append(key)
+                self.whole.put(MOVING, moving)
+
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Take the changes of an entry that opened lots."""
+        self.whole.enter(number, changes)
+
+    def opened(self, number: int) -> list[Earned]:
+        """Return the lots that an earlier entry of this account opened."""
+        return self.whole.opened(number)
+
+    def all_keys(self) -> list[str]:
+        """Return the keys of all pages as they are stored, in order."""
+        return self.whole.all_keys()
+
+    def forget(self) -> None:
+        """Begin another fact of the same entry."""
+        self._found.clear()
+
+    def _owner(self, lot: int) -> str:
+        owner, bundle = owner_of(lot), self._account.bundle
+        return bundle.known[owner - 1] if owner and bundle is not None else ""
+
+
+def _sum(pages: list[Page]) -> Page | None:
+    """Return what some pages of one key count together; one that counts nothing by itself stands as it is."""
+    if len(pages) < 2:
+        return pages[0] if pages else None
+    total = copy_page(pages[0])
+    for page in pages[1:]:
+        if isinstance(total, DayPage) and isinstance(page, DayPage):
+            total.given += page.given
+            total.marks = list(dict.fromkeys([*total.marks, *page.marks]))
+        elif isinstance(total, QuotaPage) and isinstance(page, QuotaPage):
+            _count_into(total.used, page.used, 1)
+        elif isinstance(total, ScorePage) and isinstance(page, ScorePage):
+            _count_into(total.parts, page.parts, 1)
+        elif isinstance(total, OpenAsksPage) and isinstance(page, OpenAsksPage):
+            total.asks = [*total.asks, *page.asks]
+    return total
+
+
+def _take_from(own: Page, other: Page) -> None:
+    """Take what another name counts from a sum."""
+    if isinstance(own, DayPage) and isinstance(other, DayPage):
+        own.given -= other.given
+        own.marks = [mark for mark in own.marks if mark not in other.marks]
+    elif isinstance(own, QuotaPage) and isinstance(other, QuotaPage):
+        _count_into(own.used, other.used, -1)
+    elif isinstance(own, ScorePage) and isinstance(other, ScorePage):
+        _count_into(own.parts, other.parts, -1)
+
+
+def _count_into(total: dict[K, int], counts: Mapping[K, int], sign: int) -> None:
+    for key, count in counts.items():
+        total[key] = total.get(key, 0) + sign * count
+        if not total[key]:
+            del total[key]
+
+
+class NamedDraft(Draft, kw_only=True, gc=False):
+    """A decision of a member who has several names, had, or is about to: `name` is the one it is made under."""
+
+    member: str  # the account's own name
+    named: NamedPages
+
+    @property
+    def bundle(self) -> Bundle:
+        """The names of the account; an empty bundle while it has none."""
+        return self.account.bundle or Bundle()
+
+    @property
+    def own_name(self) -> str:
+        """The name of the account itself."""
+        return self.member
+
+    def emit(self, change: Change) -> None:
+        """Write a change down and apply it, under the name that acts. Raises `OutOfRange`."""
+        acting, bundle = self.named.acting, self.account.bundle
+        if bundle is not None and bundle.acting != acting:
+            self._emit(Under(acting))
+        self._emit(change)
+
+    def _emit(self, change: Change) -> None:
+        self.changes.append(change)
+        apply = APPLY[type(change)]
+        grown = apply(self.account, change)
+        if self.account.bundle is not None:
+            count_for(self.account.bundle, change, apply)
+        if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
+            self._beyond(type(change).__name__, grown)
+
+    def score_month(self, change: Scored) -> None:
+        """Emit a score item that moves no more than the month that runs."""
+        self.emit(change)
+
+    def next_lot(self) -> int:
+        """The key of a lot that this entry opens, of the name that acts."""
+        own = super().next_lot()
+        acting = self.named.acting
+        return lot_of(self.bundle.number_of(acting), 0, own) if acting else own
+
+    def lot_name(self, lot: int) -> str:
+        """Return the name of a lot wherever it lives: of one that its own name did not open, with who did."""
+        owner, birth = owner_of(lot), birth_of(lot)
+        text = lot_text(lot).partition("~")[0]
+        if owner == birth:
+            return text
+        return f"{self.bundle.known[birth - 1] if birth else self.member}:{text}"
+
+    def hold_key(self, hold: str) -> str:
+        """Return the name under which the account keeps a hold: where there is none yet, that of the name that acts."""
+        keys = [under(name, hold) for name in self.named.names()]
+        return next((key for key in keys if key in self.account.holds), keys[0])
+
+    def sit_as(self, house: str) -> None:
+        """Go on under the name of this member that sits in a house."""
+        shares = self.bundle.shares
+        for name in self.named.names():
+            if name in shares and house in shares[name].seats:
+                self.act_as(name)
+                return
+
+    def act_as(self, name: str) -> None:
+        """Go on under a name of the account; empty: its own."""
+        self.named.acting = name
+        self.name = name or self.member
+
+    def is_self(self, name: str) -> bool:
+        """Return True if a name is this member's."""
+        return name == self.member or name in self.bundle.names
+
+
+def named_draft(draft: Draft, member: str) -> NamedDraft:
+    """Return the draft of a decision that has just begun, for a member who has several names or is about to."""
+    named = NamedPages(draft.pages, draft.account)
+    place = draft.book, draft.version, draft.number, draft.occurred, draft.clock, draft.month, draft.trace, draft.engine
+    return NamedDraft(draft.account, named, *place, member=member, named=named)
+
+
+def decide_under(draft: NamedDraft, row: FactType, data: Any, sent_to: str) -> None:
+    """Let a fact be decided under the name whose page it names, or else under the one that it was sent to."""
+    draft.act_as(sent_to)
+    for key in pages_named(row, data):
+        found = draft.named.where(key)
+        if found is not None:
+            draft.act_as(found)
+            return
