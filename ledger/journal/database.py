@@ -42,26 +42,26 @@ LEDGER_STEPS: Steps = (
         "CREATE INDEX feeds_by_source ON {schema}.feeds (source, number)",
     ),
     ("ALTER TABLE {schema}.feeds ADD COLUMN tail bytea NOT NULL DEFAULT ''",),  # a last line without its end
-    (  # keys, sessions of the console, and what operators did
-        "CREATE SCHEMA {schema}_state",
-        """CREATE TABLE {schema}_state.keys (
+    (  # keys, sessions of the console, and what operators did: they may be there where the settings were lost
+        "CREATE SCHEMA IF NOT EXISTS {schema}_state",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.keys (
             id text PRIMARY KEY, name text NOT NULL, hash bytea NOT NULL, scopes text NOT NULL, rate bigint NOT NULL,
             created bigint NOT NULL, expires bigint, last_used bigint, revoked bigint, seal bytea)""",
-        "CREATE UNIQUE INDEX live ON {schema}_state.keys (name) WHERE revoked IS NULL",
-        """CREATE TABLE {schema}_state.people (
+        "CREATE UNIQUE INDEX IF NOT EXISTS live ON {schema}_state.keys (name) WHERE revoked IS NULL",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.people (
             issuer text NOT NULL, subject text NOT NULL, name text NOT NULL UNIQUE, since bigint NOT NULL,
             PRIMARY KEY (issuer, subject))""",
-        "CREATE TABLE {schema}_state.blocked (name text PRIMARY KEY, since bigint NOT NULL)",
-        "CREATE TABLE {schema}_state.secret (one integer PRIMARY KEY, secret bytea NOT NULL)",
-        """CREATE TABLE {schema}_state.sessions (
+        "CREATE TABLE IF NOT EXISTS {schema}_state.blocked (name text PRIMARY KEY, since bigint NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.secret (one integer PRIMARY KEY, secret bytea NOT NULL)",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.sessions (
             token bytea PRIMARY KEY, key text NOT NULL, began double precision NOT NULL,
             used double precision NOT NULL, ends double precision NOT NULL, person bytea)""",
-        "CREATE TABLE {schema}_state.sign_ins (random text PRIMARY KEY, began double precision NOT NULL)",
-        "CREATE TABLE {schema}_state.operator_lines (number bigint PRIMARY KEY, line bytea NOT NULL)",
-        "CREATE TABLE {schema}_state.operator_head (one integer PRIMARY KEY, head text NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.sign_ins (random text PRIMARY KEY, began double precision NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.operator_lines (number bigint PRIMARY KEY, line bytea NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS {schema}_state.operator_head (one integer PRIMARY KEY, head text NOT NULL)",
     ),
     (  # results of audits, checkpoints
-        """CREATE TABLE {schema}_state.documents (
+        """CREATE TABLE IF NOT EXISTS {schema}_state.documents (
             sort text NOT NULL, name text NOT NULL, content bytea NOT NULL, stamp bigint NOT NULL,
             PRIMARY KEY (sort, name))""",
     ),
