@@ -12,6 +12,7 @@ from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
+from benchmarks.together import together
 from benchmarks.work import work
 from ledger.journal.engines import MODULE
 
@@ -35,6 +36,7 @@ SECTIONS = (
     "members",
     "memory",
     "http",
+    "together",
     "console",
 )
 BY_NAME = (*SECTIONS, "long", "kafka", "streams", "lake")  # the last take minutes or need more: only where named
@@ -115,6 +117,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))
             report.http(found["http"])
+        if "together" in wanted:
+            found["together"] = together(place)
+            report.together(found["together"])
         if "console" in wanted:
             found["console"] = console(place, path)
             report.console(found["console"])

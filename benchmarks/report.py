@@ -238,6 +238,19 @@ def _decided(bulk: Figures) -> float:
     return rate
 
 
+def together(found: Figures) -> None:
+    """Claims of one stock, and gifts from end to end."""
+    _title(f"What members share, {found['workers']} processes", "a second", "median ms", "p99 ms")
+    for name, part in (
+        (
+            f"claims answered, {found['rate']:,} a second, {found['given']:,} of {found['stock']:,} given",
+            found["claims"],
+        ),
+        ("gifts, from the request until the receiver has them", found["gifts"]),
+    ):
+        _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
+
+
 def console(found: Figures) -> None:
     """The console's pages, asked for one after the other."""
     _title(f"Console, {found['entries']:,} entries, each page {found['times']} times", "median ms", "p99 ms", "most ms")
