@@ -243,7 +243,7 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
     named = [line for line in lines if line["event"] == "dead-lettered"]
     assert {line["reason"] for line in named} == {"not-json", "not-utf8", "bad-fact"}
     others = [line["event"] for line in lines if line["event"] != "dead-lettered"]
-    assert others == ["started", *["owned"] * PARTITIONS, "stopped"]
+    assert others == ["started", *["owned"] * PARTITIONS, "stopped"], log
     outcomes_are_whole(topics, tmp_path / "ledger")
     is_whole(tmp_path / "ledger")
 
