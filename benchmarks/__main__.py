@@ -7,11 +7,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import growth, kafka, questions, report, rules, stores, streams, views, whole
+from benchmarks import growth, kafka, lake, questions, report, rules, stores, streams, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
+from benchmarks.together import together
 from benchmarks.work import work
 from ledger.journal.engines import MODULE
 
@@ -35,9 +36,10 @@ SECTIONS = (
     "members",
     "memory",
     "http",
+    "together",
     "console",
 )
-BY_NAME = (*SECTIONS, "long", "kafka", "streams")  # the last take minutes or need a broker: only where they are named
+BY_NAME = (*SECTIONS, "long", "kafka", "streams", "lake")  # the last take minutes or need more: only where named
 
 
 def main() -> int:
@@ -108,10 +110,16 @@ def _measure(options: argparse.Namespace) -> Figures:
                 place, facts, members, options.rounds, has_native=find_spec(MODULE) is not None
             )
             report.streams(found["streams"])
+        if "lake" in wanted:
+            found["lake"] = lake.lake(place, path, rounds)
+            report.lake(found["lake"])
         if "http" in wanted:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))
             report.http(found["http"])
+        if "together" in wanted:
+            found["together"] = together(place)
+            report.together(found["together"])
         if "console" in wanted:
             found["console"] = console(place, path)
             report.console(found["console"])

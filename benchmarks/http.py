@@ -39,13 +39,13 @@ def _served_by(workers: int, work: Work, traffic: Path, facts: int) -> dict[str,
         _with_balances(work, folder)
         with server(folder, workers) as url:
             say(f"{RATE} redemptions a second")
-            found["redeem"] = _figures(_load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
+            found["redeem"] = figures(load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
             say("member reads")
-            found["read"] = _figures(_load(url, "read", MEMBERS, SECONDS, str(READERS)))
+            found["read"] = figures(load(url, "read", MEMBERS, SECONDS, str(READERS)))
     with work.ledger() as folder, server(folder, workers) as url:
         say(f"{facts:,} facts in bulk")
         began = time.perf_counter()
-        found["bulk"] = _figures(_load(url, "bulk", MEMBERS, 0, str(traffic)))
+        found["bulk"] = figures(load(url, "bulk", MEMBERS, 0, str(traffic)))
         _wait_until_decided(url)
         found["bulk"]["decided_seconds"] = time.perf_counter() - began
     return found
@@ -86,14 +86,16 @@ def server(folder: Path, workers: int = 1) -> Iterator[str]:
             process.send_signal(signal.SIGTERM)
 
 
-def _load(url: str, what: str, members: int, seconds: float, more: str) -> dict[str, Any]:
+def load(url: str, what: str, members: int, seconds: float, more: str) -> dict[str, Any]:
+    """What came of a load that another process makes, as `benchmarks.load` prints it."""
     command = [sys.executable, "-m", "benchmarks.load", url, what.partition("-")[0], str(members), str(seconds), more]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def _figures(found: dict[str, Any]) -> dict[str, Any]:
+def figures(found: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a load: how many requests, so many a second, and their milliseconds."""
     millis = sorted(found["millis"])
     return {
         "requests": found["requests"],

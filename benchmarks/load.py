@@ -79,9 +79,10 @@ async def closed(place: tuple[str, int], make: Make, seconds: float, connections
     return {"requests": len(millis), "seconds": time.perf_counter() - began, "millis": millis, "statuses": statuses}
 
 
-def request(method: str, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:
-    """A request as it goes over the wire."""
+def request(method: str, path: str, body: bytes = b"", media_type: str = "application/json", prefer: str = "") -> bytes:
+    """A request as it goes over the wire; `prefer` says how long it waits."""
     about = f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n" if body else ""
+    about += f"Prefer: {prefer}\r\n" if prefer else ""
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{about}\r\n".encode() + body
 
 
@@ -100,6 +101,21 @@ def redemption(number: int, members: int) -> bytes:
     return request("POST", "/v1/redemptions", json.dumps(fact).encode())
 
 
+def claim(number: int, members: int) -> bytes:
+    """A request to claim a piece of a stock that members share."""
+    name = f"claim-{number}"
+    fact = {
+        "specversion": "1.0",
+        "id": name,
+        "source": "/load",
+        "type": "benefit.claimed.v1",
+        "subject": f"m-{number % members}",
+        "time": datetime.now(UTC).isoformat(),
+        "data": {"claim": name, "benefit": "ticket"},
+    }
+    return request("POST", "/v1/facts", json.dumps(fact).encode(), prefer="wait=30")
+
+
 def main(url: str, what: str, members: int, seconds: float, more: str) -> None:
     """Make the load that is asked for; `more` is a rate, a number of connections, or a file."""
     at = urlsplit(url)
@@ -107,6 +123,8 @@ def main(url: str, what: str, members: int, seconds: float, more: str) -> None:
     match what:
         case "redeem":
             found = asyncio.run(paced(place, lambda n: redemption(n, members), int(more), seconds, 64))
+        case "claim":
+            found = asyncio.run(paced(place, lambda n: claim(n, members), int(more), seconds, 256))
         case "read":
             found = asyncio.run(
                 closed(place, lambda n: request("GET", f"/v1/members/m-{n * 7 % members}"), seconds, int(more))

@@ -155,6 +155,17 @@ def long(found: Figures) -> None:
     _ratio("seconds to start on it and decide one fact", found["restart"])
 
 
+def lake(found: Figures) -> None:
+    """An archive's replay by processes and by Spark on the same machine, start and all."""
+    entries = found["entries"]
+    _title(f"An archive of {entries:,} entries", "entries/s", "CPU µs", "RSS MB")
+    for name, one in {"export": found["export"], **{f"replay, {by}": of for by, of in found["runs"].items()}}.items():
+        each = f"{one['cpu'] / entries * MEGA:.1f}", f"{one['rss'] / MEGA:,.0f}"
+        _row(name, f"{entries / one['seconds']:,.0f}", *each)
+    _ratio("archive : ledger, bytes", found["archive"] / found["ledger"])
+    _ratio("bytes an entry in the archive", found["archive"] / entries)
+
+
 def kafka(found: Figures, facts: int) -> None:
     """From Kafka into both stores, broker and server on the same machine, and how long a fact waits."""
     _title("Kafka into SQLite, or as said", "facts/s", "CPU s", "per CPU s", *STAGES)
@@ -225,6 +236,19 @@ def http(found: Figures) -> None:
 def _decided(bulk: Figures) -> float:
     rate: float = bulk["requests"] / bulk["decided_seconds"]
     return rate
+
+
+def together(found: Figures) -> None:
+    """Claims of one stock, and gifts from end to end."""
+    _title(f"What members share, {found['workers']} processes", "a second", "median ms", "p99 ms")
+    for name, part in (
+        (
+            f"claims answered, {found['rate']:,} a second, {found['given']:,} of {found['stock']:,} given",
+            found["claims"],
+        ),
+        ("gifts, from the request until the receiver has them", found["gifts"]),
+    ):
+        _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
 
 
 def console(found: Figures) -> None:

@@ -21,6 +21,7 @@ from consumers.kafka.workers import consume as consume_as_planned
 from consumers.kafka.workers import once_answered, once_stored
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
 from consumers.runtime.ingest import Summary
+from consumers.runtime.owner import BATCH
 from ledger.errors import WrongUse
 from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
@@ -65,7 +66,7 @@ def consume(
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
-    ] = 4_000,
+    ] = BATCH,
     book: BookOption = None,
     accept_gap: Annotated[
         list[str] | None,

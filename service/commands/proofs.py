@@ -220,7 +220,8 @@ def verify(
         for problem in (*in_files, *_problems_shared(opened.place)):
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})
         position = {part["partition"]: part["entries"] for part in found["partitions"]}
-        note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)
+        of_archive = ["of an archive"] if opened.is_archived else []
+        note = ", ".join([*of_archive, *(f"checkpoint of {one.checkpoint.at}" for one in signed)])
         keep_result(opened, folder, "verify", began, position, len(found["broken"]), note)
     if signed:
         found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]

@@ -55,7 +55,7 @@ def replay(
             found = replay_ledger(opened, jobs=shared, from_topic=from_topic and not is_kafka, by=by, progress=tick)
         found["difference_count"] += count
         found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
-        note = "with the stream's own records" if from_topic else ""
+        note = "with the stream's own records" if from_topic else "of an archive" if opened.is_archived else ""
         keep_result(opened, folder, "replay", began, heads, found["difference_count"], note)
     return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
 

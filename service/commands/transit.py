@@ -58,7 +58,7 @@ def send(shell: Shell, config: ConfigOption = None) -> Answer:
     """Decide what waits, and send to other ledgers what their accounts were told. Exit 1 if one of them is away.
 
     `points serve` and `points consume` do so all the time, `points ingest` at its end. Where the other ledgers are,
-    the table [peers] of the settings says.
+    the settings' table `peers` says.
 
     points transit send
     """

@@ -129,6 +129,8 @@ def _all_members(shop: Path) -> list[list[object]]:
     (shop / "bad[bold].ndjson").write_bytes(b"\x1b[2J{\n")
     (shop / "more[bold].ndjson").write_bytes(order("O3", member="m[/]") + b"\n")
     tables = [*TABLES, "postings"]
+    letters = [one["position"] for one in json.loads(on_a_terminal("dead-letters", "list", "--json")[1])]
+    assert len(letters) >= len(HOSTILE)
     queries = [query.name for view in all_views(None).values() for query in view.queries]
     return [
         *(["export", table, *form] for table in tables for form in ([], ["--format", "ndjson"])),
@@ -170,13 +172,19 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["webhooks", "enable", "[bold]x"],
         ["webhooks", "rotate", "[bold]x"],
         ["webhooks", "remove", "[bold]x"],
+        ["people", "list"],
+        ["people", "block", "[bold]x\u202e", "--reason", "[/]"],
+        ["people", "unblock", "[bold]x\u202e", "--reason", "[/]"],
         ["dead-letters", "list"],
-        *(["dead-letters", "show", f"0:{at}", *more] for at in range(200) for more in ([], ["--raw"], ["--json"])),
+        *(["dead-letters", "show", position, *more] for position in letters for more in ([], ["--raw"], ["--json"])),
+        ["dead-letters", "show", "0:999"],
         ["dead-letters", "retry", "--all"],
         ["dead-letters", "drop", "--all"],
         ["programme", "check", draft],
         ["programme", "drafts"],
         ["pool", "[/]"],
+        ["house", "[/]"],
+        ["transit", "send"],
         ["audit", "transit"],
         ["transit", "resend", "[bold]x"],
         ["programme", "diff", "jd", draft],
@@ -197,6 +205,7 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["restore", shop / "backup[bold]\u202e", "--ledger", shop / "restored[bold]\x1b[2J"],
         ["archive", "export", shop / "archive[bold]\u202e"],
         ["archive", "import", shop / "archive[bold]\u202e", "--ledger", shop / "imported[bold]\x1b[2J"],
+        ["archive", "publish", shop / "archive[bold]\u202e", "--catalog", "[bold]x\u202e"],
         ["replay", "--from-archive", shop / "archive[bold]\u202e"],
         # wrong use, with what was given in it
         ["show", "nobody[/]\x1b[2J"],

@@ -47,7 +47,8 @@ class Scenario:
 
     name: str
     traces = False  # what fails is told with where
-    makes = False  # a folder that is whole or not there; the command refuses to make it twice
+    makes = False  # a folder that is whole or not there
+    refuses = 3  # the exit code of a command that makes it where it is there
 
     def __init__(self, disk: Disk, folder: Path) -> None:
         self.disk = disk
@@ -98,7 +99,7 @@ class Scenario:
         """Run it without a fault."""
         is_made = self.makes and self.target.exists()
         ended = self.meets()
-        assert ended.code == (3 if is_made else 0), ended.said
+        assert ended.code == (self.refuses if is_made else 0), ended.said
         assert self.found() == self.undisturbed()
 
     @cache  # noqa: B019
@@ -201,6 +202,7 @@ class Export(OfALedger):
 
     name = "export"
     makes = True
+    refuses = 0  # it appends what is new, which is nothing
 
     def command(self) -> Sequence[object]:
         return ["--ledger", self.ledger, "archive", "export", self.target]
@@ -209,6 +211,30 @@ class Export(OfALedger):
         Archive(self.target).check()  # each file as the manifest says
         files = sorted(path for path in self.target.rglob("*") if path.is_file())
         return [(str(path.relative_to(self.target)), sha256(path.read_bytes()).digest()) for path in files]
+
+
+class Grow(Export):
+    """An archive gets what its ledger decided since."""
+
+    name = "grow"
+    makes = False
+
+    def prepare(self) -> None:
+        super().prepare()
+        facts = histories_of(Random(5), members=4, length=6, start=LONG_AGO)
+        more = write_facts(self.files / "more.ndjson", [*facts, b"{"])
+        for command in (self.command(), ["--ledger", self.ledger, "ingest", "--backlog", "--jobs", "1", more]):
+            ended = self.disk.meets(command)
+            assert ended.code == 0, ended.said
+
+    def found(self) -> Any:
+        archive = Archive(self.target)
+        archive.check()
+        listed = {file.file for file in archive.manifest.files}
+        files = [*self.target.glob("entries/*/*"), *self.target.glob("parked/*")]  # a power cut may leave drafts
+        there = (path.relative_to(self.target).as_posix() for path in files)
+        parts = archive.manifest.partitions
+        return parts, {*there} - listed, [list(archive.records(part.partition)) for part in parts]
 
 
 class Import(OfALedger):
@@ -256,7 +282,7 @@ class Serve(OfALedger):
             assert status == 503 or f'"g-{n}"'.encode() in entries, (n, status)
 
 
-SCENARIOS: tuple[type[Scenario], ...] = (Ingest, Migrate, Backup, Restore, Export, Import, Serve)
+SCENARIOS: tuple[type[Scenario], ...] = (Ingest, Migrate, Backup, Restore, Export, Import, Serve, Grow)
 
 
 @pytest.fixture(scope="module")

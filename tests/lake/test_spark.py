@@ -53,12 +53,13 @@ def test_spark_reads_a_bucket(made: Shelf, spark: SparkSession, storage: str) ->
     assert asked(made, ["replay"], "--from-archive", address, "--on", "spark") == asked(made, ["replay"])
 
 
-def test_spark_submit_runs_the_same_command(made: Shelf, tmp_path: Path) -> None:
+def test_spark_submit_runs_the_same_command(made: Shelf) -> None:
     program = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     settings = ["--master", "local[1]", "--driver-memory", "512m", "--conf", "spark.ui.enabled=false"]
     words = ["replay", "--from-archive", made.archive, "--on", "spark", "--json"]
     command = [program, *settings, Path(submit.__file__), *words]
-    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=240)
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=240)
     assert ran.returncode == 0, ran.stderr[-3_000:]
     assert {**json.loads(ran.stdout), "seconds": 0} == asked(made, ["replay"])
 

@@ -322,8 +322,7 @@ class Resident(Member):
         return super().account_closed(data, at)
 
     def account_frozen(self, data: Table, at: datetime) -> Decision:
-        if not self.is_frozen:
-            self._stop()
+        self._stop()  # Reading: again, too, since a block may have come to a lease behind what called it back
         return super().account_frozen(data, at)
 
     def pool_answered(self, data: Table, at: datetime) -> Decision:
@@ -452,11 +451,11 @@ class Resident(Member):
                 self._serve(data, limit)
         return "accepted", ""
 
-    def _serve(self, data: Table, limit: int, *, is_empty: bool = False) -> None:
+    def _serve(self, data: Table, limit: int, *, why_not: str = "") -> None:
         bucket = self._bucket(data)
-        while bucket.queue and (is_empty or self._free(bucket) >= bucket.queue[0][2]):
+        while bucket.queue and (why_not or self._free(bucket) >= bucket.queue[0][2]):
             frm, ask, n = bucket.queue.pop(0)
-            self._answers(data, (frm, ask), n, "" if self._free(bucket) >= n else "pool-empty")
+            self._answers(data, (frm, ask), n, "" if self._free(bucket) >= n else why_not)
         if bucket.queue and not bucket.is_asking:
             bucket.is_asking = True
             n = max(self._table().get("lease", 0), bucket.queue[0][2])
@@ -484,14 +483,15 @@ class Resident(Member):
         n = 0 if is_stopped else max(0, min(data["n"], self._room(bucket, limit)))
         if n:
             bucket.out[data["frm"]] = bucket.out.get(data["frm"], 0) + n
-        self.tell(data["frm"], "lease.answered", n=n, bucket=data.get("bucket", 0))
+        why = "pool-closed" if is_stopped else ""
+        self.tell(data["frm"], "lease.answered", n=n, bucket=data.get("bucket", 0), reason=why)
         return "accepted", ""
 
     def lease_answered(self, data: Table, at: datetime) -> Decision:
         bucket, n = self._bucket(data), data.get("n", 0)
         bucket.is_asking = False
         bucket.out[self.name] = bucket.out.get(self.name, 0) + n
-        self._serve(data, bucket.limit[1] if bucket.limit else 0, is_empty=not n)
+        self._serve(data, bucket.limit[1] if bucket.limit else 0, why_not="" if n else data["reason"] or "pool-empty")
         return "accepted", ""
 
     def lease_recalled(self, data: Table, at: datetime) -> Decision:
@@ -504,7 +504,7 @@ class Resident(Member):
 
 
 NEVER = datetime(3000, 1, 1, tzinfo=UTC)
-ASKED: Table = {"frm": "", "n": 0, "bucket": 0, "limit": 0}
+ASKED: Table = {"frm": "", "n": 0, "bucket": 0, "limit": 0, "reason": ""}
 # Follow-ups with their fields and defaults,
 FOLLOW_UPS: dict[str, Table] = {
     "transfer.arrived": {"frm": "", "at": None, "transfer": "", "rule": "", "kind": "", "lots": [], "points": 0},
