@@ -15,7 +15,7 @@ MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
 MAX_NAMES = 200  # of one member
-MAX_SEAT_TERMS = 12  # of a house that a seat is told at once
+MAX_SEAT_TERMS = 4  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
