@@ -43,6 +43,10 @@ def strings_in(node: ast.expr, module: ast.Module) -> set[str]:
             stream = ast.parse((ROOT / "consumers" / "stream.py").read_text(encoding="utf-8"))
             tuples = (n.value for n in stream.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Tuple))
             return {c.value for one in tuples for c in one.elts if isinstance(c, ast.Constant)}  # type: ignore[misc]
+        case ast.Call(func=ast.Name(id=name)):  # what a function of the same file returns
+            functions = (n for n in ast.walk(module) if isinstance(n, ast.FunctionDef) and n.name == name)
+            returned = (n.value for one in functions for n in ast.walk(one) if isinstance(n, ast.Return) and n.value)
+            return {text for value in returned for text in strings_in(value, module)}
         case ast.Name(id=name):
             assigned = (
                 n.value for n in ast.walk(module) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name
