@@ -6,19 +6,21 @@
     ├── BadInput                   3  what the user named is missing or cannot be used, whatever the cause
     │   └── BadFile, BadFact, UnknownMode, BadData, BadCursor
     ├── NotFound                   3  the ledger has no such thing
-    │   └── UnknownMember, UnknownPool, NothingToExplain, BadPosition, NoCheckpoint
+    │   └── UnknownMember, UnknownPool, UnknownHouse, NothingToExplain, BadPosition, NoCheckpoint
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
     │   ├── BadCopy, BadDraft, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
     │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
-    │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused
+    │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
+    │   ├── PeerAway, Unreachable
     │   ├── Unavailable (WentBack), CannotAppend (ClockAhead), NotBuilt, NotContinued (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
     └── ControlFlow                raised to be caught within the program: one that escapes is a bug
-        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped, BadToken, UnknownKey
+        └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped, BadToken, UnknownKey,
+            CutOff, Taken
 
 A message says what happened, then the way out.
 """

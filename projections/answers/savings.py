@@ -7,15 +7,17 @@ The fold keeps what happened: claims that were not given back, tagged lines with
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+import msgspec
 from msgspec import Struct, field
 
 from ledger.core.fees import price_of
 from ledger.core.perks import holder_of, offer_of
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.compiled import HOUSE, Programme, ProgrammeVersion
 from ledger.wire import answers, entries, facts
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.follow_ups import told_in
 from ledger.wire.times import DAY, to_text
 from projections.answers.benefits import draft_at
 from projections.answers.members import account_of
@@ -48,10 +50,11 @@ class TaggedLine(Struct, array_like=True, gc=False):
 
 
 class Claimed(Struct, array_like=True, gc=False):
-    """A claim that was not given back, and the card that gave it ("" where none did)."""
+    """A claim that was not given back, and the card or house that gave it ("" where none did)."""
 
     benefit: str
     card: str
+    ask: str = ""  # by which a house was asked for it
 
 
 class SavingsState(Struct, array_like=True, gc=False):
@@ -61,8 +64,10 @@ class SavingsState(Struct, array_like=True, gc=False):
     lines: dict[str, dict[str, TaggedLine]] = field(default_factory=dict)
     early: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     claims: dict[str, Claimed] = field(default_factory=dict)
+    seats: dict[str, list[HeldCard]] = field(default_factory=dict)  # by house; who pays for them is the house
 
 
+_RETURNED = str(facts.PoolReturned.__struct_config__.tag)
 _EARLY = frozenset({"before-completion", "unknown-order"})
 
 
@@ -78,6 +83,26 @@ def fold_savings(state: SavingsState, entry: Entry) -> None:
             state.cards[change.card].start, state.cards[change.card].until = change.from_at, change.until_at
         elif isinstance(change, entries.BenefitGivenBack):
             state.claims.pop(change.claim, None)
+        elif isinstance(change, entries.Told) and change.fact == _RETURNED:
+            _drop(state, msgspec.json.decode(change.data, type=facts.PoolReturn).ask)
+    moved = [change for change in entry.changes if isinstance(change, entries.SeatMoved)]
+    if moved:
+        _take_seat(state, moved)
+
+
+def _drop(state: SavingsState, ask: str) -> None:
+    """Forget a claim of which a house was asked: it was not given, or came back."""
+    state.claims = {name: claimed for name, claimed in state.claims.items() if claimed.ask != ask}
+
+
+def _take_seat(state: SavingsState, moved: list[entries.SeatMoved]) -> None:
+    """Take what a house said of a seat; a seat that was left held till then."""
+    house, end = moved[0].house, moved[0].until_at
+    if moved[0].from_at < end:
+        state.seats[house] = [HeldCard(one.membership, one.product, one.from_at, one.until_at) for one in moved]
+    else:
+        for card in state.seats.get(house, ()):
+            card.until = min(card.until, end)
 
 
 def _fold_fact(state: SavingsState, entry: Entry) -> None:
@@ -105,12 +130,24 @@ def _fold_fact(state: SavingsState, entry: Entry) -> None:
             card.fee_fen = max(0, card.fee_fen - fact.data.refund_fen)
         case facts.BenefitClaimed():
             given = [c for c in entry.changes if isinstance(c, entries.BenefitUsed | entries.BenefitCounted) and c.card]
-            state.claims[fact.data.claim] = Claimed(fact.data.benefit, given[0].card if given else "")
+            claimed = Claimed(fact.data.benefit, given[0].card if given else "")
+            for told in told_in(entry):
+                if told.to.startswith(HOUSE):
+                    claimed.card, claimed.ask = told.to, msgspec.json.decode(told.data, type=facts.PoolAsk).ask
+            state.claims[fact.data.claim] = claimed
+        case facts.PoolAnswered() if not fact.data.yes:
+            _drop(state, fact.data.ask)
+        case facts.PoolAsked():  # of a house
+            for change in entry.changes:
+                if isinstance(change, entries.BenefitUsed):
+                    state.claims[f"{fact.data.frm}/{fact.data.ask}"] = Claimed(change.benefit, change.card)
 
 
 def _take_lines(state: SavingsState, order: str, lines: Iterable[facts.OrderLine], at: int) -> None:
     """Keep the tagged lines of those that complete now."""
-    cards = {card.membership: name for name, card in state.cards.items() if card.start <= at < card.until}
+    held = [(house, card) for house, terms in state.seats.items() for card in terms]
+    held += state.cards.items()  # the own card goes first
+    cards = {card.membership: name for name, card in held if card.start <= at < card.until}
     early = state.early.get(order, {})
     for line in lines:
         if line.saved_by and line.list_fen:
@@ -221,6 +258,13 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
         cards.append(
             answers.CardSavings(card.membership, name, card.product, start, until, card.fee_fen, total, benefits)
         )
+    for house, terms in state.seats.items():
+        benefits = [_row(row, version) for row in saved if row.card == house and not row.is_missed]
+        if benefits:
+            last = terms[-1]
+            start, until = to_text(terms[0].start, offset), to_text(last.until, offset)
+            total = sum(row.saved_fen for row in benefits)
+            cards.append(answers.CardSavings(last.membership, house, last.product, start, until, 0, total, benefits))
     worth = []
     for label, perk in version.perks.items():
         if perk.benefit.value is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.times import DAY, day_of, instant_at
-from projections.answers.members import require_member
+from projections.answers.members import is_member, require_member
 from projections.answers.tables import Row
 from projections.ticking import Progress, ticking
 from projections.views.decoding import decoded, decoder_for
@@ -70,6 +70,8 @@ class ViewSnapshot(Snapshot):
         groups = {t.name: _Groups(batch.sums(t)) for t in self.view.tables if t.key[0].name == "member"}
         for partition, subject in batch.members():
             rows = {name: group.take(subject.member) for name, group in groups.items()}
+            if not is_member(subject.member):
+                continue
             if subject.clock > self.as_of:
                 known = self._folded(subject.member, standing.positions[partition])
                 if known.subject.number:

@@ -59,11 +59,14 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
         raise BadCopy(f"{place.name}: an archive of another ledger, {manifest.ledger}; name another place")
     began = archive.entries
     with place.drafts() as folder:
-        _clear_away(archive, folder)
-        growth = _Growth(ledger, archive, folder, progress)
-        for partition in ledger.partitions:
-            growth.follow(partition)
-        growth.commit()
+        try:
+            _clear_away(archive, folder)
+            growth = _Growth(ledger, archive, folder, progress)
+            for partition in ledger.partitions:
+                growth.follow(partition)
+            growth.commit()
+        except FileNotFoundError:
+            raise CannotRunNow(_other(place.name)) from None  # it took the next number, and cleared these drafts away
     return archive, archive.entries - began
 
 
@@ -80,9 +83,12 @@ def _clear_away(archive: Archive, drafts: Path) -> None:
 def _commit(archive: Archive, link: Link) -> None:
     failpoint("archive-link")
     if not archive.append(link):
-        where = archive.place.at(link_name(link.number))
-        raise CannotRunNow(f"{where}: another export appends to this archive; let it end, and run this one again")
+        raise CannotRunNow(_other(archive.place.at(link_name(link.number))))
     failpoint("archive-linked")
+
+
+def _other(where: str) -> str:
+    return f"{where}: another export appends to this archive; let it end, and run this one again"
 
 
 class _Growth:

@@ -154,6 +154,7 @@ def test_of_two_exports_at_once_one_appends(shelf: Shelf) -> None:
     with pytest.raises(CannotRunNow, match="another export"):
         grow(ledger, late.place, other)
     ledger.close()
+    assert not list(shelf.archive.glob(".points-part*"))
     shelf.points("archive", "export", shelf.archive)
     restores(shelf)
 

@@ -92,7 +92,7 @@ def a_recalled_lease_gives_back_what_is_drawn() -> Iterator[None]:
 @contextmanager
 def one_name_for_two_asks() -> Iterator[None]:
     """An entry that asks twice gives both asks the name of its first lot."""
-    with patch.object(Draft, "lot_name", lambda _, lot: f"{lot >> LOT_BITS}.1"):
+    with patch.object(Draft, "lot_name", lambda _self, lot: f"{lot >> LOT_BITS}.1"):
         yield
 
 

@@ -2,14 +2,17 @@
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from consumers.runtime.ingest import ingest
+from consumers.feeding import feeding_of
+from consumers.files.loader import is_of_a_ledger
+from consumers.local.open import open_inbox
+from consumers.runtime.ingest import decide_all, ingest
 from consumers.runtime.owner import PartitionOwner
 from consumers.stream import Record
 from ledger.core.account import Account
@@ -163,9 +166,18 @@ def write_facts(path: Path, facts: Iterable[Fact | bytes]) -> Path:
 
 
 def ingested(folder: Path, facts: Iterable[Fact | bytes], *, backlog: bool = True) -> Ledger:
-    """A ledger that took facts (as a backlog) through its own inbox."""
+    """A ledger that took facts (as a backlog) through its own inbox; what accounts left is appended there."""
     ledger = open_or_create(folder / "ledger")
+    path = write_facts(folder / "facts.ndjson", facts)
+    lines = path.read_bytes().splitlines()
     with ledger.writing():
-        ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=backlog)
+        if any(map(is_of_a_ledger, lines)):
+            open_inbox(ledger, feeding=True).close()
+            with closing(feeding_of(ledger)) as feeding:
+                for line in lines:
+                    feeding.take(line, is_old=backlog)
+            decide_all(ledger)
+        else:
+            ingest(ledger, [str(path)], backlog=backlog)
     gc.unfreeze()  # what is frozen is not collected at exit, and libraries complain of it
     return ledger

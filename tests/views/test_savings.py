@@ -11,6 +11,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.facts import MAX_INT
 from projections.answers.savings import SavingsState, TaggedLine, fold_savings, savings_of
 from service.cli import run
+from tests.support.post_office import PostOffice
 from tests.support.shop import Shop, instant
 
 BOOK = """
@@ -77,6 +78,30 @@ def test_a_claim_saves_until_it_is_given_back() -> None:
     assert saved(member) == {("C1", "shipping", False): (2, 0, 1_200)}
     member.gives_claim_back("B1")
     assert saved(member) == {("C1", "shipping", False): (1, 0, 600)}
+
+
+def test_a_seat_saves_its_member_what_the_house_said_yes_to_and_the_card_of_the_house_the_same() -> None:
+    book = BOOK.replace("days = 365,", "days = 365, seats = 2,").replace(
+        'name = "运费券"', 'name = "运费券"\nquota = 2\nper = "term"'
+    )
+    office = PostOffice(book, now="2025-03-01 10:00")
+    house, member = office.at("house/lin"), office.at("m")
+    house.buys("plus.annual", card="C1")
+    house.tells("house.joined", house="lin", card="C1", member="m")
+    office.delivers_all()
+    member.completes("O1", [line(9_999, 9_500)])
+    for claim in ("B1", "B2", "B3"):
+        member.claims("shipping", claim=claim)
+        office.delivers_all()
+    assert member.last.reason == "quota-used"
+    assert saved(member) == {
+        ("house/lin", "shipping", False): (2, 0, 1_200),
+        ("house/lin", "five-off", False): (0, 1, 499),
+    }
+    member.gives_claim_back("B1")
+    office.delivers_all()
+    assert saved(member)["house/lin", "shipping", False] == (1, 0, 600)
+    assert saved(house) == {("C1", "shipping", False): (1, 0, 600)}
 
 
 def test_what_comes_back_saves_no_more_whenever_it_came() -> None:

@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.wire.entries import BenefitCounted, BenefitGivenBack, BenefitUsed, Change, TermMoved, TermOpened
+from ledger.wire.entries import (
+    BenefitCounted,
+    BenefitGivenBack,
+    BenefitUsed,
+    Change,
+    SeatMoved,
+    TermMoved,
+    TermOpened,
+    Told,
+)
 from projections.answers.savings import SavingsState, fold_savings, savings_of
 from projections.answers.tables import Row, Table, columns
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, View
@@ -47,7 +56,7 @@ class Savings(View):
 
     name = "savings"
     about = "what benefits saved, against what cards cost, and what cards would have saved"
-    changes = frozenset({TermOpened, TermMoved, BenefitUsed, BenefitCounted, BenefitGivenBack})
+    changes = frozenset({TermOpened, TermMoved, BenefitUsed, BenefitCounted, BenefitGivenBack, SeatMoved, Told})
     needs_fact = True
     state = SavingsState
     queries = (
