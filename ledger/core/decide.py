@@ -252,6 +252,8 @@ def _decide_named(draft: NamedDraft, row: FactType, fact: Fact, at: _Arrival) ->
             draft.decline("alias", head=draft.bundle.alias.head)
         _judge_age(draft, row, at)
         data = forwarding.wrapped(draft, fact)
+        if len(bytes(data.fact)) > forwarding.MOST_BYTES:
+            draft.decline("out-of-range", bytes=len(bytes(data.fact)), most=forwarding.MOST_BYTES)
         forwarding.note(draft, data, forwarding.place(draft, data, is_new=True))
     else:
         decide_under(draft, row, fact.data, "")

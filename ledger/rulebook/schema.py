@@ -25,7 +25,7 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
-MAX_SEATS = 1_000  # of a house: whatever moves its terms is told to each
+MAX_SEATS = 500  # of a house: whatever moves its terms is told to each
 _Lease = Annotated[int, Meta(ge=1, le=1 << 30)]
 _Times = Annotated[int, Meta(ge=0, le=1 << 30)]
 _Day = Annotated[int, Meta(ge=1, le=31)]

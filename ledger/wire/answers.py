@@ -220,6 +220,8 @@ class Member(_OfMember, frozen=True):
     benefits: dict[str, Benefit]
     closed: bool = False
     seats: dict[str, Seat] | UnsetType = UNSET  # by house, for who has any
+    alias_of: str | UnsetType = UNSET  # the member whose name this one is
+    names: list[str] | UnsetType = UNSET  # other names of this member
 
 
 class Balances(_OfMember, frozen=True):

@@ -38,8 +38,7 @@ def lot_text(lot: int) -> str:
 
     That is the number of a name that the account has known, and behind a point that of the account that opened it.
     """
-    number = lot >> LOT_BITS & (1 << BIRTH_BIT - LOT_BITS) - 1
-    text = f"{number}.{(lot & (1 << LOT_BITS) - 1) + 1}"
+    text = f"{entry_of(lot)}.{(lot & (1 << LOT_BITS) - 1) + 1}"
     return f"{text}~{owner_of(lot)}.{birth_of(lot)}" if lot >> BIRTH_BIT else text
 
 
@@ -54,6 +53,11 @@ def lot_named(text: str) -> int:
 def lot_of(owner: int, birth: int, own: int) -> int:
     """Return a lot's key: whose it is, who opened it (numbers of names, 0: the account itself), and its key there."""
     return owner << OWNER_BIT | birth << BIRTH_BIT | own
+
+
+def entry_of(lot: int) -> int:
+    """Return the number of the entry that opened a lot, in the account that did."""
+    return lot >> LOT_BITS & (1 << BIRTH_BIT - LOT_BITS) - 1
 
 
 def owner_of(lot: int) -> int:

@@ -15,7 +15,7 @@ MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
 MAX_NAMES = 200  # of one member
-MAX_SEAT_TERMS = 12  # of a house that a seat is told at once
+MAX_SEAT_TERMS = 4  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
@@ -27,6 +27,7 @@ LongId = Annotated[str, Meta(min_length=1, max_length=160)]  # of a follow-up: a
 Name = Annotated[str, Meta(max_length=MAX_ID)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Some = Annotated[int, Meta(ge=1, le=MAX_INT)]
+Large = Annotated[int, Meta(ge=0, le=1 << 62)]  # a sum of an account, the key of a lot, or an instant in microseconds
 Signed = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
 Time = Annotated[datetime, Meta(tz=True)]
 Tags = Annotated[list[Name], Meta(max_length=64)]
@@ -612,16 +613,16 @@ class MovedLot(_Data):
     """A lot that moves, as it is (instants in microseconds); `points` are free, `held` on hold."""
 
     kind: str
-    lot: int
-    points: Count
-    earned_at: int
-    expires_at: int
-    held: Count = 0
-    earned: int = 0
+    lot: Large
+    points: Large
+    earned_at: Large
+    expires_at: Large
+    held: Large = 0
+    earned: Large = 0
     rule: str = ""
-    pending_until: int = 0
+    pending_until: Large = 0
     returnable: bool = False
-    waits: int = 0
+    waits: Large = 0
 
 
 class MovedHold(_Data):
@@ -630,9 +631,9 @@ class MovedHold(_Data):
     name: Id
     hold: str
     kind: str
-    lot: int
-    points: Some
-    until: int
+    lot: Large
+    points: Large
+    until: Large
 
 
 class MovedDebt(_Data):
@@ -640,7 +641,7 @@ class MovedDebt(_Data):
 
     name: Id
     kind: str
-    points: Some
+    points: Large
 
 
 class MovedTerm(_Data):
@@ -663,14 +664,14 @@ class Moved(FollowUp, kw_only=True):
     part: Count = 0
     parts: Some = 1
     back: bool = False
-    points: Count = 0
+    points: Large = 0
     names: list[MovedName] = []
     lots: list[MovedLot] = []
     holds: list[MovedHold] = []
     debts: list[MovedDebt] = []
     terms: list[MovedTerm] = []
     pages: list[MovedPage] = []
-    idle: dict[str, int] = {}
+    idle: dict[str, Large] = {}
 
 
 class Forwarded(FollowUp, kw_only=True):
@@ -681,7 +682,7 @@ class Forwarded(FollowUp, kw_only=True):
     by: Id
     era: Count = 0
     back: bool = False
-    points: Count = 0
+    points: Large = 0
 
 
 class LotReturn(FollowUp, kw_only=True):
@@ -689,7 +690,7 @@ class LotReturn(FollowUp, kw_only=True):
 
     known: list[Id]
     lot: MovedLot
-    points: Count = 0
+    points: Large = 0
 
 
 class SeatTerm(_Data):

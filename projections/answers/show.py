@@ -17,7 +17,7 @@ from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.rankings import DAYS, LIFE, MONTHS, YEAR, Ranking, period_at, window_of
 from ledger.wire import answers
-from ledger.wire.entries import LOT_BITS, TierMoved
+from ledger.wire.entries import TierMoved, entry_of
 from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.benefits import benefits_alone, benefits_of, draft_at, quotas_of
@@ -50,6 +50,7 @@ def describe_account(
     terms = {name: current_term(account, name, as_of) for name in programme.memberships}
     draft = draft_at(account, book, as_of, shops.pages(version))
     falls = next_falls(account, book, as_of)
+    bundle = account.bundle
     return answers.Member(
         member,
         to_text(as_of, offset),
@@ -66,6 +67,8 @@ def describe_account(
         benefits_alone(draft, shops.begun(version)),
         account.closed,
         dict(_seats(account, version, as_of)) or UNSET,
+        bundle.alias.head if bundle is not None and bundle.alias is not None else UNSET,
+        list(bundle.names) if bundle is not None and bundle.names else UNSET,
     )
 
 
@@ -170,7 +173,7 @@ def _purse(purse: Purse, offset: Zone) -> answers.Purse:
 
 def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
     return answers.Lot(
-        key >> LOT_BITS,
+        entry_of(key),
         lot.rule,
         lot.earned,
         lot.left,

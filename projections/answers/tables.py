@@ -10,7 +10,7 @@ from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import LOT_BITS, OUTCOMES
+from ledger.wire.entries import OUTCOMES, entry_of
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -91,7 +91,7 @@ def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) 
     """Lots with something left, the soonest to expire first."""
     for kind, purse in sorted(account.purses.items()):
         for key, lot, end in open_lots(purse):
-            entry, pending = key >> LOT_BITS, bool(lot.pending_until)
+            entry, pending = entry_of(key), bool(lot.pending_until)
             yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, end, pending
 
 

@@ -61,6 +61,10 @@ def _head(member: Member) -> Text:
         head.append(f"   {text('frozen')}", style="bold red")
     if member.closed:
         head.append(f"   {text('closed')}", style="bold red")
+    if member.alias_of:
+        head.append(f"   {text('another name of {member}', member=plain(member.alias_of))}", style="bold yellow")
+    if member.names:
+        head.append(f"   {text('also {names}', names=plain(', '.join(member.names)))}", style="yellow")
     return head
 
 

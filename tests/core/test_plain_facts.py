@@ -18,6 +18,8 @@ from ledger.wire.facts import (
     ExchangeFailed,
     HouseJoined,
     HouseLeft,
+    MemberMerged,
+    MemberUnmerged,
     ProgrammePublished,
     TransferRequested,
     TransferReversed,
@@ -50,7 +52,7 @@ def fuzz(native: Any, seed: int, count: int) -> int:
 
 BY_PYTHON = {
     *(ProgrammePublished, TransferRequested, TransferReversed, HouseJoined, HouseLeft),
-    *(ExchangeConfirmed, ExchangeFailed),
+    *(ExchangeConfirmed, ExchangeFailed, MemberMerged, MemberUnmerged),
     *FOLLOW_UPS,
 }
 

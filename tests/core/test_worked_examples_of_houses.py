@@ -146,6 +146,10 @@ def test_a_seat_is_refused_by_who_sits_there_the_card_and_the_room_in_this_order
     office = house_of("A", "B")
     house = office.at(LIN)
     assert house.tells("house.joined", house="zhao", card="C1", member="C") == "ignored: not-a-house"
+    office.at("house/").buys("club.year", card="C1")
+    assert (
+        office.at("house/").tells("house.joined", house="house/", card="C1", member="C") == "ignored: not-a-house"
+    )  # it has no name
     assert office.at("A").tells("house.joined", house="A", card="C1", member="C") == "ignored: not-a-house"
     for name in ("house/zhao", "pool/benefits.x", "programme"):
         assert joins(office, name) == "ignored: not-a-member"
@@ -195,6 +199,17 @@ def test_a_renewal_an_upgrade_and_a_refund_tell_each_who_sits_there() -> None:
     terms = office.at("A").account.seats[LIN].terms
     assert [(term.card, term.product) for term in terms] == [("C1", "club.year"), ("C3", "club.big")]
     assert terms[0].until == terms[1].start
+
+
+def test_a_seat_is_told_so_many_terms_from_the_last_that_ended_on() -> None:
+    office = house_of("A")
+    for number in range(2, 8):
+        office.at(LIN).buys("club.year", card=f"C{number}")
+    office.delivers_all()
+    assert until(office.at("A")) == ["C1", "C2", "C3", "C4"]
+    office.at(LIN).buys("club.year", card="C8", at="2026-01-01")  # in the third term
+    office.delivers_all()
+    assert until(office.at("A")) == ["C2", "C3", "C4", "C5"]
 
 
 def test_a_card_with_fewer_seats_takes_nobodys_and_seats_nobody_else() -> None:
@@ -340,7 +355,7 @@ def test_a_member_is_told_of_so_many_houses_and_no_more() -> None:
     ("old", "new", "said"),
     [
         ("seats = 2", "seats = 0", "memberships.club.products.club.year.seats: Expected `int` >= 1"),
-        ("seats = 2", "seats = 1001", "memberships.club.products.club.year.seats: Expected `int` <= 1000"),
+        ("seats = 2", "seats = 501", "memberships.club.products.club.year.seats: Expected `int` <= 500"),
         ('name = "券"', 'name = "券"\nstock = 3', "products.club.year.seats: a claim by a seat asks the house"),
     ],
 )

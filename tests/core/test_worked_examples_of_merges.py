@@ -232,3 +232,25 @@ def test_pages_leave_in_pieces_and_what_changed_meanwhile_comes_with_the_rest(mo
     assert spendable(town, "B") == [41]
     assert sum(json.loads(letter.raw)["type"] == "member.pages.v1" for letter in town.sent) > 2
     assert sum(json.loads(letter.raw)["type"] == "member.moved.v1" for letter in town.sent) > 1
+
+
+@pytest.mark.parametrize(("old", "head"), [("A", "B"), ("B", "A")])
+def test_a_return_of_an_order_that_only_the_other_name_knew_meets_it(old: str, head: str) -> None:
+    town = town_of(C=1)
+    earns(town, "A", "O1", 100)
+    assert takes_back(town, "B", "O1", 40_00) == "accepted: unknown-order"
+    merges(town, old, head)
+    done(town)
+    assert spendable(town, old, head) == [0, 0], "the whole line is back"
+
+
+def test_a_frozen_name_freezes_its_head_and_alone_it_is_frozen_still() -> None:
+    town = town_of(A=10, B=1)
+    town.tells("A", "account.frozen", source=OPERATORS, reason="fraud")
+    merges(town, "A", "B")
+    done(town)
+    assert town.spends("B", 1, "R") == "refused: account-frozen"
+    parts(town, "B", "A")
+    done(town)
+    assert town.spends("B", 1, "R2") == "accepted"
+    assert town.spends("A", 1, "R3") == "refused: account-frozen"

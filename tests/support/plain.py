@@ -51,6 +51,10 @@ def _made(random: Random, kind: Any) -> Any:
             return random.choice([word for word in words if len(word) >= (least or 0)] * 4 + [*words])
         case inspect.DateTimeType():
             return random.choice(_TIMES)
+        case inspect.BytesType():
+            return random.choice(("", "AA=="))
+        case inspect.RawType():
+            return {}
         case inspect.BoolType():
             return random.random() < 0.5
         case inspect.NoneType():

@@ -11,11 +11,12 @@ from ledger.core.names import NamedDraft
 from ledger.core.pages import KeptFactPage
 from ledger.wire.entries import Delayed
 from ledger.wire.fact_codec import canonical
-from ledger.wire.facts import Fact, Forwarded, MemberForwarded
+from ledger.wire.facts import MAX_BYTES, Fact, Forwarded, MemberForwarded
 from ledger.wire.times import to_instant
 
 HERE, WAITS, FORWARDED, HANDED_BACK = "here", "waits", "forwarded", "handed-back"
 KEPT: Final = "delayed/"  # how the key of the page of a fact that waits begins; behind it stands its entry
+MOST_BYTES: Final = MAX_BYTES - 8_192  # of a fact that is handed on, which is a fact in a fact
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Forwarded).decode

@@ -133,7 +133,7 @@ def _why_not(draft: Draft, data: PoolAsk, perk: Perk | None, page: ClaimPage) ->
 
 
 def _check_house(draft: Draft, house: str) -> None:
-    if draft.name != f"{HOUSE}{house.removeprefix(HOUSE)}":
+    if draft.name == HOUSE or draft.name != HOUSE + house.removeprefix(HOUSE):
         draft.decline("not-a-house", house=house)
 
 
@@ -146,11 +146,13 @@ def seats_of(draft: Draft, term: Term) -> int:
 
 
 def _terms_of(draft: Draft, membership: str) -> list[Term]:
-    """Return the terms of a membership that seats have a part in: the last of them, with those that ended."""
+    """Return the terms of a membership that seats have a part in: from the last that ended on, so many at most."""
     if draft.account.closed:
         return []
     terms = draft.account.terms.get(membership, ())
-    return [term for term in terms if term.start < term.until and seats_of(draft, term)][-MAX_SEAT_TERMS:]
+    seated = [term for term in terms if term.start < term.until and seats_of(draft, term)]
+    ended = sum(term.until <= draft.clock for term in seated)
+    return seated[max(0, ended - 1) :][:MAX_SEAT_TERMS]
 
 
 def _tell(draft: Draft, who: str, membership: str, terms: list[Term]) -> None:

@@ -13,12 +13,13 @@ import msgspec
 from ledger.core.account import Merger, Term
 from ledger.core.bundles import LINE, named, share_text, term_of, term_text, under
 from ledger.core.decisions.forwarding import KEPT
+from ledger.core.decisions.orders import apply_early
 from ledger.core.fall_due import fall_due
 from ledger.core.lots import repay_or_expire, take
 from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
 from ledger.core.names import MOVING, NamedDraft
-from ledger.core.pages import KeptFactPage, MovingPage, decode_page, encode_page
+from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
 from ledger.core.tiers import place_anew
 from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire import facts
@@ -346,8 +347,39 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
         _take_in(draft, part, numbers)
     fall_due(draft, draft.clock)
     _repay(draft)
+    _meet_orders(draft, {_here(draft, name.name) for name in names})
     place_anew(draft, draft.clock)
     return True
+
+
+def _meet_orders(draft: NamedDraft, came_now: set[str]) -> None:
+    """Let returns that one name remembers of an order it never saw meet that order, which another name knows."""
+    if not draft.bundle.names:
+        return
+    for key in draft.named.all_keys():
+        name, own = named(key)
+        if name not in came_now or not own.startswith("order/"):
+            continue
+        there = draft.named.whole.get(key)
+        for other in ("", *draft.bundle.names):
+            here = draft.named.whole.get(under(other, own))
+            if other != name and isinstance(here, OrderPage) and isinstance(there, OrderPage):
+                _meet(draft, other, here, name, there, own)
+                _meet(draft, name, there, other, here, own)
+    draft.act_as("")
+
+
+def _meet(draft: NamedDraft, frm: str, remembered: OrderPage, to: str, known: OrderPage, key: str) -> None:
+    """Let what one name's page remembers count on the page of the name that knows the order."""
+    if remembered.status != OPEN or not remembered.early or known.status == OPEN:
+        return
+    known.early = [*known.early, *remembered.early]
+    remembered.early = []
+    draft.act_as(to)
+    if known.status == COMPLETED:
+        apply_early(draft, known)
+    draft.named.store(under(frm, key), remembered)
+    draft.named.store(under(to, key), known)
 
 
 def _here(draft: NamedDraft, name: str) -> str:
