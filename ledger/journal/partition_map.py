@@ -57,3 +57,4 @@ def _find(pipe: Connection, opening: Opening, partitions: Sequence[int], find: F
     for partition in partitions:
         for found in find(ledger, partition, *arguments):
             pipe.send(found)
+    ledger.close()

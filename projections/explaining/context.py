@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
-from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine, OrderPaid, ReviewPosted
+from ledger.wire.facts import Fact, OrderAmended, OrderCompleted, OrderLine, OrderPaid, ReviewPosted
 from projections.explaining.history import History, Moment, Skip
 from projections.explaining.words import Words
 
@@ -44,9 +44,15 @@ def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
     return None
 
 
+def data_of(fact: Fact) -> dict[str, Any]:
+    """Return what a fact says, as plain data; of a fact that was forwarded the one within, too."""
+    data: dict[str, Any] = msgspec.to_builtins(fact.data, enc_hook=msgspec.json.decode)  # the hook gets raw JSON alone
+    return data
+
+
 def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, Any]:
     """What a rule counted by: the line, and what the fact says beside its lines."""
-    inputs: dict[str, Any] = msgspec.to_builtins(moment.step.fact.data)
+    inputs = data_of(moment.step.fact)
     inputs.pop("lines", None)
     if line is not None:
         inputs |= {name: getattr(line, name) for name in ("line", "category", "quantity", "paid_fen")}

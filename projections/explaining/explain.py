@@ -6,14 +6,12 @@ An explanation is data (`dict`, good for JSON) in which every figure stands besi
 
 from typing import Any
 
-import msgspec
-
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.facts import fact_type
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
-from projections.explaining.context import Context, purse_sums
+from projections.explaining.context import Context, data_of, purse_sums
 from projections.explaining.facts import fact_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
@@ -79,7 +77,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
         "version": entry.version,
         "version_from": version.programme.from_.isoformat(),
         "engine": entry.engine,
-        "fact": {"text": fact_text(fact, words), "data": msgspec.to_builtins(fact.data)},
+        "fact": {"text": fact_text(fact, words), "data": data_of(fact)},
         "outcome": OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "figures": entry.figures,

@@ -31,7 +31,8 @@ from service.archive.parquet import (
 from service.archive.places import Place
 from service.archive.reading import Archive
 
-STEP = 500_000  # entries of a link, and of a file
+STEP = 500_000  # entries of a file
+LINK = 20 * STEP  # of a link, in the middle of an export: what a kill costs, and how long the chain grows
 
 
 def is_archive(place: Place) -> bool:
@@ -106,7 +107,7 @@ class _Growth:
         self._check(before)
         for segment in write_segments(self._ledger, self._reached(before), partition, head, self._folder, STEP):
             self._take(segment)
-            if self._entries >= STEP:
+            if self._entries >= LINK:
                 month = segment.month
                 self._stand(Head(month.last, bytes.fromhex(month.link), segment.offset, segment.recorded), partition)
                 self.commit()

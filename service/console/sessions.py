@@ -70,12 +70,15 @@ class Sessions:
 
     def __init__(self, kept: Path | StateStore | None = None) -> None:
         """`kept` is a file, or a store with the tables; memory where it is left out."""
-        if isinstance(kept, StateStore):
-            self._db, self._now = kept, time.time  # by every machine's clock
-        else:  # what is lost with the machine is no loss
-            self._db, self._now = FileState(kept, _TABLES, is_durable=False), time.monotonic
+        self._is_shared = isinstance(kept, StateStore)
+        # What a file loses with its machine is no loss.
+        self._db = kept if isinstance(kept, StateStore) else FileState(kept, _TABLES, is_durable=False)
         self._db.run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
         self._secret: bytes = self._db.run("SELECT secret FROM secret").first()[0]
+
+    def _now(self) -> float:
+        """Return seconds of the clock that all who share the sessions have: the machine's own, or the day's."""
+        return time.time() if self._is_shared else time.monotonic()
 
     def begin(self, who: str | Person, seconds: float = LONGEST_SECONDS) -> str:
         """Begin a session of the key with an id, or of a person; returns the text of its cookie."""

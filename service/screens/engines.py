@@ -20,6 +20,7 @@ LEFT = {
     "odd-entry": "an entry that is not plainly one, or not the member's next",
     "foreign": "decided by an engine or a version that is not here",
     "pool": "a budget or stock that members share",
+    "other-ledger": "an exchange with another ledger",
     "names": "a member who has, had or became another name",
 }
 

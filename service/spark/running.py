@@ -9,13 +9,13 @@ import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow
 
 from ledger.errors import CannotRunNow, PointsLedgerError, WrongUse
-from ledger.journal.ledger import Ledger, Opening
+from ledger.journal.ledger import Opening
 from ledger.journal.partition_map import Find
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def _worked(opening: Opening, partition: int, find: Find, arguments: Sequence[An
 
     An error that may pass is raised: Spark tries the task again, and elsewhere.
     """
-    entries = 0
+    entries, ledger = 0, None
     try:
-        for found in find(_opened(opening), partition, *arguments):
+        ledger = opening.open()
+        for found in find(ledger, partition, *arguments):
             if isinstance(found, int):
                 entries += found
             else:
@@ -86,17 +87,15 @@ def _worked(opening: Opening, partition: int, find: Find, arguments: Sequence[An
         if error.can_retry:
             raise
         yield error
+    finally:
+        if ledger is not None:
+            ledger.close()  # a worker of Spark is killed when it is no longer needed, and would leave its files
 
 
 def _said(error: str) -> str:
     """Return what an error says in front of Java's stack, and behind Python's."""
     lines = error.partition("\n\tat ")[0].strip().splitlines() or ["nothing"]
     return lines[-1][:500]
-
-
-@lru_cache(maxsize=1)
-def _opened(opening: Opening) -> Ledger:
-    return opening.open()  # a worker has several tasks, one behind the other
 
 
 @contextmanager

@@ -98,6 +98,8 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "exchange.reversed": {"request": "X1"},
     "house.joined": {"house": "h", "card": "C1", "member": "m-2"},
     "house.left": {"house": "h", "member": "m-2"},
+    "member.merged": {"into": "m-1"},
+    "member.unmerged": {"name": "m-2"},
     "transfer.requested": {"transfer": "G1", "rule": "gift", "to": "m-2", "points": 10},
     "transfer.reversed": {"transfer": "G1"},
     "benefit.returned": {"claim": "C?"},
@@ -105,6 +107,8 @@ OF_OTHER_PROGRAMMES: dict[str, Fact] = {
     "account.reopened": {"reason": "asked"},
 }
 GIVEN = [{"points": 10, "earned_at": "2025-01-01T12:00:00+08:00", "rule": "purchase.beans"}]
+SENT = past("member.signed-in", "m-9", "sent", "2025-01-15T12:00:00+08:00", {})
+MOVED = {"kind": "beans", "lot": 1, "points": 0, "earned_at": 0, "expires_at": 1}
 OF_ACCOUNTS: dict[str, Fact] = {
     "transfer.arrived": {
         "frm": "m-2",
@@ -126,6 +130,13 @@ OF_ACCOUNTS: dict[str, Fact] = {
         "from": "2025-01-01T12:00:00+08:00",
         "until": "2025-01-01T12:00:00+08:00",
     },
+    "merge.asked": {"frm": "m-2", "names": ["m-2"], "era": 0},
+    "merge.answered": {"frm": "m-2", "yes": False, "era": 0, "by": "m-2"},
+    "merge.taken": {"frm": "m-2", "era": 0, "i": 0},
+    "member.pages": {"frm": "m-2", "era": 0, "i": 0, "known": ["m-2"]},
+    "member.moved": {"frm": "m-2", "era": 0, "known": ["m-2"]},
+    "member.forwarded": {"frm": "m-2", "name": "m-9", "fact": SENT, "by": "m-2"},
+    "lot.returned": {"frm": "m-2", "known": ["m-2"], "lot": MOVED},
     **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
 }
 

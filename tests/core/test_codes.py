@@ -32,6 +32,10 @@ def strings_in(node: ast.expr, module: ast.Module) -> set[str]:
             return strings_in(body, module) | strings_in(orelse, module)
         case ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=ending)]):
             return {f"<kind>{ending}"}
+        case ast.Call(func=ast.Name(id=name)):  # what a function of the module returns
+            functions = (n for n in module.body if isinstance(n, ast.FunctionDef) and n.name == name)
+            returns = (n.value for one in functions for n in ast.walk(one) if isinstance(n, ast.Return))
+            return {text for value in returns if value is not None for text in strings_in(value, module)}
         case ast.Subscript(value=ast.Name(id=name)):
             tables = (n.value for n in module.body if isinstance(n, ast.Assign) and n.targets[0].id == name)  # type: ignore[attr-defined]
             return {c.value for table in tables for c in ast.walk(table) if isinstance(c, ast.Constant)}
@@ -39,6 +43,10 @@ def strings_in(node: ast.expr, module: ast.Module) -> set[str]:
             stream = ast.parse((ROOT / "consumers" / "stream.py").read_text(encoding="utf-8"))
             tuples = (n.value for n in stream.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Tuple))
             return {c.value for one in tuples for c in one.elts if isinstance(c, ast.Constant)}  # type: ignore[misc]
+        case ast.Call(func=ast.Name(id=name)):  # what a function of the same file returns
+            functions = (n for n in ast.walk(module) if isinstance(n, ast.FunctionDef) and n.name == name)
+            returned = (n.value for one in functions for n in ast.walk(one) if isinstance(n, ast.Return) and n.value)
+            return {text for value in returned for text in strings_in(value, module)}
         case ast.Name(id=name):
             assigned = (
                 n.value for n in ast.walk(module) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name

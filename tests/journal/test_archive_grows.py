@@ -119,6 +119,7 @@ def export(shelf: Shelf, failpoint: str) -> int:
 
 
 def test_a_long_export_is_kept_step_by_step(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growing, "LINK", 30)
     monkeypatch.setattr(growing, "STEP", 20)  # of a ledger with more entries the first export is one of steps, too
     archive = Folder(shelf.folder / "steps")
     ledger = open_ledger(shelf.ledger)

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow
 import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-from service.spark import submit
+from projections.audit.verify import verify_partition
+from service.archive.ledger import ArchivedLedger
+from service.spark import running, submit
 from tests.journal.test_archive import Shelf
 from tests.journal.test_archive_audits import QUESTIONS, asked, whole
 
@@ -22,6 +25,16 @@ def test_spark_answers_as_one_machine_does(made: Shelf, spark: SparkSession, que
     of_archive = asked(made, question, "--from-archive", made.archive)
     assert asked(made, question, "--from-archive", made.archive, "--on", "spark") == of_archive
     assert of_archive == asked(made, question)
+
+
+def test_nothing_is_left_on_an_executor(made: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ledger = ArchivedLedger.at(str(made.archive))
+    opening = ledger.opening()
+    ledger.close()
+    places = pyarrow.RecordBatch.from_pydict({"id": [0, 1]})
+    assert list(running._found_in(opening, (0, 1), verify_partition, ((),), iter([places])))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_planted_is_named_alike(shelf: Shelf, spark: SparkSession) -> None:

@@ -32,6 +32,7 @@ from tests.support.shop import instant
 GIVERS, EACH = 12, 5
 NOW = instant("2999-01-01")
 STEPS = ("after-commit", "before-follow-ups", "after-follow-ups")
+CANNOT_RUN = 4  # as a command ends of which a worker was killed
 MORE_STEPS = ("before-fence", "after-fence", "after-entries", "before-commit")
 
 
@@ -213,18 +214,30 @@ def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
     assert run.returncode == 1 and len(json.loads(run.stdout)["faults"]) == 3, run.stderr
 
 
-@pytest.mark.parametrize("step", ["", "after-follow-ups"])
-def test_over_kafka_each_gift_arrives_once(tmp_path: Path, broker: Broker, step: str) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "step"),
+    [
+        (1, ""),
+        (1, "after-follow-ups"),
+        *(
+            pytest.param(jobs, step, marks=pytest.mark.campaign)
+            for jobs in (1, 2)
+            for step in (*STEPS, *MORE_STEPS)
+            if (jobs, step) != (1, "after-follow-ups")
+        ),
+    ],
+)
+def test_over_kafka_each_gift_arrives_once(tmp_path: Path, broker: Broker, jobs: int, step: str) -> None:
     topics = Topics(broker).make()
     topics.send(gifts())
     (tmp_path / "book.toml").write_text(BOOK)
-    told = ("consume", "--until-end", "--batch", "8", "--no-publish")
+    told = ("consume", "--until-end", "--batch", "8", "--no-publish", "--jobs", str(jobs))
     if step:
         environment = {**topics.environment, "POINTS_FAILPOINT": step}
         run = points_in_a_process(
             tmp_path / "ledger", *told, "--book", str(tmp_path / "book.toml"), environment=environment
         )
-        assert run.returncode == -signal.SIGKILL, run.stderr
+        assert run.returncode == (-signal.SIGKILL if jobs == 1 else CANNOT_RUN), run.stderr
     more = () if step else ("--book", str(tmp_path / "book.toml"))
     run = points_in_a_process(tmp_path / "ledger", *told, *more, environment=topics.environment)
     assert run.returncode == 0, run.stderr

@@ -49,8 +49,8 @@ def test_an_account_of_the_ledger_may_tell_another_whatever_the_time() -> None:
     assert taken(asked(time="2999-01-01T00:00:00Z")) == "", "it is never turned away as from the future"
     assert taken(asked(), backlog=BACKLOG | AHEAD) == ""
     assert taken(asked(), fault=UNTRUSTED_BACKLOG) == "", "it counts as live where a backlog is not taken"
-    assert taken(asked(id="x" * 160)) == ""
-    assert taken(asked(id="x" * 161)) == "bad-fact"
+    assert taken(asked(id=f"m:{'1' * 156}.0")) == ""
+    assert taken(asked(id=f"m:{'1' * 157}.0")) == "bad-fact"
 
 
 @pytest.mark.parametrize("source", ["/shop", "/operators", "ledger/9", "ledger/x/0", source_of(PARTITIONS("m") ^ 1)])
