@@ -137,8 +137,8 @@ class _Growth:
     def _take(self, segment: Segment) -> None:
         month = segment.month
         file = file_at(self._folder, month.file)
-        place = f"{month.first:012d}-{self._link.number:06d}"
-        name = f"{month.file.removesuffix('.parquet')}.{place}-{file.sha256[:16]}.parquet"
+        where = f"{month.first:012d}-{self._link.number:06d}"
+        name = f"{month.file.removesuffix('.parquet')}.{where}-{file.sha256[:16]}.parquet"
         self._archive.place.put(name, self._folder / month.file)
         failpoint("archive-file")
         self._link.months.append(replace(month, file=name))
