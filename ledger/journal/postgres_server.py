@@ -107,9 +107,19 @@ class Server:
     """The connections of this process to one server, shared by the journals in it."""
 
     def __init__(
-        self, address: str, most: int = CONNECTIONS, *, schema: str = "", wait: float = CONNECT_SECONDS
+        self,
+        address: str,
+        most: int = CONNECTIONS,
+        *,
+        schema: str = "",
+        wait: float = CONNECT_SECONDS,
+        otherwise: type[JournalError] = Damaged,
     ) -> None:
-        """Names are looked up in `schema` where it is given; `wait` is how many seconds a connection is waited for."""
+        """Names are looked up in `schema` where it is given; `wait` is how many seconds a connection is waited for.
+
+        `otherwise` is what an error is where the server is there and its tables are not as they should be.
+        """
+        self._otherwise = otherwise
         self.name = name_of(address)
         said = {**_CONNECTION, **password_said(), **_parts(address), "client_encoding": "UTF8"}
         self._address = make_conninfo("", **said)
@@ -156,7 +166,7 @@ class Server:
             return Unavailable(f"{place}: {self._why_no_connection()}")
         # No connection, no rights, no transaction any more, a disk that is full, a wait that was too long.
         is_not_now = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] == "25"
-        return (Unavailable if is_not_now or state == "42501" else Damaged)(f"{place}: {error}")
+        return (Unavailable if is_not_now or state == "42501" else self._otherwise)(f"{place}: {error}")
 
     def _why_no_connection(self) -> str:
         """The pool tells how long it waited, and not for what."""

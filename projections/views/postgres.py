@@ -2,7 +2,8 @@
 
 `{prefix}.view_builds` lists the builds; one's schema is `{prefix}_view_` and its number. Switching is one transaction:
 it moves the mark, and puts the views that are for others to read (`projections.views.published`) over the new build.
-A sum is `numeric`, so every one is exact. Views are disposable: `DROP SCHEMA` and `points views run` make one again.
+A sum is `numeric`, so every one is exact. Views are disposable: a build whose schema was dropped is none, and
+`points views run` makes one again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -142,7 +143,7 @@ class Tables(ViewStore):
 
     def __init__(self, address: str) -> None:
         theirs, self.prefix, _ = schema_named(address)
-        self._server = Server(theirs, CONNECTIONS)
+        self._server = Server(theirs, CONNECTIONS, otherwise=JournalError)  # the ledger's tables are not in question
         self._server.open()
         self.place = f"{self._server.name}, schema {self.prefix}"
 
@@ -221,6 +222,11 @@ class Tables(ViewStore):
                 for statement in published(view, self.prefix, build.place):
                     c.execute(statement)
         except JournalError as error:
+            if isinstance(error.__cause__, psycopg.errors.WrongObjectType):
+                raise JournalError(
+                    f"{self.place}: something else has the name of a table that is published here: {error};"
+                    " give it another name, or name another schema (points_schema), and run it again"
+                ) from error
             if isinstance(error.__cause__, psycopg.errors.InvalidTableDefinition):
                 raise JournalError(
                     f"{self.place}: this version publishes other columns than the views that stand there: {error};"
@@ -252,7 +258,9 @@ class Tables(ViewStore):
         if not self._is_made():
             return []
         columns = "number, view, version, again"
-        return self._server.rows("", f"SELECT {columns} FROM {self.prefix}.view_builds WHERE {where}", (view,))
+        is_there = f"to_regnamespace('{self.prefix}_view_' || number) IS NOT NULL"
+        listed = f"SELECT {columns} FROM {self.prefix}.view_builds WHERE {where} AND {is_there}"
+        return self._server.rows("", listed, (view,))
 
     def _is_made(self) -> bool:
         ((found,),) = self._server.rows("", "SELECT to_regclass(%s)::text", (f"{self.prefix}.view_builds",))

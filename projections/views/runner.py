@@ -100,7 +100,8 @@ def rebuild(
 ) -> BuildName:
     """Build a view beside the live one, or go on with a build that was interrupted; it stands where the live one does.
 
-    Returns the build, which waits for `switch`.
+    One whose ledger was restored from an older copy stands where the ledger does. Returns the build, which waits for
+    `switch`.
     """
     store.make()
     waiting = store.beside(view.name)
@@ -111,8 +112,10 @@ def rebuild(
         if waiting is not None:
             store.remove(waiting)  # a build that was never switched to gives way to a fresh one
         name = store.begin(view)
-    positions = store.live_positions(view.name) if store.live(view.name) else ledger.heads()
-    heads = {partition: positions.get(partition, 0) for partition in ledger.partitions}
+    heads = ledger.heads()
+    if store.live(view.name):
+        positions = store.live_positions(view.name)
+        heads = {partition: min(head, positions.get(partition, 0)) for partition, head in heads.items()}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with store.opened(name, view) as into:
@@ -153,7 +156,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
         raise OfAnotherLedger(
             f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
-            " Remove the file and run `points views run`"
+            f" Make it anew: `points views rebuild {build.view.name}`, then `points views switch`"
         )
 
 

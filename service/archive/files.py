@@ -20,7 +20,7 @@ Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NAMES = (
     r"ledger\.json|book\.toml|inbox\.db|partition-[0-9]{1,4}\.db"
     r"|parked/partition-[0-9]{1,4}(\.[0-9]{6,12}-[0-9a-f]{16})?\.parquet"
-    r"|entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}(\.[0-9]{12,19}-[0-9a-f]{16})?\.parquet"
+    r"|entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}(\.[0-9]{12,19}(-[0-9]{6,12})?-[0-9a-f]{16})?\.parquet"
     r"|keys\.db|webhooks\.db|drafts\.db|operators\.(ndjson|head)|audits/checkpoints/[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 )
 Name = Annotated[str, Meta(pattern=f"^({_NAMES})$")]  # below the folder, and nowhere else

@@ -2,7 +2,8 @@
 
 A file is there before a link lists it, and a link is created only where none of its number is. So a kill at any instant
 leaves the archive as the last link says; what else was written is cleared away by the next export, which first takes
-the next number: an export that was thought dead then finds its own number taken.
+the next number: an export that was thought dead then finds its own number taken. A file's name has the number of its
+link, so that whoever clears away, however slowly, removes nothing that a later link lists.
 """
 
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import DeadLetter, Head
+from ledger.wire.entry_codec import decode_entry
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
 from service.archive.files import BadCopy, File, file_at, file_of, manifest_text
-from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, Link, link_name, parked_name
+from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, link_name, parked_name
 from service.archive.parquet import (
     BEGINNING,
     Reached,
@@ -28,11 +30,13 @@ from service.archive.parquet import (
     write_dead_letters,
     write_segments,
 )
-from service.archive.places import Place
+from service.archive.places import DRAFTS, Place
 from service.archive.reading import Archive
 
 STEP = 500_000  # entries of a file
 LINK = 20 * STEP  # of a link, in the middle of an export: what a kill costs, and how long the chain grows
+
+_OURS = ("entries/", "parked/", DRAFTS)  # names of what an export writes before its link
 
 
 def is_archive(place: Place) -> bool:
@@ -61,8 +65,10 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
     began = archive.entries
     with place.drafts() as folder:
         try:
-            _clear_away(archive, folder)
             growth = _Growth(ledger, archive, folder, progress)
+            for partition in ledger.partitions:
+                growth.check(partition)
+            growth.clear_away()
             for partition in ledger.partitions:
                 growth.follow(partition)
             growth.commit()
@@ -71,25 +77,15 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
     return archive, archive.entries - began
 
 
-def _clear_away(archive: Archive, drafts: Path) -> None:
-    """Remove what an export that was killed left, once its number is taken."""
-    known, kept = archive.chain.known, {MANIFEST, BOOK, drafts.name}
-    left = [name for name in archive.place.names() if name not in known | kept and not name.startswith("links/")]
-    if left:
-        _commit(archive, archive.chain.next())
-        for name in left:
-            archive.place.remove(name)
-
-
-def _commit(archive: Archive, link: Link) -> None:
-    failpoint("archive-link")
-    if not archive.append(link):
-        raise CannotRunNow(_other(archive.place.at(link_name(link.number))))
-    failpoint("archive-linked")
-
-
 def _other(where: str) -> str:
     return f"{where}: another export appends to this archive; let it end, and run this one again"
+
+
+def _earlier(before: ArchivedPartition) -> Refuted:
+    return Refuted(
+        f"partition {before.partition} does not go on from entry {before.entries:,} and position {before.position:,},"
+        " with which the archive ends: it is an earlier state of this ledger, or was changed; name another place"
+    )
 
 
 class _Growth:
@@ -100,11 +96,31 @@ class _Growth:
         self._link = archive.chain.next()
         self._entries = 0  # of the link
 
+    def check(self, partition: int) -> None:
+        """Raise `Refuted` unless a partition has all that the archive has of it, and goes on from there."""
+        before, journal = self._archive.chain.of(partition), self._ledger.journal(partition)
+        rows = list(journal.scan(max(before.entries - 1, 0), before.entries + 1))
+        last = [row.link.hex() for row in rows if row.sequence <= before.entries]
+        later = [decode_entry(row.state).offset for row in rows if row.sequence > before.entries]
+        is_before = before.position > journal.head().offset or before.position >= min(later, default=1 << 63)
+        if is_before or last != [before.link][: before.entries]:
+            raise _earlier(before)
+        for _ in self._new_letters(before, before.position):
+            pass
+
+    def clear_away(self) -> None:
+        """Remove what an export that was killed left, once its number is taken."""
+        kept = {*self._archive.chain.known, self._folder.name}
+        left = [name for name in self._archive.place.names() if name not in kept and name.startswith(_OURS)]
+        if left:
+            self._create()
+            for name in left:
+                self._archive.place.remove(name)
+
     def follow(self, partition: int) -> None:
         """Write what a partition decided since, and a link wherever that is much."""
         before = self._archive.chain.of(partition)
         head = self._ledger.journal(partition).head()
-        self._check(before)
         for segment in write_segments(self._ledger, self._reached(before), partition, head, self._folder, STEP):
             self._take(segment)
             if self._entries >= LINK:
@@ -112,15 +128,6 @@ class _Growth:
                 self._stand(Head(month.last, bytes.fromhex(month.link), segment.offset, segment.recorded), partition)
                 self.commit()
         self._stand(head, partition)
-
-    def _check(self, before: ArchivedPartition) -> None:
-        """Raise `Refuted` unless the ledger goes on from where the archive ends."""
-        rows = self._ledger.journal(before.partition).scan(before.entries - 1, before.entries) if before.entries else ()
-        if [row.link.hex() for row in rows] != ([before.link] if before.entries else []):
-            raise Refuted(
-                f"partition {before.partition} does not go on from entry {before.entries:,}, with which the archive"
-                " ends: it is an earlier state of this ledger, or was changed"
-            )
 
     def _reached(self, before: ArchivedPartition) -> Reached:
         months = self._archive.months(before.partition)
@@ -130,7 +137,8 @@ class _Growth:
     def _take(self, segment: Segment) -> None:
         month = segment.month
         file = file_at(self._folder, month.file)
-        name = f"{month.file.removesuffix('.parquet')}.{month.first:012d}-{file.sha256[:16]}.parquet"
+        where = f"{month.first:012d}-{self._link.number:06d}"
+        name = f"{month.file.removesuffix('.parquet')}.{where}-{file.sha256[:16]}.parquet"
         self._archive.place.put(name, self._folder / month.file)
         failpoint("archive-file")
         self._link.months.append(replace(month, file=name))
@@ -148,7 +156,7 @@ class _Growth:
         count = self._ledger.journal(partition).count_parked(head.offset, retried=True)
         stands = ArchivedPartition(partition, head.entries, head.link.hex(), head.offset, head.recorded, count)
         path = self._folder / parked_name(partition)
-        if write_dead_letters(partition, self._new_letters(partition, head.offset), path):
+        if write_dead_letters(partition, self._new_letters(before, head.offset), path):
             file = file_of(path, parked_name(partition))
             name = f"{file.file.removesuffix('.parquet')}.{self._link.number:06d}-{file.sha256[:16]}.parquet"
             self._archive.place.put(name, path)
@@ -157,18 +165,29 @@ class _Growth:
             return
         self._link.partitions.append(stands)
 
-    def _new_letters(self, partition: int, upto: int) -> Iterator[DeadLetter]:
-        """Yield the dead letters that the archive has not, or not as they are now."""
-        archived = self._archive.dead_letters(partition)
+    def _new_letters(self, before: ArchivedPartition, upto: int) -> Iterator[DeadLetter]:
+        """Yield the dead letters that the archive has not, or not as they are now. Raises `Refuted` for a lost one."""
+        archived = self._archive.dead_letters(before.partition)
         other = next(archived, None)
-        for letter in self._ledger.journal(partition).scan_parked(-1, upto):
-            while other is not None and other.offset < letter.offset:
-                other = next(archived, None)
+        for letter in self._ledger.journal(before.partition).scan_parked(-1, upto):
             if letter != other:
                 yield letter
+            if other is None or other.offset > letter.offset:
+                continue
+            if (other.offset, other.sha256) != (letter.offset, letter.sha256):
+                raise _earlier(before)
+            other = next(archived, None)
+        if other is not None and other.offset <= upto:
+            raise _earlier(before)
 
     def commit(self) -> None:
         """Create the link, if anything is in it."""
         if self._link.partitions:
-            _commit(self._archive, self._link)
-            self._link, self._entries = self._archive.chain.next(), 0
+            self._create()
+
+    def _create(self) -> None:
+        failpoint("archive-link")
+        if not self._archive.append(self._link):
+            raise CannotRunNow(_other(self._archive.place.at(link_name(self._link.number))))
+        failpoint("archive-linked")
+        self._link, self._entries = self._archive.chain.next(), 0

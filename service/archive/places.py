@@ -19,7 +19,7 @@ from projections.answers.output import output_file, output_folder
 from service.archive.files import MOST_BYTES, BadCopy, check_new
 
 MISSING = "No such file or directory"
-_DRAFTS = ".points-part-"  # folders in an archive's folder, of files that are still being written
+DRAFTS = ".points-part-"  # folders in an archive's folder, of files that are still being written
 _S3 = "s3://"
 
 
@@ -139,12 +139,12 @@ class Folder(Place):
     def names(self, below: str = "") -> list[str]:
         """Return the names that begin with a folder's, of files that are there and of drafts that were left."""
         found = (path.relative_to(self.path).as_posix() for path in (self.path / below).rglob("*") if path.is_file())
-        left = (path.name for path in self.path.glob(f"{_DRAFTS}*") if not below)
-        return sorted({*(name for name in found if not name.startswith(_DRAFTS)), *left})
+        left = (path.name for path in self.path.glob(f"{DRAFTS}*") if not below)
+        return sorted({*(name for name in found if not name.startswith(DRAFTS)), *left})
 
     def remove(self, name: str) -> None:
         """Remove one of `names`, which may be gone already."""
-        if name.startswith(_DRAFTS):
+        if name.startswith(DRAFTS):
             shutil.rmtree(self.path / name, ignore_errors=True)
         else:
             (self.path / name).unlink(missing_ok=True)
@@ -156,7 +156,7 @@ class Folder(Place):
     @contextmanager
     def drafts(self) -> Iterator[Path]:
         """Return a folder in this one, by which a file is moved and not copied."""
-        folder = Path(mkdtemp(prefix=_DRAFTS, dir=self.path))
+        folder = Path(mkdtemp(prefix=DRAFTS, dir=self.path))
         try:
             yield folder
         finally:

@@ -175,6 +175,48 @@ def test_what_is_of_another_ledger_or_of_an_earlier_state_is_refused(shelf: Shel
     assert content(shelf.archive) == before
 
 
+def test_an_earlier_state_of_no_more_than_dead_letters_is_refused(shelf: Shelf) -> None:
+    earlier = shelf.folder / "earlier"
+    shelf.points("backup", earlier)
+    feed(shelf, BAD[:1], "bad")
+    shelf.points("archive", "export", shelf.archive)
+    shelf.points("restore", earlier, ledger=shelf.restored)
+    before = content(shelf.archive)
+    ran = shelf.points("archive", "export", shelf.archive, ledger=shelf.restored, code=1)
+    assert "it is an earlier state of this ledger" in ran.err
+    more = write_facts(shelf.folder / "more", FACTS[2 * THIRD :])  # they take the places of the dead letters
+    shelf.points("ingest", more, "--backlog", ledger=shelf.restored)
+    ran = shelf.points("archive", "export", shelf.archive, ledger=shelf.restored, code=1)
+    assert "it is an earlier state of this ledger" in ran.err
+    assert content(shelf.archive) == before
+    shutil.rmtree(shelf.restored)
+    restores(shelf)
+
+
+def test_an_export_that_slept_while_it_cleared_away_takes_nothing_of_the_next(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export(shelf, "archive-link") == -9
+    ledger = open_ledger(shelf.ledger)
+    (shelf.archive / "2025-12.checkpoint").write_text("an auditor's")
+    slept: list[str] = []
+
+    def asleep(name: str) -> None:
+        if name == "archive-linked" and not slept:
+            slept.append("now")
+            grow(ledger, Folder(shelf.archive))
+            slept.append("over")
+        elif name == "archive-file" and "over" in slept:
+            raise KeyboardInterrupt  # it is killed before it could see that it was too slow
+
+    monkeypatch.setattr(growing, "failpoint", asleep)
+    with pytest.raises(KeyboardInterrupt):
+        grow(ledger, Folder(shelf.archive))
+    ledger.close()
+    assert "over" in slept and (shelf.archive / "2025-12.checkpoint").is_file()
+    restores(shelf)
+
+
 def test_a_chain_that_was_broken_since_is_not_archived(shelf: Shelf) -> None:
     entries = Archive(shelf.archive).manifest.partitions[1].entries
     database = sqlite3.connect(shelf.ledger / "partition-1.db")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import Damaged, JournalError
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
 from projections.answers import tables
@@ -114,6 +115,24 @@ class TestPostgres(ViewStoreContract):
             store.switch(FOR_SQL, rebuilt)
             store.drop_old(FOR_SQL.name)
             assert sql(database, "SELECT * FROM rich") == before != []
+
+    def test_a_build_that_was_dropped_is_made_again_and_what_is_of_others_is_left(
+        self, place: str, ledger: SmallLedger
+    ) -> None:
+        store = self.open(place)
+        with psycopg.connect(place, autocommit=True) as database:
+            database.execute("CREATE SCHEMA points; CREATE TABLE points.balances (theirs integer)")
+            with pytest.raises(JournalError, match="something else has the name") as said:
+                runner.run(ledger.ledger, store, [FOR_SQL])
+            assert not isinstance(said.value, Damaged), "the ledger is well"
+            database.execute("ALTER TABLE points.balances RENAME TO theirs")
+            runner.run(ledger.ledger, store, [FOR_SQL])
+            before = sql(database, "SELECT member, kind, spendable FROM points.balances")
+            (live,) = store.builds(FOR_SQL.name)
+            database.execute(f"DROP SCHEMA {live.place} CASCADE")
+            assert store.builds(FOR_SQL.name) == [] and store.live(FOR_SQL.name) is None
+            runner.run(ledger.ledger, store, [FOR_SQL])
+            assert sql(database, "SELECT member, kind, spendable FROM points.balances") == before != []
 
     def test_the_sql_of_the_page_runs_as_it_stands_there(
         self, place: str, ledger: SmallLedger, monkeypatch: pytest.MonkeyPatch

@@ -217,9 +217,14 @@ def test_a_view_of_other_entries_than_the_ledgers_is_refused(kept: Path) -> None
     shutil.move("points-ledger/views", "beside/views")
     restored = ("--ledger", "older", "--folder", "beside")
     fails(points("views", "show", "balances", *restored), 3, "another entry", "restored from an older copy")
+    shutil.copytree("beside", "anew")
+    made_anew = ("balances", "--ledger", "older", "--folder", "anew")
+    for step in ("rebuild", "switch", "run", "show"):
+        points("views", step, *made_anew)
     points("ingest", "--backlog", write(kept / "other.ndjson", draw("R3")), "--ledger", "older")
     fails(points("views", "run", *restored), 3, "another entry")
     fails(points("views", "show", "balances", *restored), 3, "another entry")
+    assert points("views", "run", *made_anew, "--json").json["views"]["balances"] > 0
 
 
 # -- views of one's own ------------------------------------------------------------------------------------------------
