@@ -18,7 +18,7 @@ NAME = re.compile(r"\bpoints_\w+")
 
 def known() -> set[str]:
     """Every series that a server or a consumer has."""
-    standing = metrics.Standing(True, {0: metrics.Place(0, 0, 0)}, {0: "why"}, {0: 1})
+    standing = metrics.Standing(True, {0: metrics.Place(0, 0, 0, {"": 0})}, {0: "why"}, {0: 1})
     found = set()
     for family in [*Metrics().registry.collect(), *REGISTRY.collect(), *standing.collect()]:
         ends = {
@@ -43,6 +43,13 @@ def test_a_query_names_metrics_that_exist(expression: str) -> None:
     names = set(NAME.findall(expression))
     assert names and names <= known()
     assert expression.count("(") == expression.count(")")
+
+
+def test_how_long_follow_ups_wait_is_told_by_partition_and_peer() -> None:
+    places = {0: metrics.Place(0, 0, 0, {"": 0, "hotel": 700})}
+    told = metrics.text(metrics.Standing(True, places, {}, {})).decode()
+    assert 'points_follow_ups_unsent_seconds{partition="0",peer="hotel"} 700.0' in told
+    assert 'points_follow_ups_unsent_seconds{partition="0",peer=""} 0.0' in told
 
 
 def test_every_rule_says_what_happened_in_both_languages() -> None:

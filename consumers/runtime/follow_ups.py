@@ -20,6 +20,7 @@ from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_o
 
 AT_ONCE: Final = 1_000  # appended together
 KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
+LOOKED_AT: Final = 2 * KEPT_EVERY  # entries of a partition at most, each time that one looks for what was not sent
 
 
 class FollowUp(NamedTuple):
@@ -109,6 +110,32 @@ class FollowUps:
     def _line(self, one: FollowUp, now: int) -> InboxLine:
         recorded, backlog = one.recorded or now, BACKLOG * (one.recorded > 0)
         return InboxLine(self._partition_of(one.to), recorded, backlog, one.to, one.value)
+
+
+class Unsent:
+    """Since when follow-ups wait to be sent, of each partition and peer; what was looked at is not looked at again."""
+
+    def __init__(self) -> None:
+        self._none_upto: dict[tuple[int, str], int] = {}  # sequences up to which nothing waits
+
+    def since(self, ledger: Ledger, partition: int) -> dict[str, int]:
+        """Return by peer, "" for this ledger, when the entry was recorded whose follow-up waits longest; 0 for none.
+
+        It looks at `LOOKED_AT` entries at most, and goes on behind them the next time. Raises `JournalError`.
+        """
+        return {peer: self._oldest(ledger.journal(partition), partition, peer) for peer in ("", *ledger.settings.peers)}
+
+    def _oldest(self, journal: Journal, partition: int, peer: str) -> int:
+        after = max(journal.published_upto(flow_to(peer)), self._none_upto.get((partition, peer), 0))
+        upto = min(journal.head().entries, after + LOOKED_AT)
+        for row in journal.scan(after, upto):
+            if leaves_any(row.state):
+                entry = decode_entry(row.state)
+                if any(peer_of(told) == peer for told in told_in(entry)):
+                    self._none_upto[partition, peer] = row.sequence - 1
+                    return entry.recorded
+        self._none_upto[partition, peer] = max(after, upto)
+        return 0
 
 
 def send_again(ledger: Ledger, append: Append) -> int:

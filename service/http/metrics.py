@@ -59,11 +59,15 @@ def count(tally: Tally) -> None:
 
 
 class Place(NamedTuple):
-    """Where a partition stands: the last offset decided, the stream's end, and the seconds it is recorded ahead."""
+    """Where a partition stands: the last offset decided, the stream's end, and the seconds it is recorded ahead.
+
+    `unsent` is by peer ("" for this ledger) for how many seconds a follow-up waits to be sent.
+    """
 
     offset: int
     end: int
     ahead: int
+    unsent: Mapping[str, int]
 
 
 class Standing(Collector):
@@ -96,6 +100,15 @@ class Standing(Collector):
         yield _gauge("points_lag_records", "Records behind those decided.", lag)
         yield _gauge("points_position", "Offset of the last record decided.", position)
         yield _gauge("points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", ahead)
+        unsent = GaugeMetricFamily(
+            "points_follow_ups_unsent_seconds",
+            "For how long the oldest follow-up waits to be sent, to this ledger or a peer.",
+            labels=["partition", "peer"],
+        )
+        for partition, place in sorted(self._partitions.items()):
+            for peer, seconds in sorted(place.unsent.items()):
+                unsent.add_metric([str(partition), peer], seconds)
+        yield unsent
         troubled = GaugeMetricFamily(
             "points_partition_troubled", "Partitions that cannot be decided now, and why.", labels=["partition", "why"]
         )

@@ -11,6 +11,7 @@ from typing import Any
 from litestar import Request
 
 from consumers.kafka.settings import KafkaSettings
+from consumers.runtime.follow_ups import Unsent
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
 from projections.answers.documents import Documents
@@ -56,6 +57,7 @@ class Served:
     checkpoints: Documents
     throughput: Throughput
     gaps: AcceptedGaps
+    unsent: Unsent
     feed: Feeds
     folder: Path  # of what lies beside the ledger
     statements: Statements  # for `histories` alone: they are of its one thread
@@ -127,6 +129,7 @@ def serving(
         checkpoints,
         throughput,
         AcceptedGaps(),
+        Unsent(),
         Feeds(readers.read),
         folder,
         Statements(),

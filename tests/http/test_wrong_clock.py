@@ -40,7 +40,9 @@ def test_requests_are_taken_and_health_metrics_and_the_log_tell(tmp_path: Path, 
             assert time.monotonic() < until
             time.sleep(0.05)
         assert 399 * 86_400 < ahead["0"] <= 400 * 86_400
-        assert 'points_recorded_ahead_seconds{partition="0"} 3.4' in http.get("/metrics").text
+        told = http.get("/metrics").text
+        assert 'points_recorded_ahead_seconds{partition="0"} 3.4' in told
+        assert 'points_follow_ups_unsent_seconds{partition="0",peer=""} 0.0' in told
     is_whole(folder).close()
 
 

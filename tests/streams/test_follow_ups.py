@@ -12,7 +12,7 @@ import pytest
 
 from consumers.dead_letters import BadPosition, dead_letter_at, retry
 from consumers.feeding import feeding_of
-from consumers.runtime.follow_ups import FollowUps, send_again
+from consumers.runtime.follow_ups import FollowUps, Unsent, send_again
 from consumers.runtime.ingest import decide_all, ingest
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
@@ -172,10 +172,17 @@ def test_what_is_on_its_way_is_listed_and_sent_again(tmp_path: Path, monkeypatch
     assert found.in_transit == {"beans": GIVERS * 135} and found.faults == []
     assert found.waiting[0].type == "transfer.arrived.v1" and not found.waiting[0].sent
     assert found.oldest == "2025-04-10T01:00:00+08:00"
+    unsent = Unsent()
+    since = [unsent.since(ledger, partition)[""] for partition in ledger.partitions]
+    assert min(filter(None, since)) == instant("2025-04-10T01:00:00")
+    assert since == [unsent.since(ledger, partition)[""] for partition in ledger.partitions]
     with ledger.writing(), closing(feeding_of(ledger)) as feeding:
         assert send_again(ledger, feeding.append) == 60
         decide_all(ledger)
         assert send_again(ledger, feeding.append) == 0
+        for partition in ledger.partitions:
+            FollowUps(ledger, partition).send(feeding.append)
+        assert {unsent.since(ledger, partition)[""] for partition in ledger.partitions} == {0}
     found = transit(ledger)
     assert (found.told, found.on_its_way, found.oldest, found.in_transit) == (60, 0, "", {})
     check_all_arrived(ledger)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from consumers.runtime.follow_ups import Unsent
 from ledger.journal.ledger import KAFKA, Settings, new_id
 from ledger.journal.open import open_ledger, open_or_create
 from projections.audit.transit import transit
@@ -68,12 +69,15 @@ def test_two_ledgers_in_folders_exchange_and_one_that_is_away_is_asked_again(tmp
     assert (away["sent"], list(away["away"])) == (0, ["hotel"])
     with closing(open_ledger(mall)) as ledger:
         found = transit(ledger)
+        since = [Unsent().since(ledger, partition) for partition in ledger.partitions]
+    assert {peer for waits in since for peer, at in waits.items() if at} == {"hotel"}
     assert (found.told, found.on_its_way, found.in_transit) == (2 * MEMBERS, 2 * MEMBERS, {})
     assert found.waiting[0].to.startswith("hotel/m-") and not found.waiting[0].sent
     made(hotel, "hotel", "mall")
     assert ran(mall, "transit", "send", environment=places) == {"sent": 2 * MEMBERS, "away": {}}
     with closing(open_ledger(mall)) as ledger:
         assert {one.sent for one in transit(ledger).waiting} == {True}, "until they are answered"
+        assert not any(any(Unsent().since(ledger, partition).values()) for partition in ledger.partitions)
     assert ran(hotel, "transit", "send", environment=places) == {"sent": 2 * MEMBERS, "away": {}}
     assert ran(mall, "transit", "send", environment=places) == {"sent": 0, "away": {}}
     check(mall, hotel)

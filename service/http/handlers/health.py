@@ -8,6 +8,7 @@ from consumers import clock
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Health
+from ledger.wire.times import SECOND
 from service.http import metrics
 from service.http.access import Authenticator, needs
 from service.http.answers import plain_answer
@@ -66,12 +67,16 @@ async def get_metrics(request: AnyRequest) -> Response[bytes]:
 
 def _standing(ledger: Ledger, served: Served) -> dict[int, metrics.Place]:
     """Return where each partition stands, of those whose journals can be read."""
-    found = {}
+    found, now = {}, clock.now()
     for partition, end in enumerate(served.stream.ends(ledger)):
         with suppress(JournalError):
             head = ledger.journal(partition).head()
             end = max(end, head.offset)  # the journal was read after it
-            found[partition] = metrics.Place(head.offset, end, clock.seconds_ahead(head.recorded))
+            unsent = {
+                peer: max(now - since, 0) // SECOND if since else 0
+                for peer, since in served.unsent.since(ledger, partition).items()
+            }
+            found[partition] = metrics.Place(head.offset, end, clock.seconds_ahead(head.recorded), unsent)
     return found
 
 
