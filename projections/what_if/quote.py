@@ -15,15 +15,15 @@ from ledger.core.fees import bars, price_of
 from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.compiled import ASKED, POOL, ProgrammeVersion
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
-from ledger.wire.entries import IGNORED, Change, Earned, Scored, Withheld
+from ledger.wire.entries import IGNORED, Change, Earned, Scored, Waiting, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import SELF
-from ledger.wire.times import Zone, to_text
+from ledger.wire.times import to_text
 from ledger.wire.unreadable import UNREADABLE
 from projections.answers.benefits import draft_at
 
@@ -150,7 +150,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
         decision.version,
         "accepted" if not decision.outcome else "ignored",
         decision.reason,
-        _earnings(decision.changes, quoter.version.offset),
+        _earnings(decision.changes, quoter.version),
         settlement,
         [
             _most(quoter, use, kind, order, settlement)
@@ -161,8 +161,12 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
     )
 
 
-def _earnings(changes: list[Change], offset: Zone) -> answers.Earnings:
-    """Sums by kind and score, and each award and each rule that gave nothing, by line ("" for the whole order)."""
+def _earnings(changes: list[Change], version: ProgrammeVersion) -> answers.Earnings:
+    """Sums by kind and score, and each award and each rule that gave nothing, by line ("" for the whole order).
+
+    Points that come frozen until a budget answers say in `waits_for` which.
+    """
+    asked = {change.lot for change in changes if isinstance(change, Waiting) and change.waits == ASKED}
     points: dict[str, int] = {}
     scores: dict[str, int] = {}
     lines: dict[str, list[dict[str, Any]]] = {}
@@ -176,7 +180,10 @@ def _earnings(changes: list[Change], offset: Zone) -> answers.Earnings:
                 pass
             case _:
                 continue
-        lines.setdefault(change.line, []).append(change_to_dict(change, offset))
+        award = change_to_dict(change, version.offset)
+        if isinstance(change, Earned) and change.lot in asked and (pool := version.rules[change.rule].pool):
+            award["waits_for"] = pool.subject.removeprefix(POOL)
+        lines.setdefault(change.line, []).append(award)
     return answers.Earnings(points, scores, [answers.QuotedLine(line, awards) for line, awards in lines.items()])
 
 

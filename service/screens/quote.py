@@ -23,7 +23,9 @@ def print_quote(_console: Console, found: Quote, names: Names) -> None:
             what = f"{award['points']:+,}" if "points" in award else text("nothing ({why})", why=award["why"])
             kind, score = award.get("kind", ""), award.get("score", "")
             unit = (names.kind(kind) if kind else names.score(score)).plain if language else kind or score
-            print_plain(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}")
+            waits = award.get("waits_for", "")
+            frozen = text(" (frozen until the budget {pool} answers)", pool=waits) if waits else ""
+            print_plain(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}{frozen}")
     for use in found.redeem:
         reason, figures = use.no_more.reason, use.no_more.figures
         told = [_figure(name.replace("_", " "), value) for name, value in figures.items()]

@@ -5,6 +5,7 @@ from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from msgspec import UNSET
 from rich.console import Console
 
@@ -53,6 +54,22 @@ def test_a_budget_that_files_of_facts_drew_from_says_what_is_left(tmp_path: Path
         assert (members, latest, members_after(ledger, "", 10)) == ([2, 2], {"a", "b"}, ["a", "b"])
     balances = points("--ledger", folder, "export", "balances").out
     assert "pool/" not in balances and len(balances.splitlines()) == 3, "a pool is no member"
+
+
+def test_a_quote_says_that_points_of_a_budget_come_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book, cart, folder = tmp_path / "book.toml", tmp_path / "cart.json", tmp_path / "ledger"
+    plain = AWARD.replace('campaign = "party"\n', "").replace('"double"', '"single"')
+    book.write_text(HEAD + AWARD + plain + CAMPAIGN, encoding="utf-8")
+    cart.write_text(json.dumps(ORDER), encoding="utf-8")
+    assert points("--ledger", folder, "init", "--book", book).code == 0
+    quote = ("--ledger", folder, "quote", "m", cart)
+    (line,) = json.loads(points(*quote, "--json").out)["earn"]["lines"]
+    waits = {award["rule"]: award.get("waits_for") for award in line["awards"]}
+    assert waits == {"double": "campaigns.party", "single": None}
+    shown = points(*quote).out
+    assert shown.count("+10 beans") == 2 and shown.count("(frozen until the budget campaigns.party answers)") == 1
+    monkeypatch.setenv("POINTS_LANG", "zh")
+    assert "（预算 campaigns.party 答复前待生效）" in points(*quote).out
 
 
 def test_points_that_wait_for_their_budget_are_shown_so() -> None:

@@ -34,6 +34,7 @@ async def post_quote(request: AnyRequest) -> Response[Quote]:
     """What a cart would earn if it completed now, line by line with the rule, and the most its member may redeem on it.
 
     The body is the `data` of an `order.completed.v1` with `member` beside it; `order` may be left out. Nothing is kept.
+    Points of an award with `waits_for` come frozen, and lapse where that budget has no room for them.
     """
     check_media_type(request, JSON)
     raw = await request.body()
