@@ -305,7 +305,7 @@ def test_an_adjustment_is_proposed_at_one_worker_and_approved_at_another(shared:
         assert http.get("/v1/members/a-1").json()["points"]["beans"]["spendable"] == 240
     with closing(operator_log_of(server.place, server.folder)) as log:
         assert [(one.adjustment, one.by, one.state, one.decided_by) for one in log.adjustments()] == [
-            (name, "ann", "approved", "bob") for name in names
+            (name, "ann", "approved", "bob") for name in reversed(names)
         ]
 
 
