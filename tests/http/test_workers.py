@@ -48,7 +48,6 @@ from service.keys import keys_of
 from tests.support.contents import journals
 from tests.support.databases import _is_alive
 from tests.support.histories import LONG_AGO, encode
-from tests.support.kafka_shop import until
 from tests.support.ledgers import histories_of
 from tests.support.served import (
     JSON,
