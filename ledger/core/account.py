@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.core.burning import LARGE, OrderedLots
+from ledger.core.name_keys import named
 from ledger.rulebook.compiled import ASKED
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, owner_of
 from ledger.wire.times import first_day
@@ -244,7 +245,7 @@ class Account(Struct, array_like=True, gc=False):
     tier_holds: dict[str, dict[str, TierHold]] = field(default_factory=dict)  # score -> tier
     grants: dict[str, TierGrant] = field(default_factory=dict)
     placed_by: str = ""  # the version whose tiers the account was last placed in (it may be missing, never wrong)
-    seats: dict[str, Seat] = field(default_factory=dict)  # of a member, by house; of a house, by member
+    seats: dict[str, Seat] = field(default_factory=dict)  # of a member, by house (and name); of a house, by member
     bundle: Bundle | None = None  # of a member who has, had or became another name; the last field for ever
 
     def purse(self, kind: str) -> Purse:
@@ -283,11 +284,18 @@ def term_at(account: Account, membership: str, instant: int) -> Term | None:
 
 
 def seat_terms(account: Account, membership: str) -> Iterator[tuple[str, Term]]:
-    """Yield what the seats of a member give of a membership, each house with its terms, by the name of the house."""
-    for house, seat in sorted(account.seats.items()):
+    """Yield what the seats of a member give of a membership, each seat with its terms, by the name of the house."""
+    for key in sorted(account.seats, key=_house_first):
+        seat = account.seats[key]
         if seat.membership == membership:
             for term in seat.terms:
-                yield house, term
+                yield key, term
+
+
+def _house_first(seat: str) -> tuple[str, str]:
+    """Return a seat's house and the name whose it is: how seats are sorted."""
+    name, house = named(seat)
+    return house, name
 
 
 def current_term(account: Account, membership: str, instant: int) -> Term | None:

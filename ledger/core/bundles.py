@@ -12,6 +12,7 @@ import msgspec
 
 from ledger.core.account import Account, Alias, Bundle, Lot, Merger, OpenHold, Purse, Taken, Term, TierHold
 from ledger.core.burning import OrderedLots
+from ledger.core.name_keys import LINE, named, under
 from ledger.wire import entries
 from ledger.wire.entries import Change, owner_of
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
@@ -20,21 +21,14 @@ _encode = msgspec.json.Encoder().encode
 _decode_share = msgspec.json.Decoder(Account).decode
 _decode_term = msgspec.json.Decoder(Term).decode
 
-NAMED = "~"  # how the key of what is kept under another name than the account's own begins
-LINE = "\n"  # behind that name
 
+def of_which(account: Account, key: str) -> tuple[str, str]:
+    """Return the name of the account that a hold is of, empty for its own, and how that name calls it.
 
-def under(name: str, key: str) -> str:
-    """Return how an account calls what has a key under one of its names; its own is empty."""
-    return f"{NAMED}{name}{LINE}{key}" if name else key
-
-
-def named(key: str) -> tuple[str, str]:
-    """Return the name that something is kept under, empty for the account's own, and its key there."""
-    if not key.startswith(NAMED):
-        return "", key
-    name, _, own = key[len(NAMED) :].partition(LINE)
-    return name, own
+    Whoever asks for a hold names it as he likes: only a name that is here can have one.
+    """
+    name, own = named(key)
+    return (name, own) if account.bundle is not None and name in account.bundle.names else ("", key)
 
 
 def share_text(account: Account, name: str) -> str:
@@ -97,13 +91,13 @@ def _add_up(account: Account, bundle: Bundle) -> None:
     for name in ("", *bundle.names):
         share = bundle.shares.get(name)
         if share is not None:
-            _add(found, _copied(share))
+            _add(found, _copied(share), name)
     for field in _COUNTED:
         if field != "tiers":  # the member is placed anew
             setattr(account, field, getattr(found, field))
 
 
-def _add(total: Account, share: Account) -> None:
+def _add(total: Account, share: Account, name: str) -> None:
     total.frozen |= share.frozen
     for attribute in BUILT_IN_ATTRIBUTES:
         setattr(total, attribute, getattr(total, attribute) or getattr(share, attribute))
@@ -129,8 +123,7 @@ def _add(total: Account, share: Account) -> None:
             known = total.tier_holds.setdefault(score, {}).get(tier)
             total.tier_holds[score][tier] = hold if known is None else _both(known, hold)
     for house, seat in share.seats.items():
-        if house not in total.seats or total.seats[house].n < seat.n:
-            total.seats[house] = seat
+        total.seats[under(name, house)] = seat  # each name has one of its own, and words of it of its own
     for grant, granted in share.grants.items():
         if grant not in total.grants or total.grants[grant].until < granted.until:
             total.grants[grant] = granted
@@ -219,12 +212,20 @@ def _owe(share: Account, kind: str, points: int) -> None:
     share.purses.setdefault(kind, Purse()).debt += points
 
 
+def _note_whose(bundle: Bundle, change: entries.TermOpened | entries.TermCame) -> None:
+    """Note whose a term is: the name that acts, unless that is the account's own."""
+    key = f"{change.membership}/{change.card}"
+    if bundle.acting:
+        bundle.cards[key] = bundle.acting
+    else:
+        bundle.cards.pop(key, None)  # another's term of that card was taken out
+
+
 def _opened_term(bundle: Bundle, change: entries.TermOpened, apply: Callable[[Account, Any], object]) -> None:
     if change.trial:
         trials = bundle.shares[bundle.acting].trials
         trials[change.membership] = trials.get(change.membership, 0) + 1
-    if bundle.acting:
-        bundle.cards[f"{change.membership}/{change.card}"] = bundle.acting
+    _note_whose(bundle, change)
 
 
 _SHARED: Mapping[type[Change], Callable[[Bundle, Any, Callable[[Account, Any], object]], None]] = {
@@ -312,6 +313,7 @@ def _name_left(account: Account, change: entries.NameLeft) -> None:
     _add_up(account, bundle)
     if not bundle.names:
         bundle.shares.clear()
+        bundle.cards.clear()
 
 
 def _moved_out(account: Account, change: entries.MovedOut) -> int:
@@ -386,8 +388,7 @@ def _term_came(account: Account, change: entries.TermCame) -> None:
     terms.insert(place, term)
     account.next_due_at = min(account.next_due_at, term.until)
     bundle = _bundle(account)
-    if bundle.acting:
-        bundle.cards[f"{change.membership}/{change.card}"] = bundle.acting
+    _note_whose(bundle, change)
 
 
 def _term_left(account: Account, change: entries.TermLeft) -> None:

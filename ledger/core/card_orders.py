@@ -232,8 +232,7 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
         draft.emit(TrialReverted(page.membership, laid.card))
     left: dict[int, int] = {}
     for kind, key in page.released:
-        purse = draft.account.purses[kind]
-        lot = purse.lots.get(key)
+        lot = draft.account.purse(kind).lots.get(key)
         gone = lot_page(draft, key)
         left[key] = (lot.left + lot.held if lot is not None else 0) + gone.expired + gone.forfeited - gone.met
         if lot is not None and (lot.left or lot.held):

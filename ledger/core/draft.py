@@ -176,8 +176,13 @@ class Draft(Struct, gc=False):
         """Return the name under which the account keeps a hold."""
         return hold
 
-    def sit_as(self, house: str) -> None:
-        """Go on under the name of this member that a house knows: there is one."""
+    def seat_key(self, house: str) -> str:
+        """Return how the account calls a member's seat in a house."""
+        return house
+
+    def sit_as(self, seat: str) -> str:
+        """Go on under the name of this member whose a seat is: there is one. Returns the house."""
+        return seat
 
     def is_self(self, name: str) -> bool:
         """Return True if a name is this member's."""

@@ -23,6 +23,7 @@ from ledger.core.account import (
 from ledger.core.benefits import forget_days, quota_key
 from ledger.core.bundles import OF_NAMES, count_for
 from ledger.core.burning import OrderedLots
+from ledger.core.name_keys import under
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
@@ -183,7 +184,7 @@ def _take(purse: Purse, key: int, points: int) -> None:
 
 
 def _restored(account: Account, change: entries.Restored) -> int:
-    purse = account.purses[change.kind]
+    purse = account.purses.setdefault(change.kind, Purse())  # a name that came may have spent all it had
     purse.redeemed -= change.points
     return _reopen(account, purse, change)
 
@@ -195,7 +196,7 @@ def _waiting(account: Account, change: entries.Waiting) -> None:
 
 
 def _given_back(account: Account, change: entries.GivenBack) -> int:
-    purse = account.purses[change.kind]
+    purse = account.purses.setdefault(change.kind, Purse())  # a name that came may have spent all it had
     purse.clawed_back -= change.points
     lot = purse.lots.get(change.lot)
     if lot is None:
@@ -226,7 +227,7 @@ def _received(account: Account, change: entries.Received) -> int:
 
 
 def _sent_back(account: Account, change: entries.SentBack) -> int:
-    purse = account.purses[change.kind]
+    purse = account.purses.setdefault(change.kind, Purse())  # a name that came may have spent all it had
     purse.come += change.points
     _reopen(account, purse, change)
     return purse.come
@@ -528,9 +529,10 @@ def _unseated(account: Account, change: entries.Unseated) -> None:
 
 
 def _seat_moved(account: Account, change: entries.SeatMoved) -> None:
-    seat = account.seats.get(change.house)
+    key = under(account.bundle.acting, change.house) if account.bundle is not None else change.house
+    seat = account.seats.get(key)
     if seat is None or seat.n != change.n:
-        seat = account.seats[change.house] = Seat(change.membership, change.n)
+        seat = account.seats[key] = Seat(change.membership, change.n)
     start, until = change.from_at, change.until_at
     if start < until:
         seat.terms.append(Term(change.card, change.product, start, until, False, start, until - start))

@@ -187,7 +187,7 @@ def _take_own(draft: Draft, award: Award, key: int, claim: int, line: str) -> in
         return 0
     if award.rule in draft.book.drawing:
         refill(draft, key, claim)
-    lot = draft.account.purses[award.kind].lots.get(key)
+    lot = draft.account.purse(award.kind).lots.get(key)
     own = min(claim, lot.left) if lot else 0
     if own:
         draft.emit(ClawedBack(award.kind, key, own, award.rule, line))

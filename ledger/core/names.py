@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ledger.core.account import Account, Bundle
-from ledger.core.bundles import count_for, under
+from ledger.core.bundles import count_for
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
+from ledger.core.name_keys import named, under
 from ledger.core.page_keys import pages_named
 from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
 from ledger.wire.entries import Change, Earned, Scored, Under, birth_of, lot_of, lot_text, owner_of
@@ -206,13 +207,15 @@ class NamedDraft(Draft, kw_only=True, gc=False):
         keys = [under(name, hold) for name in self.named.names()]
         return next((key for key in keys if key in self.account.holds), keys[0])
 
-    def sit_as(self, house: str) -> None:
-        """Go on under the name of this member that sits in a house."""
-        shares = self.bundle.shares
-        for name in self.named.names():
-            if name in shares and house in shares[name].seats:
-                self.act_as(name)
-                return
+    def seat_key(self, house: str) -> str:
+        """Return how the account calls the seat that the name which acts has in a house."""
+        return under(self.named.acting, house)
+
+    def sit_as(self, seat: str) -> str:
+        """Go on under the name of this member whose a seat is. Returns the house."""
+        name, house = named(seat)
+        self.act_as(name)
+        return house
 
     def act_as(self, name: str) -> None:
         """Go on under a name of the account; empty: its own."""

@@ -32,16 +32,16 @@ def holder_of(draft: Draft, membership: str) -> Term | None:
 
 
 def seat_of(draft: Draft, membership: str) -> tuple[str, Term] | None:
-    """Return the house in which a member sits, by what the account knows, and the term that holds there or is in grace.
+    """Return a member's seat in a house, by what the account knows, and the term that holds there or is in grace.
 
     Of several houses it is the first by name, and one whose term holds goes before one in grace.
     """
     at, in_grace = draft.occurred, None
-    for house, term in seat_terms(draft.account, membership):
+    for seat, term in seat_terms(draft.account, membership):
         if term.start <= at < term.until:
-            return house, term
+            return seat, term
         if in_grace is None and is_in_grace(draft.version, term, at):
-            in_grace = house, term
+            in_grace = seat, term
     return in_grace
 
 

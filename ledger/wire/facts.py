@@ -15,6 +15,7 @@ MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
 MAX_ATTRIBUTES = 64  # of one fact
 MAX_NAMES = 200  # of one member
+MAX_CARDS_ASKED = 1_000  # that names tell of when they ask to be taken in: the last ones
 MAX_SEAT_TERMS = 4  # of a house that a seat is told at once
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
@@ -561,10 +562,11 @@ class Unmerge(_Data):
 
 
 class MergeAsk(FollowUp, kw_only=True):
-    """Names that ask to be taken in; `era` is the entry of their account that began it."""
+    """Names that ask to be taken in; `era` is the entry of their account that began it, `cards` are those they have."""
 
     names: Annotated[list[Id], Meta(min_length=1, max_length=MAX_NAMES)]
     era: Count
+    cards: Annotated[list[Id], Meta(max_length=MAX_CARDS_ASKED)] = []
 
 
 class MergeAnswer(FollowUp, kw_only=True):

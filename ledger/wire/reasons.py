@@ -150,6 +150,7 @@ REASONS: Final[dict[str, Reason]] = {
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "sent-back": Reason(NOTE, "The gift could not be taken and goes back whole; the figure `why` says why."),
+    "same-card": Reason(NOTE, "Both accounts have a card of that name, which the figure `card` says: they stay two."),
     "too-many-names": Reason(NOTE, "The member has as many names as one may have; no more are taken in."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "too-many-shops": Reason(NOTE, "The member has points of this kind at as many shops as may be; none are given."),

@@ -6,10 +6,11 @@ from typing import Literal
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ledger.core.account import Account, Lot, Purse, Term, copy_account, current_of, current_term
+from ledger.core.account import Account, Lot, Purse, Seat, Term, copy_account, current_of, current_term
 from ledger.core.benefits import is_in_grace
 from ledger.core.decide import run_to
 from ledger.core.draft import Draft
+from ledger.core.name_keys import named
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import own_place, tier_name, tier_now
@@ -151,9 +152,14 @@ def score_months(account: Account, version: ProgrammeVersion, name: str, as_of: 
 
 def _seats(account: Account, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, answers.Seat]]:
     """Yield what a member's seats give, by house."""
-    for house, seat in sorted(account.seats.items()):
-        term = current_of(seat.terms, as_of)
+    houses: dict[str, list[Seat]] = {}
+    for key, seat in account.seats.items():
+        houses.setdefault(named(key)[1], []).append(seat)
+    for house, seats in sorted(houses.items()):  # where several names sit in one, what the latest word says holds
+        terms = sorted((term for seat in seats for term in seat.terms), key=lambda term: term.start)
+        term = current_of(terms, as_of)
         if term is not None:
+            seat = next(seat for seat in seats if term in seat.terms)
             start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
             state = state_of(term, version, as_of)
             yield house, answers.Seat(seat.membership, state, term.product, term.card, start, until)

@@ -118,8 +118,7 @@ def _holder(draft: Draft, perk: Perk) -> tuple[Term, str]:
         bucket = bucket_of(perk, draft.book, draft.version, own, draft.occurred)
         if quota is None or times_used(draft.account, perk, own, bucket) < quota:
             return own, ""
-    draft.sit_as(seat[0])
-    return seat[1], seat[0]
+    return seat[1], draft.sit_as(seat[0])
 
 
 def _ask(draft: Draft, stock: Pool, data: Claim) -> None:

@@ -184,7 +184,7 @@ def _claim_key(data: PoolAsk | PoolReturn) -> str:
 def change_seat(draft: Draft, data: SeatChange) -> None:
     """Decide what a house says of a member's seat: its latest word holds, in whatever order they come."""
     seats = draft.account.seats
-    known = seats.get(data.frm)
+    known = seats.get(draft.seat_key(data.frm))
     if known is not None and known.n >= data.n:
         draft.decline("seat-older", house=data.frm, n=data.n, latest=known.n)
     if known is None and len(seats) >= MAX_HOUSES:

@@ -11,13 +11,14 @@ from typing import Final
 import msgspec
 
 from ledger.core.account import Merger, Term
-from ledger.core.bundles import LINE, named, share_text, term_of, term_text, under
+from ledger.core.bundles import of_which, share_text, term_of, term_text
 from ledger.core.decisions.forwarding import KEPT
 from ledger.core.decisions.orders import apply_early
 from ledger.core.fall_due import fall_due
 from ledger.core.lots import repay_or_expire, take
 from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
+from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
 from ledger.core.tiers import place_anew
@@ -74,7 +75,8 @@ def merge(draft: NamedDraft, data: facts.Merge) -> None:
         draft.decline("out-of-range")
     names = [name, *bundle.names]
     draft.emit(Merging(ASKING, data.into, draft.number, LINE.join(names)))
-    draft.tell(data.into, facts.MergeAsked, facts.MergeAsk(frm=name, names=names, era=draft.number))
+    cards = _cards(draft)[-facts.MAX_CARDS_ASKED :]
+    draft.tell(data.into, facts.MergeAsked, facts.MergeAsk(frm=name, names=names, era=draft.number, cards=cards))
 
 
 def unmerge(draft: NamedDraft, data: facts.Unmerge) -> None:
@@ -112,12 +114,21 @@ def asked(draft: NamedDraft, data: facts.MergeAsk) -> None:
         why = "too-many-names"
     elif draft.number >= MOST_ENTRIES:
         why = "out-of-range"
+    else:
+        same = next((card for card in _cards(draft) if card in data.cards), "")
+        why = "same-card" if same else ""
+        draft.figures.update({"card": same} if same else {})
     for name in data.names if not why else ():
         draft.emit(Awaited(name, data.frm))
     answer = facts.MergeAnswer(frm=draft.member, yes=not why, era=data.era, by=draft.member, reason=why)
     draft.tell(data.frm, facts.MergeAnswered, answer)
     if why:
         draft.note(why)
+
+
+def _cards(draft: NamedDraft) -> list[str]:
+    """Return the cards of a member's terms, the oldest first; a term is called by its card, whichever name it is of."""
+    return [term.card for terms in draft.account.terms.values() for term in terms]
 
 
 def pages_came(draft: NamedDraft, data: facts.MemberPagesData) -> None:
@@ -257,7 +268,7 @@ def _collect(draft: NamedDraft, merger: Merger, data: facts.Moved, name: str, he
     account, bundle = draft.account, draft.bundle
     owner = bundle.number_of(here) if here else 0
     for hold, held in list(account.holds.items()):
-        of, own = named(hold)
+        of, own = of_which(account, hold)
         if of == here:
             for key, points in held.parts.items():
                 one = facts.MovedHold(name=name, hold=own, kind=held.kind, lot=key, points=points, until=held.until)
@@ -278,8 +289,10 @@ def _collect(draft: NamedDraft, merger: Merger, data: facts.Moved, name: str, he
     for membership, terms in list(account.terms.items()):
         for term in list(terms):
             if bundle.cards.get(f"{membership}/{term.card}", "") == here:
-                text = term_text(term)
-                data.terms.append(facts.MovedTerm(name=name, membership=membership, card=term.card, term=text))
+                of, own = named(term.card)
+                card = own if here and of == here else term.card
+                text = term_text(msgspec.structs.replace(term, card=card))
+                data.terms.append(facts.MovedTerm(name=name, membership=membership, card=card, term=text))
                 draft.emit(TermLeft(membership, term.card))
 
 
@@ -287,7 +300,7 @@ def _part_holds(draft: NamedDraft, merger: Merger) -> None:
     """Let what a hold of one name keeps of another's lot be the hold's own name's, where the two part."""
     bundle = draft.bundle
     for hold, held in list(draft.account.holds.items()):
-        name = named(hold)[0]
+        name = of_which(draft.account, hold)[0]
         for lot, points in list(held.parts.items()):
             owner = owner_of(lot)
             of = bundle.known[owner - 1] if owner else ""
@@ -414,7 +427,9 @@ def _take_in(draft: NamedDraft, data: facts.Moved, numbers: Numbers) -> None:
     for term in data.terms:
         draft.act_as(_here(draft, term.name))
         laid = _laid_behind(draft, term.membership, term_of(term.term))
-        draft.emit(TermCame(term.membership, term.card, term_text(laid)))
+        if any(other.card == term.card for other in draft.account.terms.get(term.membership, ())):
+            laid.card = under(draft.named.acting, term.card)  # bought since the head said that it had no such card
+        draft.emit(TermCame(term.membership, laid.card, term_text(laid)))
     draft.act_as("")
     for kind, until in data.idle.items():
         if until > draft.account.purse(kind).idle_until:

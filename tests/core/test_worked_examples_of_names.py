@@ -1,0 +1,143 @@
+"""Members of several names who sit in houses, have cards, holds and purses that are empty: two-accounts.md F, with D.
+
+How to read them: test_worked_examples.py; several accounts of one ledger: tests/support/post_office.py and town.py.
+"""
+
+import pytest
+
+from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
+from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, town_of
+from tests.support.post_office import PostOffice
+from tests.support.town import Town
+
+
+def merged(office: PostOffice, name: str, into: str) -> None:
+    assert office.at(name).tells("member.merged", into=into) == "accepted"
+    office.delivers_all()
+
+
+def claims(office: PostOffice, claim: str) -> str:
+    """What comes of a claim of B's by a seat."""
+    office.at("B").claims("coupon", claim=claim)
+    office.delivers_all()
+    return office.at("B").last.reason
+
+
+# -- seats -------------------------------------------------------------------------------------------------------------
+
+
+def test_two_names_that_sit_in_one_house_have_two_seats_until_one_leaves() -> None:
+    office = house_of("A", "B")
+    merged(office, "A", "B")
+    assert claims(office, "first") == ""
+    leaves(office, "A")
+    office.delivers_all()
+    assert claims(office, "second") == "", "B still sits there"
+    assert office.at("B").shown["seats"]["house/lin"]["state"] == "active"
+    leaves(office, "B")
+    office.delivers_all()
+    assert claims(office, "third") == "no-membership"
+    assert used(office) == {"coupon:0": 2}
+
+
+def test_the_seat_that_is_left_is_that_of_the_other_name() -> None:
+    office = house_of("A", "B")
+    merged(office, "A", "B")
+    leaves(office, "B")
+    office.delivers_all()
+    assert claims(office, "C1") == ""
+    assert [key for key in office.at("house/lin").pages if key.startswith("ask/A/")]
+
+
+def test_words_of_a_house_about_two_names_do_not_outrun_each_other() -> None:
+    office = house_of("A")
+    merged(office, "A", "B")
+    joins(office, "B")
+    leaves(office, "A")
+    office.delivers("seat.changed", to="A")
+    assert office.delivers("member.forwarded") == "accepted", "A has left"
+    assert office.delivers("seat.changed", to="B") == "accepted", "an older word, about another seat"
+    assert claims(office, "C1") == ""
+    assert office.at("B").tells("member.unmerged", name="A") == "accepted"
+    office.delivers_all()
+    assert [len(office.at(name).account.seats["house/lin"].terms) for name in "AB"] == [0, 1]
+
+
+# -- cards -------------------------------------------------------------------------------------------------------------
+
+
+def buys(town: Town, name: str, product: str, card: str = "C1") -> str:
+    return town.tells(name, "card.purchased", card=card, product=product, paid_fen=9_900)
+
+
+def test_accounts_that_each_have_a_card_of_one_name_stay_two() -> None:
+    town = Town(BOOK, "2025-06-01 10:00")
+    buys(town, "A", "club.single")
+    buys(town, "B", "club.year")
+    merges(town, "A", "B")
+    done(town)
+    assert (town.member("A").last.reason, town.member("B").last.figures) == ("same-card", {"card": "C1"})
+    town.tells("A", "card.refunded", card="C1", refund_fen=9_900)
+    ends = [town.member(name).account.terms["club"][0].until - town.member(name).account.clock for name in "AB"]
+    assert ends[0] == 0 < ends[1]
+
+
+@pytest.mark.parametrize("late", ["A", "B"])
+def test_a_card_of_one_name_that_is_bought_while_they_merge_keeps_its_term(late: str) -> None:
+    town = Town(BOOK, "2025-06-01 10:00")
+    buys(town, "B" if late == "A" else "A", "club.single")
+    merges(town, "A", "B")
+    if late == "B":
+        assert town.delivers() == "accepted", "A is taken in"
+    buys(town, late, "club.year")
+    done(town)
+    town.tells("B", "member.described", at="2027-06-01 10:00", attributes={})
+    assert all(term.ended for term in town.member("B").account.terms["club"])
+
+
+# -- holds and purses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hold", ["~zz", "~B\nx", "~\nx", "~A\nx"])
+def test_a_hold_may_be_called_as_names_are(hold: str) -> None:
+    town = town_of(A=100, B=50)
+    town.tells("A", "hold.requested", hold=hold, points=10, use="any", until="2025-12-01T00:00:00+08:00")
+    town.tells("A", "hold.requested", hold=f"{hold}2", points=5, use="any", until="2025-12-01T00:00:00+08:00")
+    merges(town, "A", "B")
+    done(town)
+    assert not town.member("A").account.holds
+    town.tells("A", "hold.captured", hold=hold, points=10)
+    done(town)
+    assert town.member("B").purse().redeemed == 10
+    parts(town, "B", "A")
+    done(town)
+    assert town.tells("A", "member.described", at="2025-12-05 10:00", attributes={}) == "accepted"
+    assert spendable(town, "A", "B") == [90, 50]
+
+
+def test_what_a_name_spent_whole_comes_back_where_nobody_had_points_of_that_kind() -> None:
+    town = town_of(A=30)
+    town.spends("A", 30, "R1")
+    town.opens("A", "L2", 20, "2027-01-01")
+    town.gives("A", "C", 20, "G1")
+    done(town)
+    merges(town, "A", "B")
+    done(town)
+    assert "beans" not in town.member("B").account.purses
+    assert town.tells("A", "redemption.reversed", redemption="R1") == "accepted: forwarded"
+    done(town)
+    assert spendable(town, "B") == [30]
+    parts(town, "B", "A")
+    done(town)
+    assert spendable(town, "A", "B") == [30, 0]
+
+
+def test_a_gift_comes_back_where_nobody_had_points_of_that_kind() -> None:
+    town = town_of(A=20)
+    town.gives("A", "C", 20, "G1")
+    done(town)
+    merges(town, "A", "B")
+    done(town)
+    town.reverses("A", "G1")
+    done(town)
+    assert spendable(town, "B", "C") == [20, 0]
