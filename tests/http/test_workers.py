@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection as PipeEnd
@@ -39,11 +39,12 @@ from service.http.channels import Channel, OwnersServer, RemoteOwners, Share
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.handlers.facts import decided
 from service.http.metrics import SHARED
+from service.http.operator_log import operator_log_of
 from service.http.owners import OwnersState, owners_of
 from service.http.pending import Abandoned, Message
 from service.http.shared_folder import shared_folder
 from service.http.state import serving
-from service.keys import Keys
+from service.keys import keys_of
 from tests.support.contents import journals
 from tests.support.databases import _is_alive
 from tests.support.histories import LONG_AGO, encode
@@ -283,7 +284,8 @@ def test_a_key_that_is_revoked_opens_nothing_at_any_worker(shared: tuple[Server,
     server, keys = shared
     clients = [server.client(keys["gone"]) for _ in range(12)]  # they stay connected, each to its worker
     assert {http.get("/v1/members/nobody").status_code for http in clients} == {404}
-    Keys(server.folder).revoke("gone")
+    with closing(keys_of(server.place, server.folder)) as kept:
+        kept.revoke("gone")
     assert {http.get("/v1/members/nobody").status_code for http in clients} == {401}
     for http in clients:
         http.close()
@@ -301,8 +303,10 @@ def test_an_adjustment_is_proposed_at_one_worker_and_approved_at_another(shared:
         assert http.post(f"/v1/adjustments/{name}/approval", headers=WAIT).json()["outcome"] == "accepted"
     for http in at_each(server, keys["ann"]):
         assert http.get("/v1/members/a-1").json()["points"]["beans"]["spendable"] == 240
-    lines = [json.loads(one) for one in (server.folder / "operators.ndjson").read_text().splitlines()]
-    assert [line["action"] for line in lines] == ["propose"] * 6 + ["approve"] * 6
+    with closing(operator_log_of(server.place, server.folder)) as log:
+        assert [(one.adjustment, one.by, one.state, one.decided_by) for one in log.adjustments()] == [
+            (name, "ann", "approved", "bob") for name in reversed(names)
+        ]
 
 
 def test_a_session_holds_at_every_worker_until_it_is_ended_at_one(shared: tuple[Server, dict[str, str]]) -> None:

@@ -383,7 +383,10 @@ def test_partitions_are_spread_over_servers(postgres: str, postgres_server: Serv
         assert contents(told(database, 10, 4_000).ledger) == contents(told(folder, 10, 4_000).ledger)
         database.close()
         folder.close()
-        for address, there in ((postgres, {"points", "points_0", "points_1"}), (second, {"points_2", "points_3"})):
+        for address, there in (
+            (postgres, {"points", "points_0", "points_1", "points_state"}),
+            (second, {"points_2", "points_3"}),
+        ):
             with psycopg.connect(address) as connection:
                 asked = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'points%'"
                 assert {name for (name,) in connection.execute(asked).fetchall()} == there

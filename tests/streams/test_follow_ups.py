@@ -204,7 +204,7 @@ def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
     own = source_of(ledger.partition_of("m-9"))
     lots = [{"points": 5, "earned_at": "2025-01-01T00:00:00Z"}]
     data = {"frm": "m-9", "transfer": "G9", "rule": "gift", "kind": "beans", "points": 5, "lots": lots}
-    facts = [fact("transfer.arrived", "m-1", name, 1, data, own) for name in ("m-9:2.0", "m-9:999.0", "m-9")]
+    facts = [fact("transfer.arrived", "m-1", name, 1, data, own) for name in ("m-9:2.0", "m-9:999.0", "m-9:first")]
     with ledger.writing(), closing(feeding_of(ledger)) as feeding:
         for forged in facts:  # who may write the inbox itself
             feeding.take(json.dumps(forged).encode(), is_old=True)
@@ -214,7 +214,7 @@ def test_what_nobody_left_is_found_by_the_audit(tmp_path: Path) -> None:
     assert [text.rpartition("took ")[2] for text in said] == [
         "m-9:2.0, which no entry left",
         "m-9:999.0, which no entry left",
-        "m-9, which is no name of a follow-up",
+        "m-9:first, which is no name of a follow-up",
     ]
     ledger.close()
     run = points_in_a_process(tmp_path / "ledger", "audit", "transit", "--json")

@@ -31,13 +31,14 @@ class Server:
         self, folder: Path, *options: str, database: str = "", views: bool = False, failpoint: str = ""
     ) -> None:
         self.folder = folder
+        self.place = database or str(folder)
         options = options if views else ("--no-views", *options)  # a process less for each server
         if database:
             options = ("--folder", str(folder), *options)
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*points(database or folder), "serve", "--port", "0", "--json", *options],
+                [*points(self.place), "serve", "--port", "0", "--json", *options],
                 cwd=ROOT,
                 env=environment() | ({"POINTS_FAILPOINT": failpoint} if failpoint else {}),
                 stdout=subprocess.PIPE,
