@@ -161,7 +161,9 @@ class Overview(PointsView):
         super().evolve(state.account, change)
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
-        """Add a member's lots by the day on which they end, tiers and cards."""
+        """Add a member's lots by the day on which they end, tiers and cards; another's name is no member beside it."""
+        if account.bundle is not None and account.bundle.alias is not None:
+            return
         version = book.nearest(instant)
         rows.add(PEOPLE.name, MEMBERS, 1)
         for kind, purse in account.purses.items():
