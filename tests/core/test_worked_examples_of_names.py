@@ -3,10 +3,13 @@
 How to read them: test_worked_examples.py; several accounts of one ledger: tests/support/post_office.py and town.py.
 """
 
+import json
+
 import pytest
 
+from ledger.wire.facts import MAX_BYTES
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
-from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, town_of
+from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, takes_back, town_of
 from tests.support.post_office import PostOffice
 from tests.support.town import Town
 
@@ -141,3 +144,28 @@ def test_a_gift_comes_back_where_nobody_had_points_of_that_kind() -> None:
     town.reverses("A", "G1")
     done(town)
     assert spendable(town, "B", "C") == [20, 0]
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_as_large_as_a_fact_may_be_moves_and_its_lines_come_back() -> None:
+    town = town_of(A=1, B=1)
+    lines = [
+        {"line": str(n).ljust(128, "行"), "paid_fen": 100, "quantity": 1, "category": str(n).ljust(128, "类")}
+        for n in range(1_000)
+    ]
+    head = {"specversion": "1.0", "id": "large", "source": "/shop", "type": "order.completed.v1", "subject": "A"}
+    fact = head | {"time": "2025-04-01T10:00:00+08:00", "data": {"order": "large", "lines": lines}}
+    assert town.hears("A", json.dumps(fact, ensure_ascii=False, separators=(",", ":")).encode()) == "accepted"
+    merges(town, "A", "B")
+    done(town)
+    assert max(len(letter.raw) for letter in town.sent) < MAX_BYTES * 3 // 4
+    assert spendable(town, "A", "B") == [0, 1_002]
+    back = {"line": lines[7]["line"], "quantity": 1, "refund_fen": 100}
+    town.tells("A", "order.returned", **{"return": "T", "order": "large", "lines": [back]})
+    done(town)
+    parts(town, "B", "A")
+    done(town)
+    assert spendable(town, "A", "B") == [1_000, 1]
+    assert takes_back(town, "A", "large") == "ignored: unknown-line"
