@@ -21,6 +21,7 @@ from ledger.core.moved_pages import Numbers
 from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
+from ledger.core.shops import place_shops_anew
 from ledger.core.tiers import place_anew
 from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire import facts
@@ -265,6 +266,7 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
+    place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
 
@@ -378,6 +380,7 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
     _repay(draft)
     _meet_orders(draft, {_here(draft, name.name) for name in names})
     place_anew(draft, draft.clock)
+    place_shops_anew(draft)
     return True
 
 
