@@ -74,3 +74,16 @@ def test_views_go_on_over_a_merge_and_say_what_the_accounts_say(tmp_path: Path) 
     parted = {"": 1, "silver": 1}
     assert tiers == [{"gold": 1}, {"silver": 1}, parted, parted], "another's name is no member"
     ledger.close()
+
+
+def test_who_is_active_is_a_member_and_no_house_pool_or_other_name(tmp_path: Path) -> None:
+    ledger = open_or_create(tmp_path / "ledger", HOUSES)
+    card = {"card": "H", "product": "club.year", "paid_fen": 99_00}
+    seat = {"house": "lin", "card": "H", "member": HEAD}
+    house = [fact("card.purchased", "house/lin", "h", 1, card), fact("house.joined", "house/lin", "j", 2, seat)]
+    takes(ledger, tmp_path, [*house, fact("member.merged", OLD, "m", 4, {"into": HEAD}, OPERATORS)])
+    late = fact("benefit.returned", OLD, "late", 5, {"claim": "none"})
+    takes(ledger, tmp_path, [late | {"time": "2025-04-11T10:00:00+08:00"}])
+    runner.run(ledger, views_of(ledger), BUILT_IN)
+    assert dict(rows_of(ledger, "active", None)) == {"2025-04": 2, "2025-04-10": 2, "2025-04-11": 1}
+    ledger.close()
