@@ -401,3 +401,24 @@ def test_the_chinese_page_of_the_console_has_what_the_english_one_has() -> None:
             [re.sub("、", ", ", one) for one in re.findall(mark, text, re.MULTILINE)] for text in (english, chinese)
         ]
         assert found[0] == found[1], mark
+
+
+def test_the_chinese_page_between_members_says_what_the_english_one_says() -> None:
+    """Part by part: rows in their order with the same codes, and the same names and links in the text."""
+    parts = [
+        re.split(r"^## .*\n", page(name), flags=re.MULTILINE)[1:]
+        for name in ("between-members.md", "between-members.zh-CN.md")
+    ]
+    assert len(parts[0]) == len(parts[1])
+    for english, chinese in zip(*parts, strict=True):
+        rows = [[words_of(row) for row in re.findall(r"^\|.*", text, re.MULTILINE)] for text in (english, chinese)]
+        assert rows[0] == rows[1]
+        assert words_of(english) == words_of(chinese)
+        assert re.findall(r"```json.*?```", english, re.DOTALL) == re.findall(r"```json.*?```", chinese, re.DOTALL)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the names of a text as the code has them, and the links, in the order of the alphabet."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    names = [one for one in re.findall(r"`([^`]+)`", text) if "<" not in one]
+    return sorted({*names, *re.findall(r"\]\(([^)]*\.md[^)]*)\)", text)})

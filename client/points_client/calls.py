@@ -158,7 +158,10 @@ def savings(member: str, *, as_of: str | None = None) -> Call[answers.Savings]:
 
 
 def find(text: str, kind: str | None = None, *, limit: int | None = None) -> Call[answers.Found]:
-    """Return what has an id that begins with a text; `kind`: member, order, redemption, card, claim or campaign."""
+    """Return what has an id that begins with a text.
+
+    `kind`: member, order, redemption, card, claim, campaign, transfer, exchange or house.
+    """
     return _get(answers.Found, "/v1/find", q=text, kind=kind, limit=limit)
 
 

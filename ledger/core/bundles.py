@@ -409,6 +409,12 @@ def _decided_late(account: Account, change: entries.DecidedLate) -> None:
     _bundle(account).delayed.remove(change.number)
 
 
+def entry_is_over(account: Account) -> None:
+    """Let an account act under its own name again, as it does where an entry begins."""
+    if account.bundle is not None:
+        account.bundle.acting = ""
+
+
 OF_NAMES: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Under: _under,
     entries.NameKnown: _name_known,
@@ -428,3 +434,5 @@ OF_NAMES: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Delayed: _delayed,
     entries.DecidedLate: _decided_late,
 }
+# Those of them by which an account is the sum of its names, whatever else of it is kept.
+OF_SHARES: frozenset[type[Change]] = frozenset({entries.Under, entries.Aliased, entries.NameCame, entries.NameLeft})

@@ -21,7 +21,7 @@ from ledger.core.account import (
     move_lapse,
 )
 from ledger.core.benefits import forget_days, quota_key
-from ledger.core.bundles import OF_NAMES, count_for
+from ledger.core.bundles import OF_NAMES, count_for, entry_is_over
 from ledger.core.burning import OrderedLots
 from ledger.core.name_keys import under
 from ledger.rulebook.schema import AT_SHOP
@@ -39,8 +39,7 @@ def evolve_entry(account: Account, entry: Entry) -> None:
     """Apply a whole entry: its changes, number and clock."""
     for change in entry.changes:
         evolve(account, change)
-    if account.bundle is not None:
-        account.bundle.acting = ""
+    entry_is_over(account)
     if entry.engine == 1:
         forget_moves(account)
     account.number = entry.number

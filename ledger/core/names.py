@@ -83,6 +83,9 @@ class NamedPages:
                     self.store(under(name, key), OpenAsksPage(open_still))
             else:
                 _take_from(own, other)
+                if isinstance(other, ScorePage) and isinstance(page, ScorePage) and other.tier != page.tier:
+                    other.tier = page.tier  # it is the tier of the sum
+                    self.store(under(name, key), other)
         return own
 
     def store(self, key: str, page: Page) -> None:

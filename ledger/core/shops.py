@@ -1,6 +1,8 @@
 """Scores that are kept for each shop: a sum and a tier on a page of its own, out of which nothing falls due by time."""
 
 from ledger.core.draft import Draft
+from ledger.core.name_keys import named, under
+from ledger.core.names import NamedDraft
 from ledger.core.pages import ScorePage
 from ledger.core.standing import tier_name
 from ledger.rulebook.rankings import Ranking
@@ -40,6 +42,25 @@ def follow_shops(draft: Draft) -> None:
         for number in range(start + 1, place + 1):
             passed = (name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock)
             draft.reached = (*draft.reached, passed)
+
+
+def place_shops_anew(draft: NamedDraft) -> None:
+    """Place a member in the tiers of shops by the sums over the names that are here: nothing is reached by that."""
+    version, names = draft.book.nearest(draft.clock), ("", *draft.bundle.names)
+    keys = draft.named.all_keys() if version.keyed_scores else ()
+    for own in sorted({own for name, own in map(named, keys) if name in names and own.startswith("score/")}):
+        score, shop = own.split("/", 2)[1:]
+        page, ranking = draft.pages.get(own), version.rankings.get(score)
+        if not isinstance(page, ScorePage) or ranking is None:
+            continue
+        before, page.tier = page.tier, tier_name(ranking, _place(ranking, page.value()))
+        for name in names:
+            share = draft.named.whole.get(under(name, own))
+            if isinstance(share, ScorePage) and share.tier != page.tier:
+                share.tier = page.tier
+                draft.named.store(under(name, own), share)
+        if page.tier != before:
+            draft.emit(TierMoved(f"{score}{AT_SHOP}{shop}", before, page.tier, draft.clock))
 
 
 def _place(ranking: Ranking, value: int) -> int:

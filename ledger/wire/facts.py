@@ -591,6 +591,7 @@ class MovedPage(_Data):
     name: Id
     key: str
     state: bytes
+    more: bool = False  # the next one goes on with it
 
 
 class MemberPagesData(FollowUp, kw_only=True):

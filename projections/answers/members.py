@@ -41,6 +41,11 @@ def is_member(subject: str) -> bool:
     return subject != PROGRAMME_SUBJECT and not subject.startswith(NOT_MEMBERS)
 
 
+def is_active(entry: StoredEntry) -> bool:
+    """Return True if an entry says that a member is active: a fact that is handed on does so where it is decided."""
+    return is_member(entry.member) and entry.reason not in ("forwarded", "handed-back")
+
+
 def members_after(ledger: Ledger, after: str, limit: int) -> list[str]:
     """Return up to `limit` members behind a member's token, in the order of tokens, over all partitions."""
     each = (ledger.journal(partition).members(after) for partition in ledger.partitions)

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from ledger.core.account import Account
+from ledger.core.bundles import entry_is_over
 from ledger.core.evolve import evolve
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
@@ -150,6 +151,7 @@ class LineReader:
         effect, lost, balances = effect_of(entry.changes), dict[str, int](), None
         if self.account is not None:
             effect, lost = self._moved(self.account, entry.changes, effect)
+            entry_is_over(self.account)
             balances = {kind: self._balances.get(kind, 0) for kind in self.account.purses}
         return Line(
             entry.number,

@@ -152,7 +152,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
     """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
     with build.reading() as batch:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
-    if place and link_at(ledger, partition, place) != link:
+    if place and (not link or link_at(ledger, partition, place) != link):
         raise OfAnotherLedger(
             f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ledger.core.account import NEVER, Account, copy_account, next_due
+from ledger.core.bundles import entry_is_over
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
@@ -368,6 +369,7 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
     account = state if type(state) is Account else view.account(state)
     if account is not None:
         account.number, account.clock = entry.number, entry.clock
+        entry_is_over(account)
         if account.next_due_at <= entry.clock or step.rises:
             account.next_due_at = next_change(account, step.book)
 

@@ -17,6 +17,7 @@ from service.archive.tables import TABLES, LakeTable
 
 _LEDGER = "points-ledger.ledger"
 _PLACE = "points-ledger.place."  # and a partition
+_LINK = "points-ledger.link."  # and a partition: the chain's link of the last entry
 # Whoever was slower is to fail, since a commit that is tried again by itself would append its rows twice.
 _PROPERTIES = {"commit.retry.num-retries": "0"}
 
@@ -33,8 +34,8 @@ def publish(
 ) -> list[Appended]:
     """Append to a catalog's tables what they lack of an archive; `progress` gets the entries gone over, per table.
 
-    Raises `WrongUse` where the catalog is not known, `BadInput` where a table is another ledger's, `CannotRunNow` where
-    another publication appends.
+    Raises `WrongUse` where the catalog is not known, `BadInput` where a table is another ledger's or has entries that
+    the archive has not, `CannotRunNow` where another publication appends.
     """
     catalog = _catalog(catalog_name)
     catalog.create_namespace_if_not_exists(namespace)
@@ -76,15 +77,21 @@ def _append(table: Any, kind: LakeTable, ledger: ArchivedLedger, partition: int,
     from pyiceberg.exceptions import CommitFailedException
 
     at = f"{_PLACE}{partition}"
-    after = int(table.properties.get(at, "0"))
-    if after >= entries:
+    after, linked = int(table.properties.get(at, "0")), f"{_LINK}{partition}"
+    link = ledger.archive.link_at(partition, after)
+    if after > entries or table.properties.get(linked, link) != link:
+        raise BadInput(
+            f"{'.'.join(table.name())} has other entries of partition {partition} than {ledger.name}, up to place"
+            f" {after:,}: the ledger was restored from an older copy since; give another --namespace"
+        )
+    if after == entries:
         return 0
     counted = _Counted(kind.behind(ledger, partition, after))
     rows = pyarrow.RecordBatchReader.from_batches(kind.schema, counted)
     failpoint("iceberg-append")
     try:
         with table.transaction() as transaction:
-            transaction.set_properties({at: str(entries)})
+            transaction.set_properties({at: str(entries), linked: ledger.archive.chain.of(partition).link})
             transaction.append(rows)
     except CommitFailedException:
         name = ".".join(table.name())

@@ -106,6 +106,13 @@ class Archive:
         """Return the files of a partition's entries, in order."""
         return [month for month in self.manifest.months if month.partition == partition]
 
+    def link_at(self, partition: int, place: int) -> str:
+        """Return the chain's link of the entry at a place, as a manifest says it; nothing where there is none."""
+        month = next((month for month in self.months(partition) if month.first <= place <= month.last), None)
+        if month is None or place == month.last:
+            return month.link if month else ""
+        return next(bytes(link).hex() for at, link in self.rows(month, ("place", "link")) if at == place)
+
     def records(self, partition: int) -> Iterator[Archived]:
         """Yield the entries and dead letters of a partition, by position. Raises `BadCopy`."""
         position = -1

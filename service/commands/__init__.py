@@ -19,7 +19,7 @@ PANELS = {
     },
     "One member": {
         "show": "What a member has: points in lots, scores by part, memberships; now, then, or in time to come.",
-        "find": "Whose an order, redemption, card, claim or campaign is; and members by how their tokens begin.",
+        "find": "Whose an order, a redemption, a card, a gift, a house … is; and members by how their tokens begin.",
         "entries": "Every decision about a member, in order: each fact, what became of it and what it changed.",
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "pool": "What a budget or stock that members share has given, and what is left; all of them where none is"

@@ -21,7 +21,7 @@ def find(
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST_HITS, help="At most so many of each kind.")] = 50,
     folder: FolderOption = None,
 ) -> Answer:
-    """Whose an order, redemption, card, claim or campaign is; and members by how their tokens begin.
+    """Whose an order, a redemption, a card, a gift, a house … is; and members by how their tokens begin.
 
     It asks the view `finding`, which `points views run finding` builds and `points serve` keeps up to date.
 

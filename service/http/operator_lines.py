@@ -14,8 +14,8 @@ from service.http.sealed_lines import Chain
 FILE = "operators.ndjson"
 HEAD = "operators.head"  # how many lines it has, and what they come to
 WAY_OUT = (
-    f"put a copy of it and of {HEAD} back, or move both away: then nothing is known of what operators did until now,"
-    " and adjustments that wait have to be proposed again"
+    f"put a copy of it and of its head ({HEAD}, or the table operator_head) back, or empty both: then nothing is known"
+    " of what operators did until now, and adjustments that wait have to be proposed again"
 )
 Action = Literal[
     "propose",

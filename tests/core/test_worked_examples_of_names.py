@@ -3,10 +3,15 @@
 How to read them: test_worked_examples.py; several accounts of one ledger: tests/support/post_office.py and town.py.
 """
 
+import json
+
 import pytest
 
+from ledger.wire.facts import MAX_BYTES
+from tests.core.test_worked_examples_of_benefits import AT_SHOPS
+from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
-from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, town_of
+from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, takes_back, town_of
 from tests.support.post_office import PostOffice
 from tests.support.town import Town
 
@@ -141,3 +146,61 @@ def test_a_gift_comes_back_where_nobody_had_points_of_that_kind() -> None:
     town.reverses("A", "G1")
     done(town)
     assert spendable(town, "B", "C") == [20, 0]
+
+
+# -- shops -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tier_at_a_shop_is_that_of_the_sum_while_names_are_one() -> None:
+    town = Town(CLAIMS + AT_SHOPS.replace("quota = 1", "quota = 9"), "2025-06-01 10:00")
+    names = iter(range(9))
+
+    def tea(name: str) -> str:
+        claim = f"B{next(names)}"
+        town.tells(name, "benefit.claimed", claim=claim, benefit="tea", shop="shop-a")
+        done(town)
+        is_alias = name == "A" and town.member("A").account.bundle.alias
+        return town.member("B" if is_alias else name).last.reason
+
+    for name in "AB":
+        lines = [{"line": "1", "paid_fen": 60_00, "category": "tea"}]
+        town.tells(name, "order.completed", order="O", shop="shop-a", lines=lines)
+    assert town.tells("B", "benefit.claimed", claim="early", benefit="tea", shop="shop-a") == "refused: not-entitled"
+    merges(town, "A", "B")
+    done(town)
+    assert [tea("A"), tea("B")] == ["", ""]
+    back = [{"line": "1", "quantity": 1, "refund_fen": 30_00}]
+    town.tells("A", "order.returned", **{"return": "T"}, order="O", lines=back)
+    done(town)
+    assert [tea("B"), tea("A")] == ["not-entitled", "not-entitled"], "the sum has fallen"
+    lines = [{"line": "1", "paid_fen": 60_00, "category": "tea"}]
+    town.tells("B", "order.completed", order="O2", shop="shop-a", lines=lines)
+    assert tea("A") == "", "the tier is there again, whoever asks"
+    parts(town, "B", "A")
+    done(town)
+    assert [tea("A"), tea("B")] == ["not-entitled", ""]
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_as_large_as_a_fact_may_be_moves_and_its_lines_come_back() -> None:
+    town = town_of(A=1, B=1)
+    lines = [
+        {"line": str(n).ljust(128, "行"), "paid_fen": 100, "quantity": 1, "category": str(n).ljust(128, "类")}
+        for n in range(1_000)
+    ]
+    head = {"specversion": "1.0", "id": "large", "source": "/shop", "type": "order.completed.v1", "subject": "A"}
+    fact = head | {"time": "2025-04-01T10:00:00+08:00", "data": {"order": "large", "lines": lines}}
+    assert town.hears("A", json.dumps(fact, ensure_ascii=False, separators=(",", ":")).encode()) == "accepted"
+    merges(town, "A", "B")
+    done(town)
+    assert max(len(letter.raw) for letter in town.sent) < MAX_BYTES * 3 // 4
+    assert spendable(town, "A", "B") == [0, 1_002]
+    back = {"line": lines[7]["line"], "quantity": 1, "refund_fen": 100}
+    town.tells("A", "order.returned", **{"return": "T", "order": "large", "lines": [back]})
+    done(town)
+    parts(town, "B", "A")
+    done(town)
+    assert spendable(town, "A", "B") == [1_000, 1]
+    assert takes_back(town, "A", "large") == "ignored: unknown-line"

@@ -117,6 +117,32 @@ def test_of_two_publications_at_once_one_appends(shelf: Shelf, catalog: Any, mon
     assert publish(shelf) == dict.fromkeys(TABLES, 0)
 
 
+def test_entries_of_a_ledger_that_was_restored_since_are_not_mixed_in(shelf: Shelf, catalog: Any) -> None:
+    earlier, other = shelf.folder / "earlier", Shelf(shelf.folder / "other")
+    shelf.points("backup", earlier)
+    shelf.points("restore", earlier, ledger=other.ledger)
+    feed(shelf, FACTS[2 * THIRD :], "third")
+    shelf.points("archive", "export", shelf.archive)
+    publish(shelf)
+    before = rows(catalog, "entries")
+    other.points("archive", "export", other.archive)
+    assert "has other entries" in refused(other)
+    feed(other, list(reversed(FACTS[2 * THIRD :])), "other")
+    feed(other, [{**fact, "id": f"{fact['id']} again"} for fact in FACTS[2 * THIRD :]], "more")
+    other.points("archive", "export", other.archive)
+    assert "has other entries" in refused(other)
+    assert rows(catalog, "entries") == before
+    again = Shelf(shelf.folder / "again")  # the same entries in other files
+    feed(shelf, [{**fact, "id": f"{fact['id']} again"} for fact in FACTS[2 * THIRD :]], "more")
+    shelf.points("archive", "export", again.archive)
+    assert publish(again)["entries"] > 0
+
+
+def refused(shelf: Shelf) -> str:
+    words = ["archive", "publish", shelf.archive, "--catalog", "lake"]
+    return shelf.points(*words, ledger=shelf.folder / "none", code=3).err
+
+
 def test_what_does_not_fit_is_refused(shelf: Shelf, catalog: Any) -> None:
     publish(shelf)
     other = Shelf(shelf.folder)

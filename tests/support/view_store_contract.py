@@ -130,6 +130,18 @@ class ViewStoreContract:
             with pytest.raises(JournalError, match=why), store.opened(name, view):
                 pass
 
+    def test_a_build_that_was_begun_for_more_than_the_ledger_has_now_is_refused(
+        self, store: ViewStore, ledger: SmallLedger
+    ) -> None:
+        view = VIEWS[0]
+        with store.opened(store.begin(view), view) as build, build.writing() as batch:
+            batch.begin_building({partition: head + 1 for partition, head in ledger.ledger.heads().items()})
+        with pytest.raises(runner.OfAnotherLedger, match="restored from an older copy"):
+            runner.run(ledger.ledger, store, [view])
+        store.switch(view, runner.rebuild(ledger.ledger, store, view))
+        assert runner.run(ledger.ledger, store, [view]) == {view.name: 0}
+        assert store.live_positions(view.name) == {at: head for at, head in ledger.ledger.heads().items() if head}
+
     def test_a_view_rebuilt_is_the_view_kept(self, store: ViewStore, ledger: SmallLedger) -> None:
         opened = ledger.ledger
         runner.run(opened, store, VIEWS)

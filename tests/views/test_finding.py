@@ -5,15 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from consumers.runtime.ingest import ingest
+from ledger.journal.open import open_or_create
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.builtin.finding import Finding, find, is_member, latest_members
 from projections.views.runner import run
 from projections.views.snapshot import snapshot
-from tests.support.ledgers import SmallLedger, scratch
+from tests.core.test_worked_examples_of_gifts import BOOK
+from tests.support.ledgers import SmallLedger, scratch, write_facts
 from tests.views.test_views import VIEWS, kept, views_of
 
-FIELDS = {"order": ("order",), "redemption": ("redemption", "hold"), "card": ("card",), "claim": ("claim",)}
+FIELDS = {
+    **{kind: (kind,) for kind in ("order", "card", "claim", "campaign", "transfer", "house")},
+    "redemption": ("redemption", "hold"),
+    "exchange": ("request",),
+}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -28,7 +35,7 @@ def test_every_id_of_every_entry_is_found_with_its_member(seed: int, monkeypatch
                     continue
                 entry = decode_entry(row.state)
                 data = json.loads(entry.fact).get("data", {})
-                for kind, fields in {**FIELDS, "campaign": ("campaign",)}.items():
+                for kind, fields in FIELDS.items():
                     for field in fields:
                         if id := data.get(field):
                             named.setdefault((kind, id, row.member), []).append(row.number)
@@ -67,6 +74,36 @@ def test_the_beginning_of_an_id_finds_it_and_some_members_only_their_own() -> No
         assert is_member(small.ledger, "m-1") and not is_member(small.ledger, "m-")
         assert not is_member(small.ledger, PROGRAMME_SUBJECT)
         small.close()
+
+
+def test_what_takes_two_accounts_is_found_at_both() -> None:
+    seat = {"house": "lin", "card": "C1", "member": "m-1"}
+    life = {"earned_at": "2025-11-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}
+    opened = {"lot": "L", "kind": "beans", "points": 50, **life}
+    facts = [
+        {**fact("lot.opened", "m-1", "f1", opened), "source": "/operators"},
+        fact("transfer.requested", "m-1", "f2", {"transfer": "GIFT-1", "rule": "gift", "to": "m-2", "points": 10}),
+        fact("exchange.requested", "m-2", "f3", {"request": "X-1", "exchange": "nights", "points": 5}),
+        fact("house.joined", "house/lin", "f4", seat),
+        fact("card.purchased", "house/lin", "f5", {"card": "C1", "product": "plus.year", "paid_fen": 1}),
+    ]
+    with scratch() as folder:
+        ledger = open_or_create(folder / "ledger", BOOK)
+        with ledger.writing():
+            ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=True)
+        run(ledger, views_of(ledger), [Finding()])
+        with snapshot(ledger, views_of(ledger), Finding(), None) as taken:
+            found = {
+                text: [(hit.kind, hit.id, hit.member, hit.entries) for hit in find(taken, text).hits]
+                for text in ("GIFT", "X-1", "lin", "C1")
+            }
+        ledger.close()
+    assert found == {
+        "GIFT": [("transfer", "GIFT-1", "m-1", 1), ("transfer", "GIFT-1", "m-2", 1)],
+        "X-1": [("exchange", "X-1", "m-2", 1)],
+        "lin": [("house", "lin", "house/lin", 2)],
+        "C1": [("card", "C1", "house/lin", 2)],
+    }
 
 
 def test_an_index_that_lags_says_so() -> None:

@@ -78,7 +78,7 @@ def views_of(ledger: Ledger) -> Folder:
     return Folder(Path(ledger.place) / "views")
 
 
-def rows_of(ledger: Ledger, name: str, as_of: int, **options: Any) -> Rows:
+def rows_of(ledger: Ledger, name: str, as_of: int | None, **options: Any) -> Rows:
     """What a query says of the live build."""
     found = find_query(VIEWS, name)
     assert found is not None

@@ -21,6 +21,7 @@ from ledger.core.moved_pages import Numbers
 from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
+from ledger.core.shops import place_shops_anew
 from ledger.core.tiers import place_anew
 from ledger.rulebook.compiled import NOT_MEMBERS
 from ledger.wire import facts
@@ -51,6 +52,7 @@ MOST_KNOWN: Final = 400  # names that one account numbers in all its life
 MOST_ENTRIES: Final = 1 << 28  # of an account whose lots others are to number
 PIECE_PAGES: Final = 500
 PIECE_BYTES: Final = 512 << 10
+FRAGMENT_BYTES: Final = 256 << 10  # of a page
 _PARTS = "moved/"  # how the key of the page of a part of a move begins
 _encode = msgspec.json.Encoder().encode
 _decode_moved = msgspec.json.Decoder(facts.Moved).decode
@@ -138,9 +140,14 @@ def pages_came(draft: NamedDraft, data: facts.MemberPagesData) -> None:
 
 
 def _keep_pages(draft: NamedDraft, pages: list[facts.MovedPage], numbers: Numbers) -> None:
+    state = b""
     for page in pages:
+        state += page.state
+        if page.more:
+            continue
         name = "" if page.name == draft.member else page.name
-        draft.named.whole.put(under(name, numbers.key(page.key)), numbers.page(decode_page(page.state)))
+        draft.named.whole.put(under(name, numbers.key(page.key)), numbers.page(decode_page(state)))
+        state = b""
 
 
 def _numbers(draft: NamedDraft, known: list[str]) -> Numbers:
@@ -211,11 +218,15 @@ def _send(draft: NamedDraft, merger: Merger) -> None:
     size = 0
     for key in page.keys[page.sent : page.sent + PIECE_PAGES]:
         one = _moved_page(draft, key)
-        size += len(one.state) * 4 // 3 + len(one.key) + len(one.name) + 40
-        if found and size > PIECE_BYTES:
-            break
-        found.append(one)
-    page.sent += len(found)
+        if len(one.state) > FRAGMENT_BYTES:  # no fact could hold it: it goes with the rest, which is sent in parts
+            if key not in page.changed:
+                page.changed.append(key)
+        else:
+            size += len(one.state) * 4 // 3 + len(one.key) + len(one.name) + 40
+            if found and size > PIECE_BYTES:
+                break
+            found.append(one)
+        page.sent += 1
     draft.named.whole.put(MOVING, page)
     piece = merger.i + 1
     draft.emit(Merging(merger.state, merger.to, merger.era, LINE.join(merger.names), piece))
@@ -230,13 +241,20 @@ def _moved_page(draft: NamedDraft, key: str) -> facts.MovedPage:
     return facts.MovedPage(name=name or draft.member, key=own, state=encode_page(page))
 
 
+def _fragments(page: facts.MovedPage) -> Iterator[facts.MovedPage]:
+    """Yield a page in fragments that a fact can hold: the page itself where it is small."""
+    for start in range(0, len(page.state), FRAGMENT_BYTES):
+        end = start + FRAGMENT_BYTES
+        yield msgspec.structs.replace(page, state=page.state[start:end], more=end < len(page.state))
+
+
 def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     """Let the names go that move, with all they have."""
     is_back = merger.state == BACK
     if is_back:
         _part_holds(draft, merger)
     data = facts.Moved(frm=draft.member, at=to_datetime(draft.clock), era=merger.era, known=_known(draft), back=is_back)
-    data.pages = [_moved_page(draft, key) for key in changed if _moves(draft, merger, key)]
+    data.pages = [one for key in changed if _moves(draft, merger, key) for one in _fragments(_moved_page(draft, key))]
     data.idle = {kind: purse.idle_until for kind, purse in draft.account.purses.items() if purse.idle_until}
     for name in merger.names:
         here = "" if name == draft.member else name
@@ -248,6 +266,7 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
+    place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
 
@@ -345,8 +364,7 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
         draft.figures["part"] = data.part
         return False
     numbers = _numbers(draft, data.known)
-    for part in parts:
-        _keep_pages(draft, part.pages, numbers)
+    _keep_pages(draft, [page for part in parts for page in part.pages], numbers)
     if data.back:
         draft.emit(Aliased(""))
     names = [name for part in parts for name in part.names]
@@ -362,6 +380,7 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
     _repay(draft)
     _meet_orders(draft, {_here(draft, name.name) for name in names})
     place_anew(draft, draft.clock)
+    place_shops_anew(draft)
     return True
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.times import day_of, day_text
+from projections.answers.members import is_active
 from projections.answers.tables import Column, Row, Table, columns
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
@@ -63,6 +64,8 @@ class Activity(View):
         assert entry is not None
         key = day_text(day_of(entry.occurred, offset)), _type.decode(entry.fact).type, OUTCOMES[entry.outcome]
         rows.add_to("facts", key, 0, 1, 1)
+        if not is_active(entry):
+            return
         last = step.subject.state
         reached = day_of(entry.clock, offset)
         if reached > last.day:

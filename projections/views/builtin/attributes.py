@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ledger.core.account import Account
+from ledger.core.bundles import OF_SHARES
 from ledger.core.who import attribute_of
 from ledger.wire.entries import AttributeTold, CreditSet, Rated
 from projections.answers.tables import Row, Table, columns
@@ -36,6 +37,6 @@ class Attributes(View):
 
     name = "attributes"
     about = "what is known of each member, and what other views are grouped by (--by)"
-    changes = frozenset({AttributeTold, CreditSet, Rated})
+    changes = OF_SHARES | {AttributeTold, CreditSet, Rated}
     state = Account
     queries = (Query("attributes", "what is known of each member, by attribute of the book", attributes),)

@@ -1,7 +1,8 @@
-"""Where the names of the outside stand: each order, redemption, card, claim and campaign → members and their entries.
+"""Where the names of the outside stand: each order, redemption, card, transfer, house … → members and their entries.
 
-A row is one id of one kind under one member and entry, so an entry adds as many rows as its fact has ids: at most five.
-Ids are kept as they were given, at most 128 characters, so that the beginning of one finds it.
+A row is one id of one kind under one member and entry, so an entry adds as many rows as its fact has ids, a handful.
+Ids are kept as they were given, at most 128 characters, so that the beginning of one finds it. An entry of a house's
+account has its id, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import NOT_MEMBERS
+from ledger.rulebook.compiled import HOUSE, NOT_MEMBERS
 from ledger.wire.answers import Found, Hit
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
@@ -19,7 +20,7 @@ from projections.answers.tables import Column, Table, columns
 from projections.views.snapshot import ViewSnapshot
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
-Kind = Literal["member", "order", "redemption", "card", "claim", "campaign"]
+Kind = Literal["member", "order", "redemption", "card", "claim", "campaign", "transfer", "exchange", "house"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 IDS = SumTable("ids", (Column("kind"), Column("id"), Column("member"), Column("entry", "integer")), ("facts",))
 RECENT = SumTable("recent", (Column("recorded", "integer"), Column("member")), ("members",))
@@ -43,6 +44,9 @@ class _Ids(Struct, gc=False):
     card: str = ""
     claim: str = ""
     campaign: str = ""
+    transfer: str = ""
+    request: str = ""  # of an exchange
+    house: str = ""
     of: _Aim | None = None
 
 
@@ -65,7 +69,8 @@ class Finding(View):
     """An index of ids, and of members by their last entry."""
 
     name = "finding"
-    about = "where an order, redemption, card, claim, campaign or member is found"
+    version = 2
+    about = "where a member, order, redemption, card, claim, campaign, transfer, exchange or house is found"
     tables = (IDS, RECENT)
     needs_fact = True
     state = Known
@@ -76,12 +81,16 @@ class Finding(View):
         entry, before = step.entry, step.subject.recorded
         assert entry is not None
         ids = _named.decode(entry.fact).data
+        own_house = step.member.removeprefix(HOUSE) if step.member.startswith(HOUSE) else ""
         for kind, id in (
             ("order", ids.order or (ids.of.order if ids.of else "")),
             ("redemption", ids.redemption or ids.hold),
             ("card", ids.card),
             ("claim", ids.claim),
             ("campaign", ids.campaign),
+            ("transfer", ids.transfer),
+            ("exchange", ids.request),
+            ("house", ids.house or own_house),
         ):
             if id:
                 rows.add(IDS.name, (kind, id, step.member, entry.number), 1)

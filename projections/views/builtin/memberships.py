@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ledger.core.account import current_term
+from ledger.core.bundles import OF_SHARES
 from ledger.core.decide import run_to
 from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import PagesInMemory
@@ -19,6 +20,8 @@ from ledger.wire.entries import (
     Earned,
     HistoryPruned,
     Joined,
+    TermCame,
+    TermLeft,
     TierMoved,
 )
 from ledger.wire.fact_codec import decode_canonical
@@ -88,7 +91,7 @@ class Memberships(View):
     version = 2
     about = "each member's cards with quotas, and what they gave beyond the ordinary rate"
     tables = (SAVINGS, BENEFITS)
-    changes = TERMS | OF_SCORES | {Earned, TierMoved, CreditSet, Joined}
+    changes = TERMS | OF_SCORES | OF_SHARES | {TermCame, TermLeft, Earned, TierMoved, CreditSet, Joined}
     needs_fact = True
     state = RankedMember
     queries = (

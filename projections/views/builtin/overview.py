@@ -18,6 +18,7 @@ from ledger.core.standing import tier_now
 from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import OUTCOMES, Change, Earned, TierMoved
 from ledger.wire.times import day_of, day_text, month_of, month_start, month_text
+from projections.answers.members import is_active
 from projections.answers.shops import without_shop
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table, columns
@@ -121,7 +122,7 @@ class Overview(PointsView):
         assert entry is not None
         reached = day_of(entry.clock, zone)
         month = month_of(entry.clock, zone)
-        if reached > state.day:
+        if reached > state.day and is_active(entry):
             rows.add(ACTIVE.name, (day_text(reached),), 1)
             if state.day < 0 or day_text(state.day)[:7] != month_text(month):
                 rows.add(ACTIVE.name, (month_text(month),), 1)
@@ -161,7 +162,9 @@ class Overview(PointsView):
         super().evolve(state.account, change)
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
-        """Add a member's lots by the day on which they end, tiers and cards."""
+        """Add a member's lots by the day on which they end, tiers and cards; another's name is no member beside it."""
+        if account.bundle is not None and account.bundle.alias is not None:
+            return
         version = book.nearest(instant)
         rows.add(PEOPLE.name, MEMBERS, 1)
         for kind, purse in account.purses.items():

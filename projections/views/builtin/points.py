@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ledger.core.account import Account
 from ledger.core.awards import ONCE
-from ledger.core.evolve import APPLY
+from ledger.core.evolve import APPLY, evolve
 from ledger.wire.entries import Change, FirstSeen
 from projections.views.view import View
 
@@ -24,4 +24,4 @@ class PointsView(View):
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to the account, unless it is what was met for the first time."""
         if type(change) is not FirstSeen or change.mark == ONCE:
-            APPLY[type(change)](state, change)
+            evolve(state, change)

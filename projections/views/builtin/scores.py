@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import field
 
 from ledger.core.account import Account
+from ledger.core.bundles import OF_SHARES
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
@@ -98,7 +99,7 @@ class Scores(View):
     name = "scores"
     version = 2
     about = "each member's scores (京享值 …) with their parts and tier"
-    changes = OF_SCORES | {TierMoved, Joined}
+    changes = OF_SCORES | OF_SHARES | {TierMoved, Joined}
     state = RankedMember
     queries = (
         Query(

@@ -1,4 +1,4 @@
-"""Finding: whose an order, a redemption, a card, a claim or a campaign is, and members by how their tokens begin."""
+"""Finding: whose an order, a card, a transfer, a house … is, and members by how their tokens begin."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,7 +29,9 @@ async def get_find(
     kind: Annotated[Kind | None, QueryParameter(description="Only ids of this kind.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_HITS, description="At most so many of each kind.")] = HITS,
 ) -> Response[Found]:
-    """Whose an id is: of an order, redemption (or hold), card, claim or campaign; and members by how tokens begin.
+    """Whose an id is; and members by how tokens begin.
+
+    It is of an order, redemption (or hold), card, claim, campaign, transfer, exchange (its request) or house.
 
     Needs `members:read` or `books:read`. A key for one member finds only what is that member's, by whole ids.
     """
