@@ -13,12 +13,19 @@ from tests.support.browsers import opened
 from tests.support.ledgers import scratch, write_facts
 from tests.support.served import Server, fact, served
 
+BUDGET = """
+[campaigns.party]
+name = "派对"
+kind = "beans"
+budget = 500
+"""
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server whose book has 3 tickets in leases of 2, of which two are drawn."""
+    """A server whose book has a budget, and 3 tickets in leases of 2, of which two are drawn."""
     with scratch() as folder:
-        ledger = open_or_create(folder / "ledger", BOOK)
+        ledger = open_or_create(folder / "ledger", BOOK + BUDGET)
         claims = [
             fact("benefit.claimed", f"m-{n}", f"c-{n}", {"claim": f"C{n}", "benefit": "ticket"}) for n in range(2)
         ]
@@ -43,4 +50,5 @@ def test_what_is_left_of_a_stock_is_shown(
         page.locator("summary").first.click()
         assert_no_barrier(page, width)
         page.goto("/console/pools?as_of=2025-01-02")
-        assert page.locator("td.n").all_inner_texts() == ["3", "0", "0", "3"]
+        assert page.locator("td.n").all_inner_texts() == ["500", "0", "0", "500", "3", "0", "0", "3"]
+        assert page.locator("tr", has_text="campaigns.party").get_by_text("豆").is_visible()
