@@ -66,6 +66,7 @@ PAGES = (
     "/console/find?q=nothing",
     "/console/liability",
     "/console/programmes",
+    "/console/pools",
     "/console/programmes/draft",
     "/console/audits",
     "/console/dead-letters",
