@@ -1,7 +1,6 @@
 """Keys, sessions, acts, documents: the contract over files and over PostgreSQL, and two servers as one service."""
 
 import re
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from service.http.operator_store import problems_kept
 from service.http.problems import Problem
 from service.keys import BadKey, Keys, keys_of, shared_problems
 from service.keys import problems_of as problems_of_keys
-from tests.support.served import grant, served
+from tests.support.served import grant, served, until
 
 REQUEST = AdjustmentRequest("m-1", 100, "goodwill")
 SECONDS = 60  # that what takes milliseconds may take on a busy machine
@@ -223,10 +222,3 @@ def spendable_in(place: str) -> int:
     with psycopg.connect(place) as database, suppress(psycopg.errors.UndefinedTable):
         return int(database.execute("SELECT coalesce(sum(spendable), 0) FROM points.balances").fetchall()[0][0])
     return 0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < ends, "it never came to be so"
-        time.sleep(0.05)

@@ -2,9 +2,8 @@
 
 import json
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +18,7 @@ from service.webhooks.sending import is_public
 from service.webhooks.store import MOST, BadWebhook, Webhooks
 from tests.support.kafka_shop import points
 from tests.support.ledgers import ingested, scratch
-from tests.support.served import NDJSON, Server, grant, ndjson, new_key, served
+from tests.support.served import NDJSON, Server, grant, ndjson, new_key, served, until
 
 
 class Receiver:
@@ -62,14 +61,6 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
     finally:
         receiver.close()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def added(folder: Path, name: str, url: str, *options: str) -> dict[str, Any]:

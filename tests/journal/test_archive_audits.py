@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture(scope="module")
-def made() -> Any:
+@contextmanager
+def grown() -> Iterator[Shelf]:
     """A ledger whose archive began whole and has grown: a rule book in the link, and dead letters in both."""
     with scratch() as folder:
         shelf = first_third(folder)
@@ -33,6 +34,13 @@ def made() -> Any:
         second_third(shelf)
         shelf.points("archive", "export", shelf.archive)
         (folder / "DRAFT").write_text(DRAFT, encoding="utf-8")
+        yield shelf
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Shelf]:
+    """A ledger whose archive has grown, not to be changed."""
+    with grown() as shelf:
         yield shelf
 
 

@@ -17,9 +17,7 @@ import pytest
 from ledger.errors import CannotRunNow
 from service.archive.places import place_at
 from tests.journal.test_archive import ROOT, Shelf
-from tests.journal.test_archive_audits import DRAFT
-from tests.journal.test_archive_grows import first_third, second_third
-from tests.support.ledgers import scratch
+from tests.journal.test_archive_audits import grown
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -36,13 +34,8 @@ PATIENCE = 60  # seconds for a server to be up
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Shelf]:
-    """A ledger whose archive has grown once."""
-    with scratch() as folder:
-        shelf = first_third(folder)
-        shelf.points("archive", "export", shelf.archive)
-        second_third(shelf)
-        shelf.points("archive", "export", shelf.archive)
-        (folder / "DRAFT").write_text(DRAFT, encoding="utf-8")
+    """A ledger whose archive has grown once, not to be changed."""
+    with grown() as shelf:
         yield shelf
 
 

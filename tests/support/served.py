@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -99,6 +100,14 @@ def is_whole(place: Path | str) -> Ledger:
     assert verify(ledger)["broken"] == []
     assert replay(ledger, from_topic=True)["differences"] == []
     return ledger
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, a minute at most."""
+    ends = monotonic() + 60
+    while not holds():
+        assert monotonic() < ends, "it never came to be so"
+        sleep(0.05)
 
 
 def points(place: Path | str) -> list[str]:
