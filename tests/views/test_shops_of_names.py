@@ -1,4 +1,4 @@
-"""What is said of a member's shops is what decisions use: the sum over the names that are here, while names move too."""
+"""What is said of shops is what decisions use: the sum over the names that are here, whatever is moving meanwhile."""
 
 import random
 
