@@ -237,7 +237,7 @@ def shared(
         "gone": new_key(folder, "gone", "members:read", "books:read"),
         "ann": new_key(folder, "ann", "operate", "members:read"),
         "bob": new_key(folder, "bob", "operate", "books:read"),
-        "publisher": new_key(folder, "publisher", "operate", "facts:write"),
+        "publisher": new_key(folder, "publisher", "operate", "facts:write", "books:write"),
     }
     with home.served() as server:
         yield server, keys
