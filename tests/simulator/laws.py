@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consumers.runtime.intake import Intake, dead_lettered
+from consumers.runtime.intake import Intake, Sources, dead_lettered
 from consumers.stream import Record
 from ledger.core.account import Account, Purse, decode_account
 from ledger.core.decide import Limits, Repetition
@@ -114,13 +114,7 @@ class PartitionTruth:
         self.record_at = record_at
         self._book: Programme = ledger.new_book()
         self._limits: Limits = ledger.limits
-        self._intake = Intake(
-            partition,
-            frozenset(settings.operators),
-            Partitioner(settings.partitions),
-            frozenset(settings.grantors),
-            partners=frozenset(settings.partners),
-        )
+        self._intake = Intake(partition, Partitioner(settings.partitions), Sources.of(settings))
         self._link = bytes(32)
         self.oracle = oracle
 

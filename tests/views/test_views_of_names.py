@@ -7,6 +7,7 @@ from ledger.journal.open import open_or_create
 from projections.answers import tables
 from projections.views import runner
 from projections.views.registry import BUILT_IN
+from tests.core.test_worked_examples_of_benefits import AT_SHOPS
 from tests.core.test_worked_examples_of_houses import BOOK as HOUSES
 from tests.core.test_worked_examples_of_tiers import HEAD as SCORED
 from tests.streams.test_follow_ups import fact
@@ -37,7 +38,7 @@ def story() -> list[list[dict[str, Any]]]:
         lines = [{"line": "1", "quantity": 1, "paid_fen": fen}]
         card = {"card": f"C-{name}", "product": "club.year", "paid_fen": 99_00}
         first += [
-            fact("order.completed", name, f"o-{name}", 1, {"order": "O", "lines": lines}),
+            fact("order.completed", name, f"o-{name}", 1, {"order": "O", "shop": "shop-a", "lines": lines}),
             fact("card.purchased", name, f"c-{name}", 2, card),
             fact("benefit.claimed", name, f"b-{name}", 3, {"claim": f"B-{name}", "benefit": "monthly"}),
             fact("benefit.claimed", name, f"q-{name}", 3, {"claim": f"Q-{name}", "benefit": "coupon"}),
@@ -56,13 +57,15 @@ def story() -> list[list[dict[str, Any]]]:
 
 
 def test_views_go_on_over_a_merge_and_say_what_the_accounts_say(tmp_path: Path) -> None:
-    ledger = open_or_create(tmp_path / "ledger", HOUSES + SCORE + LEVELS)
-    known, tiers = [], []
+    ledger = open_or_create(tmp_path / "ledger", HOUSES + SCORE + LEVELS + AT_SHOPS)
+    known, tiers, stars = [], [], []
     for facts in story():
         takes(ledger, tmp_path, facts)
         runner.run(ledger, views_of(ledger), BUILT_IN)
         for name in ("balances", "lots", "scores", "memberships"):
             assert rows_of(ledger, name, AT) == list(tables.TABLES[name](ledger, AT, None).rows), name
+        rows = rows_of(ledger, "scores", AT)
+        stars.append([(member, value, tier) for member, name, value, tier, *_ in rows if name == "stars@shop-a"])
         known.append(rows_of(ledger, "attributes", AT))
         tiers.append({tier: members for _, tier, members in rows_of(ledger, "overview-tiers", None)})
     assert known == [
@@ -71,8 +74,10 @@ def test_views_go_on_over_a_merge_and_say_what_the_accounts_say(tmp_path: Path) 
         [(OLD, "region", "north")],
         [(OLD, "region", "south")],
     ]
-    parted = {"": 1, "silver": 1}
-    assert tiers == [{"gold": 1}, {"silver": 1}, parted, parted], "another's name is no member"
+    parted = [(OLD, 0, ""), (HEAD, 200, "2-star")]
+    assert stars == [[(HEAD, 300, "2-star")], [(HEAD, 200, "2-star")], parted, parted]
+    alone = {"": 1, "silver": 1}
+    assert tiers == [{"gold": 1}, {"silver": 1}, alone, alone], "another's name is no member"
     ledger.close()
 
 
