@@ -19,6 +19,7 @@ ARCHIVE: Final = "POINTS_ARCHIVE"  # where the archive is now, if it is not wher
 MARK: Final = b"\0"
 _LEAF = slice(1, 33)
 _FACT = slice(33, 65)
+STUB_BYTES: Final = 65
 _KEEPER = "service.archive.kept:kept_at"  # reads archives; it stands above the ledger and is loaded when it is needed
 
 
@@ -49,7 +50,7 @@ def stub_of(state: bytes) -> bytes:
 
 def is_stub(state: bytes) -> bool:
     """Return True if the bytes of an entry's row are not the entry but what stayed of it."""
-    return state[:1] == MARK
+    return len(state) == STUB_BYTES and state[:1] == MARK
 
 
 def leaf_in(state: bytes) -> bytes:

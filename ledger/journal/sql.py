@@ -32,7 +32,7 @@ from ledger.journal.port import (
     StoredRow,
     WentBack,
 )
-from ledger.journal.pruned import MARK, Span, archived, is_stub, leaf_in
+from ledger.journal.pruned import MARK, STUB_BYTES, Span, archived, is_stub, leaf_in
 
 if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
@@ -84,7 +84,7 @@ class _Reader(ABC):
 
     def _whole(self, rows: list[Any]) -> list[Any]:
         """Return rows (sequence, member, number, state, …) with the bytes of entries that an archive keeps."""
-        stubs = {row[0]: row[3] for row in rows if is_stub(row[3])}
+        stubs = {row[0]: row[3] for row in rows if len(row[3]) == STUB_BYTES and is_stub(row[3])}  # seldom: no call
         if not stubs:
             return rows
         ((partition,),) = self._rows(f"SELECT partition FROM {self.schema}.origin")
@@ -298,7 +298,7 @@ class Journal(_Reader):
     def link_at(self, sequence: int) -> bytes:
         """Return the chain's link of the entry of a sequence, nothing where there is none."""
         rows = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
-        return rows[0][0] if rows else b""
+        return (rows[0][0] or b"") if rows else b""
 
     def leaves(self, after: int, upto: int) -> Iterator[bytes]:
         """Return the leaves of entries in journal order, streamed; no archive is read for them."""
@@ -686,8 +686,9 @@ class Batch(_Reader):
     def has_pruned(self, member: str) -> bool:
         """Return True if entries of a member were pruned."""
         rows = self._rows(
-            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND substr(state, 1, 1) = ? LIMIT 1",
-            (member, MARK),
+            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND length(state) = ?"
+            " AND substr(state, 1, 1) = ? LIMIT 1",
+            (member, STUB_BYTES, MARK),
         )
         return bool(rows)
 

@@ -100,8 +100,7 @@ def check(ledger: Ledger, signed: Signed, nodes: Path | None, progress: Progress
     check_ledger(ledger, signed)
     for mark in signed.checkpoint.partitions:
         if mark.entries:
-            found = next((r.link for r in ledger.journal(mark.partition).scan(mark.entries - 1, mark.entries)), b"")
-            if found.hex() != mark.link:
+            if ledger.journal(mark.partition).link_at(mark.entries).hex() != mark.link:
                 raise Refuted(
                     f"entry {mark.entries:,} of partition {mark.partition} is not the last that was signed at"
                     f" {signed.checkpoint.at}: run `points verify --checkpoint FILE`"
