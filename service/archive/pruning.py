@@ -43,6 +43,7 @@ UNREAD = "not read yet"  # by a view, a webhook, or who is sent outcomes
 UNSENT = "tells another account something that is not sent yet"
 RULE_BOOK = "about the rule book"
 FIRST = "a member's first"
+LAST = "a partition's last"
 OPEN_LOT = "opened a lot that is open"
 HUGE = "of an account too large for a snapshot"
 
@@ -157,6 +158,7 @@ class _Pruning:
         self._partition = partition
         self._is_trial = is_trial
         self._journal: Journal = ledger.journal(partition)
+        self._head = self._journal.head().entries
         peers = ("", *ledger.settings.peers)
         flows = self._journal.flows()
         self._sent = {peer: flows.get(flow_to(peer), 0) for peer in peers}
@@ -208,6 +210,8 @@ class _Pruning:
             return RULE_BOOK
         if number == 1:
             return FIRST
+        if sequence >= self._head:  # whoever consumes compares it with the topic
+            return LAST
         if leaves_any(state):
             peers = {peer_of(told) for told in told_in(decode_entry(state))}
             if any(self._sent.get(peer, 0) < sequence for peer in peers):
