@@ -41,7 +41,7 @@ FIRST_NAME = "bootstrap"  # of the key that a file brings
 ADOPTED = ".adopted"  # behind the name of a file whose keys went into a database
 WATCH_SECONDS = 0.5  # between two looks at the keys in a database
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
-PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
+PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate", "books:write")
 NARROWED_SCOPES = ("facts:write:", "member:read:")
 GOODWILL = "goodwill:"  # and how many points in 24 hours
 MOST_GOODWILL = 1_000_000_000
@@ -474,5 +474,5 @@ def check_scope(scope: str) -> None:
     if scope not in PLAIN_SCOPES and not narrowed:
         raise BadKey(
             f'there is no scope "{scope}"; there are facts:write, facts:write:SOURCE-PREFIX, members:read,'
-            " member:read:MEMBER, books:read, operate, goodwill:POINTS"
+            " member:read:MEMBER, books:read, books:write, operate, goodwill:POINTS"
         )

@@ -298,7 +298,10 @@ def test_no_key_publishes_a_book_in_the_name_of_others(server: Server) -> None:
     alone = fact(
         "programme.published", "programme", "p-1", {"toml": toml, "by": "ann, approved by bob"}, source="/operators"
     )
-    with server.client(new_key(server.folder, "writer", "operate", "facts:write")) as http:
+    with server.client(new_key(server.folder, "clerk", "operate", "facts:write")) as http:
+        own = fact("programme.published", "programme", "p-0", {"toml": toml}, source="/operators")
+        is_problem(http.post("/v1/facts", json=own), "approval-needed", "books:write")
+    with server.client(new_key(server.folder, "writer", "operate", "facts:write", "books:write")) as http:
         is_problem(http.post("/v1/facts", json=alone), "approval-needed", "/v1/drafts")
         lines = http.post("/v1/facts:bulk", content=encode(alone) + b"\n", headers=NDJSON).content
         assert b"approval-needed" in lines, lines
