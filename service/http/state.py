@@ -12,6 +12,7 @@ from litestar import Request
 
 from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.follow_ups import Unsent
+from consumers.runtime.intake import Sources
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
 from projections.answers.documents import Documents
@@ -48,7 +49,7 @@ class Served:
     histories: Readers  # of one member, by all of the member's entries: long where there are many
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
-    operators: frozenset[str]  # sources whose operator facts count
+    sources: Sources  # whose word counts
     operator_log: OperatorLog
     wait: float
     views: ViewStore
@@ -121,7 +122,7 @@ def serving(
         readers_of(1, waiting=64, together=1),
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
-        frozenset(ledger.settings.operators),
+        Sources.of(ledger.settings),
         operator_log_of(ledger.place, folder),
         wait,
         view_store(ledger.place, folder),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from ledger.journal.open import open_or_create
@@ -20,6 +21,7 @@ kinds = ["beans"]
 name = "赠豆"
 kind = "beans"
 """
+CLAIMER = "/shop/checkout"
 OLD, HEAD, FRIEND = "old-1", "new-1", "m-7"
 WAIT = {"Prefer": "wait=30"}
 Keys = tuple[str, str]  # of two people who operate
@@ -40,6 +42,8 @@ def folder() -> Iterator[Path]:
     with scratch() as place:
         ledger = open_or_create(place / "ledger", BOOK)
         assert ledger.partition_of(OLD) != ledger.partition_of(HEAD)
+        with ledger.writing():
+            ledger.change_settings(msgspec.structs.replace(ledger.settings, claimers=(CLAIMER,)))
         ledger.close()
         yield place / "ledger"
         is_whole(place / "ledger").close()
@@ -102,3 +106,20 @@ def test_an_adjustment_of_the_old_name_says_what_came_of_it_at_the_head(client: 
     at = client.post("/v1/adjustments", json=wanted).headers["location"]
     approved = client.post(f"{at}/approval", headers={"Authorization": f"Bearer {keys[1]}"}).json()
     assert (approved["state"], approved["outcome"]) == ("approved", "ignored"), "an unknown award"
+
+
+def test_a_shop_claims_what_a_guest_has_without_being_an_operator(client: httpx.Client, folder: Path) -> None:
+    shop = {"Authorization": f"Bearer {new_key(folder, 'shop', 'facts:write:/shop/')}", **WAIT}
+    lot = opens("guest/17", 15)
+    assert client.post("/v1/facts", json=lot, headers=WAIT).json()["outcome"] == "accepted"
+    before = spendable(client)
+
+    def claims(guest: str, source: str) -> httpx.Response:
+        claim = fact("member.merged", guest, f"claim-{guest}", {"into": HEAD}) | {"source": source}
+        return client.post("/v1/facts", json=claim, headers=shop)
+
+    for guest, source in (("m-9", CLAIMER), ("guest/17", "/shop/other")):
+        refused = claims(guest, source)
+        assert (refused.status_code, refused.json()["reason"]) == (403, "not-authorised")
+    assert claims("guest/17", CLAIMER).json()["outcome"] == "accepted"
+    until(lambda: spendable(client) == before + 15)

@@ -16,7 +16,7 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, parse_position, position_text
-from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, ProgrammePublished, RedemptionRequested, fact_type
 from projections.answers.last_word import is_open, last_word
@@ -139,12 +139,10 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
     if isinstance(fact, ProgrammePublished):
         _check_publisher(fact, caller)
-    settings = served.ledger.settings
-    may_grant = type(fact) in GRANTOR_FACTS and fact.source in settings.grantors
-    if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
+    if type(fact) in OPERATOR_FACTS and not served.sources.are_named_for(fact) and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
     now = time.time_ns() // 1000
-    check_admissible(fact, occurred, now, served.operators, grantors=settings.grantors, partners=settings.partners)
+    check_admissible(fact, occurred, now, served.sources)
     return fact
 
 
