@@ -1,4 +1,4 @@
-"""Members who become one and are larger than one account, or hear of more than one fact can hand on: what is said then."""
+"""Members who are together more than one account holds, or hear of more than a fact can hand on: what is said then."""
 
 import json
 
