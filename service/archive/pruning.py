@@ -7,7 +7,7 @@ account would need the entry, a snapshot is stored in the same transaction.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +31,8 @@ from projections.views.port import ViewStore
 from service.archive.files import BadCopy
 from service.archive.manifests import Month
 from service.archive.reading import Archive
-from service.webhooks.store import FILE as WEBHOOKS
-from service.webhooks.store import Webhooks
+from service.state_store import sharing
+from service.webhooks.store import are_in, webhooks_in
 
 ROWS = 500  # of a transaction
 _BY_OFFSET = "dead-letters"  # the flow that counts no entries
@@ -73,11 +73,13 @@ class PrunedMonth(Struct, frozen=True):
     waits_for: list[str]
 
 
-def readers_of(folder: Path | None, store: ViewStore, views: Iterable[str]) -> list[Reader]:
+def readers_of(ledger: Ledger, folder: Path | None, store: ViewStore, views: Iterable[str]) -> list[Reader]:
     """Return the views and webhooks of a ledger that read its entries. Raises `JournalError`."""
     found = [Reader(build.name, store.positions(build)) for view in views for build in store.builds(view)]
-    if folder is not None and (folder / WEBHOOKS).is_file():
-        with closing(Webhooks(folder)) as webhooks:
+    with sharing(ledger.place) as state:
+        if state is None and (folder is None or not are_in(folder)):
+            return found
+        with webhooks_in(state, folder) as webhooks:
             for one in webhooks.all():
                 upto = {partition: told.sequence for partition, told in webhooks.told(one.name).items()}
                 found.append(Reader(f"webhook {one.name}", upto))

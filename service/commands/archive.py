@@ -127,7 +127,7 @@ def prune_journal(
         at, kept = place_at(place), shell.data_folder(folder)
         archive, _ = _checked(shell, str(at.path.absolute()) if isinstance(at, Folder) else place)
         with views_of(opened, kept) as store:
-            readers = readers_of(kept, store, all_views(more))
+            readers = readers_of(opened, kept, store, all_views(more))
         if not is_trial:
             with closing(operator_log_of(opened.place, opened.folder)) as log:
                 log.record(getuser(), "prune", before, why=why)

@@ -171,7 +171,7 @@ def test_a_kill_anywhere_leaves_a_whole_ledger_and_the_same_command_goes_on(
 def test_what_somebody_has_not_read_stays_and_is_said(shelf: Shelf, whole: Shelf) -> None:
     whole.points("views", "run", "liability")
     with closing(open_ledger(whole.ledger)) as ledger:
-        readers = readers_of(whole.ledger, ViewFolder(whole.ledger / "views"), ["liability", "balances"])
+        readers = readers_of(ledger, whole.ledger, ViewFolder(whole.ledger / "views"), ["liability", "balances"])
         assert [reader.upto for reader in readers] == [ledger.heads()]
         archive = Archive(whole.archive)
         held = prune(ledger, archive, BEFORE, [Reader("mail", dict.fromkeys(ledger.partitions, 6))], is_trial=True)
