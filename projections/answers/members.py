@@ -16,7 +16,7 @@ from ledger.wire.entries import Entry as StoredEntry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_entry, fact_head
 from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded
+from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT, Fact, MemberForwarded
 
 LOOKED_AT = 4_000  # entries for one page at most, where a filter leaves out most of them
 
@@ -46,6 +46,16 @@ def is_member(subject: str) -> bool:
 def is_alias(account: Account) -> bool:
     """Return True if an account is another name of a member, who is counted where that name lives."""
     return account.bundle is not None and account.bundle.alias is not None
+
+
+def head_of(ledger: Ledger, member: str, as_of: int) -> str:
+    """Return the account in which a member's name lives at an instant: its own, or the one that it became a name of."""
+    for _ in range(MAX_NAMES):
+        account = ledger.account(member, as_of)
+        if account is None or account.bundle is None or account.bundle.alias is None:
+            break
+        member = account.bundle.alias.head
+    return member
 
 
 def is_active(entry: StoredEntry) -> bool:

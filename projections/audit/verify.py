@@ -15,6 +15,7 @@ from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.pruned import Elsewhere
 from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
@@ -93,6 +94,8 @@ def _follow(
             if followed.entries - told >= EVERY:
                 yield followed.entries - told
                 told = followed.entries
+    except Elsewhere:
+        raise  # an archive that is out of reach is no damage
     except (Damaged, Unavailable) as error:
         place, entries, link = (followed.place, followed.entries, followed.link) if followed else (0, 0, GENESIS_LINK)
         broken.add(place=place + 1, member="", number=0, problem=f"the file cannot be read any further: {error}")
