@@ -39,7 +39,7 @@ def follow_ups_between(
 ) -> Iterator[list[FollowUp]]:
     """Yield the follow-ups that the entries behind a sequence leave, up to another, some entries at a time.
 
-    `ledger` is the own name of this one.
+    `partition` is the one that its accounts were born in, and `ledger` the own name of this one.
     """
     for rows in journal.scan_rows_of(after, upto):
         found = []
@@ -86,7 +86,7 @@ class FollowUps:
         upto = self._journal.head().entries
         to: dict[int, int] = {}
         own = self._ledger.settings.name
-        for found in follow_ups_between(self._journal, self._partition, self._sent, upto, own):
+        for found in follow_ups_between(self._journal, self._ledger.born_in(self._partition), self._sent, upto, own):
             to.update(self.append(append, [one for one in found if one.peer == self._peer]))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
@@ -145,9 +145,9 @@ def send_again(ledger: Ledger, append: Append) -> int:
     """
     count = 0
     for partition in ledger.partitions:
-        journal, source = ledger.journal(partition), source_of(partition)
-        flow = FollowUps(ledger, partition)
-        for found in follow_ups_between(journal, partition, 0, journal.head().entries):
+        journal, born, first = ledger.journal(partition), ledger.born_in(partition), ledger.branch(partition).entries
+        source, flow = source_of(born), FollowUps(ledger, partition)
+        for found in follow_ups_between(journal, born, first, journal.head().entries):
             missing = [
                 one
                 for one in found

@@ -68,6 +68,7 @@ class PartitionOwner:
             frozenset(settings.grantors),
             frozenset(settings.peers),
             frozenset(settings.partners),
+            Partitioner(ledger.born_partitions),
         )
 
     def acquire(self, share: float = 1.0) -> PartitionWriter:

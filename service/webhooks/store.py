@@ -145,7 +145,7 @@ class Webhooks:
         told = tuple(outcome for outcome in OUTCOMES if outcome in outcomes)
         found = Webhook(name, url, secret, tuple(dict.fromkeys(types)), told, is_private, by, _now())
         found = found._replace(once=once)
-        starts = {p: Told(0, b"") if from_beginning else end_of(ledger, p) for p in ledger.partitions}
+        starts = {p: branch_of(ledger, p) if from_beginning else end_of(ledger, p) for p in ledger.partitions}
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if self._db.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= MOST:
@@ -216,6 +216,14 @@ class Webhooks:
         rows = self._db.execute("SELECT partition, sequence, link FROM told WHERE name = ?", (name,))
         return {partition: Told(sequence, link) for partition, sequence, link in rows}
 
+    def grow(self, ledger: Ledger, name: str) -> None:
+        """Begin to tell of the partitions that a ledger has got since, behind what their parents tell of."""
+        told = self.told(name)
+        if told and len(told) < len(ledger.partitions):
+            self._db.execute("BEGIN IMMEDIATE")
+            self._start(name, {p: told.get(p) or branch_of(ledger, p) for p in ledger.partitions})
+            self._db.execute("COMMIT")
+
     def tell(self, name: str, partition: int, told: Told, entries: int) -> None:
         """Move on how far a webhook was told, by so many entries that its receiver acknowledged (0: left out)."""
         self._db.execute("BEGIN IMMEDIATE")
@@ -268,6 +276,12 @@ _COLUMNS = (
 def are_in(folder: Path) -> bool:
     """Return True if a folder may have webhooks."""
     return (folder / FILE).is_file()
+
+
+def branch_of(ledger: Ledger, partition: int) -> Told:
+    """Return where the own entries of a partition's journal begin."""
+    branch = ledger.branch(partition)
+    return Told(branch.entries, bytes.fromhex(branch.link) if branch.entries else b"")
 
 
 def end_of(ledger: Ledger, partition: int) -> Told:
