@@ -155,8 +155,8 @@ class Shell:
         found = self.named_folder(named)
         if found is None:
             raise WrongUse(
-                "a ledger in a database keeps what can be made again, webhooks and drafts in a folder of your choice:"
-                " give --folder DIR, or set POINTS_FOLDER"
+                "a ledger in a database keeps what can be made again in a folder of your choice: give --folder DIR, or"
+                " set POINTS_FOLDER"
             )
         return found
 

@@ -120,9 +120,9 @@ class NamedPages:
 
 
 def _sum(pages: list[Page]) -> Page | None:
-    """Return what some pages of one key count together; one that counts nothing by itself stands as it is."""
-    if len(pages) < 2:
-        return pages[0] if pages else None
+    """Return what some pages of one key count together, as a page of its own: what is added to it is nobody's yet."""
+    if not pages:
+        return None
     total = copy_page(pages[0])
     for page in pages[1:]:
         if isinstance(total, DayPage) and isinstance(page, DayPage):

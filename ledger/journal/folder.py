@@ -274,6 +274,20 @@ class FolderLedger(Ledger):
         except BadProgramme as error:
             raise JournalError(f"{error}; it was edited, and {PUT_BACK}") from error
 
+    def compact(self, partition: int) -> None:
+        """Give the room that a journal holds and does not use back to the disk, with the lock held.
+
+        As much room is needed meanwhile as the journal takes then. Raises `JournalError`.
+        """
+        self.close_journal(partition)
+        path = self._journal_file(partition)
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: {error}; what was pruned is pruned, and its room is used again") from error
+
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))
 

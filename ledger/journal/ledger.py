@@ -69,7 +69,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     It may be open until the first that feeds the ledger settles it for life. `grantors` are sources that
     may grant tiers, as the operators may. `name` is what other ledgers call this one, and `peers` the ledgers of ours
     that may give points here, and be asked for some; `partners` are the sources that may answer to exchanges with
-    them. `partitions` is how many there are now, and `grown` the splits that made them of those it was born with.
+    them. `claimers` are sources that may have a guest's account become a name of a member's. `partitions` is how many
+    there are now, and `grown` the splits that made them of those it was born with.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
@@ -82,6 +83,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=LEDGER_NAME)] = ""
     peers: tuple[Annotated[str, Meta(pattern=LEDGER_NAME)], ...] = ()
     partners: tuple[str, ...] = ()
+    claimers: tuple[str, ...] = ()
     grown: tuple[Growth, ...] = ()
 
 
@@ -156,8 +158,8 @@ class Ledger(ABC):
     def change_settings(self, settings: Settings) -> None:
         """Take other settings from now on, in every journal and beside them; owners are fenced.
 
-        They may differ in who counts: the operators, the name, its peers and partners. The ledger has to be one that
-        may be written. Interrupted, it is to be done again. Raises `JournalError`.
+        They may differ in who counts: the operators, the name, its peers, partners and claimers. The ledger has to be
+        one that may be written. Interrupted, it is to be done again. Raises `JournalError`.
         """
         self.settings = settings
         self._origin = None

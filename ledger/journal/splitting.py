@@ -54,6 +54,8 @@ def plan(ledger: Ledger, times: int) -> Plan:
             f"{ledger.name} has {before} partitions, and {times} times as many are {after}: give --times of 2 at least"
             f" so that there are no more than {MOST_PARTITIONS}"
         )
+    if any(ledger.journal(partition).pruned_spans() for partition in ledger.partitions):
+        raise WrongUse(f"{ledger.name}: entries of it were pruned, and `points split` copies what is there: it cannot")
     entries = ledger.count()
     return Plan(ledger.name, before, after, entries, entries * (times - 1) // times)
 
@@ -93,7 +95,7 @@ class Split:
         for partition, journal in self._made.items():
             if journal.state().origin is None:
                 parent = self._ledger.journal(partition % self._partitions)
-                with journal.copying() as batch:
+                with journal.amending() as batch:
                     _copy_books(parent, batch)
                     batch.begin_behind(states[partition % self._partitions])
                     batch.stamp(self._ledger.origin_by(settings, partition))
@@ -128,7 +130,7 @@ class Split:
         for partition, child in children.items():
             theirs = [row for row in rows if row.sequence > done[partition] and self._is_at_home(row.member, partition)]
             if rows[-1].sequence > done[partition]:
-                with child.copying() as batch:
+                with child.amending() as batch:
                     batch.append(theirs)
                     _receive(batch, theirs)
                     batch.mark(_ENTRIES, rows[-1].sequence)
@@ -142,12 +144,12 @@ class Split:
             for partition, child in children.items():
                 theirs = [PageRow(*row) for row in rows if self._is_at_home(row[1], partition)]
                 if theirs:
-                    with child.copying() as batch:
+                    with child.amending() as batch:
                         batch.put_pages(theirs)
             failpoint("split-pages")
         for some in journal.snapshots():
             for partition, child in children.items():
-                with child.copying() as batch:
+                with child.amending() as batch:
                     batch.put_accounts([one for one in some if self._is_at_home(one.member, partition)])
 
     def _copy_pages_since(
@@ -165,14 +167,14 @@ class Split:
                 continue
             keys = page_keys(journal.entries_of(member), book, published, self._ledger.limits)
             found = ((key, journal.page(member, key)) for key in keys)
-            with child.copying() as batch:
+            with child.amending() as batch:
                 batch.put_pages([PageRow(key, member, encode_page(page)) for key, page in found if page is not None])
 
 
 def _blocks(journal: Journal, after: int, upto: int) -> Iterator[list[EntryRow]]:
     """Yield what a journal has stored behind a sequence, copies included, so many entries at a time."""
     some: list[EntryRow] = []
-    for rows in journal.scan_own_rows(after, upto):
+    for rows in journal.own_rows_of(after, upto):
         some += [EntryRow(*row) for row in rows]
         if len(some) >= AT_ONCE:
             yield some

@@ -34,6 +34,7 @@ from ledger.journal.port import (
     StoredRow,
     WentBack,
 )
+from ledger.journal.pruned import MARK, STUB_BYTES, Span, archived, is_stub, leaf_in
 
 if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
@@ -86,7 +87,21 @@ class _Reader(ABC):
             f" FROM {self.schema}.stored_events WHERE {condition}",
             parameters,
         )
-        return list(starmap(EntryRow, rows))
+        return list(starmap(EntryRow, self._whole(rows)))
+
+    def _whole(self, rows: list[Any]) -> list[Any]:
+        """Return rows (sequence, member, number, state, …) with the bytes of entries that an archive keeps."""
+        stubs = {row[0]: row[3] for row in rows if len(row[3]) == STUB_BYTES and is_stub(row[3])}  # seldom: no call
+        if not stubs:
+            return rows
+        ((partition,),) = self._rows(f"SELECT partition FROM {self.schema}.origin")
+        states = archived(self.name, partition, self.pruned_spans(), stubs)
+        return [(*row[:3], states.get(row[0], row[3]), *row[4:]) for row in rows]
+
+    def pruned_spans(self) -> list[Span]:
+        """Return the spans of entries that were pruned, by their first."""
+        rows = self._rows(f"SELECT first, last, month, archive FROM {self.schema}.pruned ORDER BY first")
+        return list(starmap(Span, rows))
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""
@@ -186,24 +201,24 @@ class Journal(_Reader):
             self.sources.clear()
         self.sources.update(batch.named)
 
+    @contextmanager
+    def amending(self) -> Iterator["Batch"]:
+        """One transaction beside the owner's, by nobody's token: what it changes is not the chain's."""
+        with self._writing() as cursor:
+            yield self.batch(self, cursor, 0, None)
+
     def stamp(self, origin: Origin, *, reopens: bool = False) -> None:
         """Write which ledger the journal belongs to, and fence every owner that knew another. Raises `Damaged`.
 
         A journal that was closed for a split stays closed unless it `reopens`.
         """
-        with self._writing() as cursor:
-            self.batch(self, cursor, 0, None).stamp(origin, reopens=reopens)
+        with self.amending() as batch:
+            batch.stamp(origin, reopens=reopens)
 
     def close_for_split(self) -> None:
         """Fence every owner and let nobody become one, until the journal is stamped anew and reopened."""
-        with self._writing() as cursor:
-            self.batch(self, cursor, 0, None).close_for_split()
-
-    @contextmanager
-    def copying(self) -> Iterator["Batch"]:
-        """One transaction of what is copied from another journal, by nobody's token."""
-        with self._writing() as cursor:
-            yield self.batch(self, cursor, 0, None)
+        with self.amending() as batch:
+            batch.close_for_split()
 
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
         """Write the library's events, by nobody's token and without a chain; returns their sequences."""
@@ -308,14 +323,32 @@ class Journal(_Reader):
         return starmap(EntryRow, chain.from_iterable(self.scan_rows_of(after, last)))
 
     def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
-        """Return the same up to a sequence, some at a time, as plain rows; those of before it branched off included."""
-        if self.parent is not None and after < self.begins:
-            yield from self.parent.scan_rows_of(after, min(upto, self.begins))
-            after = self.begins
-        yield from self.scan_own_rows(after, upto)
+        """Return the same up to a sequence, some at a time, as plain rows."""
+        return map(self._whole, self.stored_rows_of(after, upto))
 
-    def scan_own_rows(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
-        """Return what is stored here: copies up to where it branched off, then its own entries."""
+    def link_at(self, sequence: int) -> bytes:
+        """Return the chain's link of the entry of a sequence, nothing where there is none."""
+        if self.parent is not None and sequence <= self.begins:
+            return self.parent.link_at(sequence)
+        rows = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
+        return (rows[0][0] or b"") if rows else b""
+
+    def leaves(self, after: int, upto: int) -> Iterator[bytes]:
+        """Return the leaves of entries in journal order, streamed; no archive is read for them."""
+        return (leaf_in(row[3]) for rows in self.stored_rows_of(after, upto) for row in rows)
+
+    def stored_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return entries as `scan_rows_of` does, with the stubs of those that were pruned.
+
+        Those of before the partition branched off are its parent's.
+        """
+        if self.parent is not None and after < self.begins:
+            yield from self.parent.stored_rows_of(after, min(upto, self.begins))
+            after = self.begins
+        yield from self.own_rows_of(after, upto)
+
+    def own_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return what is stored here: copies up to where it branched off, then its own entries, with stubs."""
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
             f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
@@ -358,7 +391,7 @@ class Journal(_Reader):
         number = _ALL
         while rows := self._rows(query, (after, number, upto, self.scan_rows)):
             if at_home := self._at_home(rows, _second):
-                yield at_home
+                yield self._whole(at_home)
             if len(rows) < self.scan_rows:
                 return
             _, after, number, _ = rows[-1]
@@ -409,7 +442,8 @@ class Journal(_Reader):
             f" JOIN {self.schema}.stored_events e ON e.{self.entry_id} = receipts.place",
             [part for name in names for part in name],
         )
-        return {(row[0], row[1], row[3]): EntryRow(*row[2:]) for row in rows}
+        entries = self._whole([row[2:] for row in rows])
+        return {(row[0], row[1], row[3]): EntryRow(*entry) for row, entry in zip(rows, entries, strict=True)}
 
     def pages(self) -> Iterator[tuple[str, str, bytes]]:
         """Return every page as it is stored (key, member, bytes), streamed."""
@@ -476,7 +510,7 @@ class Journal(_Reader):
             (member, member),
         )
         first = rows.pop(0) if rows and rows[0][0] == 0 else None
-        return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in rows]
+        return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in self._whole(rows)]
 
     def last_number(self, member: str) -> int:
         """Return the number of a member's last entry, 0 where there is none."""
@@ -661,6 +695,10 @@ class Batch(_Reader):
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write whole rows, each in place of the one of its key."""
 
+    @abstractmethod
+    def _each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of the parameters."""
+
     def source(self, name: str) -> int:
         """Return the number by which receipts name a source."""
         number = self._journal.sources.get(name) or self.named.get(name)
@@ -698,10 +736,11 @@ class Batch(_Reader):
     def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
         """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""
 
-    def entry_state(self, sequence: int) -> bytes | None:
-        """Return the bytes of an entry of an earlier batch."""
-        rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
-        return rows[0][0] if rows else None
+    def entry_at(self, sequence: int) -> tuple[int, bytes] | None:
+        """Return an entry of an earlier batch: its number, and its bytes or its stub where it was pruned."""
+        query = f"SELECT originator_version, state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?"
+        rows = self._rows(query, (sequence,))
+        return rows[0] if rows else None
 
     def append(self, rows: Sequence[StoredRow]) -> None:
         """Write entries (see `EntryRow`)."""
@@ -714,6 +753,26 @@ class Batch(_Reader):
     def put_accounts(self, accounts: Sequence[Snapshot]) -> None:
         """Write snapshots, best in the order of members."""
         self._replace("accounts", accounts)
+
+    def put_stubs(self, span: Span, stubs: Sequence[tuple[bytes, int]]) -> None:
+        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`."""
+        self._rows(f"DELETE FROM {self.schema}.pruned WHERE first = ?", (span.first,))
+        self._rows(f"INSERT INTO {self.schema}.pruned VALUES (?, ?, ?, ?)", span)
+        self._each(f"UPDATE {self.schema}.stored_events SET state = ? WHERE {self.entry_id} = ?", stubs)
+
+    def page_keys(self, member: str) -> list[str]:
+        """Return the keys of a member's pages, in order. No index has them: every page of the partition is read."""
+        rows = self._rows(f"SELECT key FROM {self.schema}.pages WHERE member = ? ORDER BY key", (member,))
+        return [row[0] for row in rows]
+
+    def has_pruned(self, member: str) -> bool:
+        """Return True if entries of a member were pruned."""
+        rows = self._rows(
+            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND length(state) = ?"
+            " AND substr(state, 1, 1) = ? LIMIT 1",
+            (member, STUB_BYTES, MARK),
+        )
+        return bool(rows)
 
     def put_programme(self, sequence: int, version: str, toml: str) -> None:
         """Keep a published rule book."""

@@ -562,11 +562,15 @@ class Unmerge(_Data):
 
 
 class MergeAsk(FollowUp, kw_only=True):
-    """Names that ask to be taken in; `era` is the entry of their account that began it, `cards` are those they have."""
+    """Names that ask to be taken in; `era` is the entry of their account that began it, `cards` are those they have.
+
+    `most` is the largest sum that they bring.
+    """
 
     names: Annotated[list[Id], Meta(min_length=1, max_length=MAX_NAMES)]
     era: Count
     cards: Annotated[list[Id], Meta(max_length=MAX_CARDS_ASKED)] = []
+    most: Large = 0
 
 
 class MergeAnswer(FollowUp, kw_only=True):

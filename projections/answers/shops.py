@@ -1,36 +1,95 @@
-"""What is kept for each shop: scores as a member's entries tell them (no account has them), and sums over all shops."""
+"""What is kept for each shop: scores as a member's entries tell them (no account has them), and sums over all shops.
+
+A member who has several names is told the sum over them, which is what decisions read; each name's share stands beside
+it, as its pages do in the ledger (two-accounts.md F). What a name has comes with its pages, in the facts of a move.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage
+from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage, decode_page
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
-from ledger.wire.entries import BenefitCounted, BenefitGivenBack, Change, Entry, Joined, Scored, TierMoved
+from ledger.wire.entries import (
+    ACCEPTED,
+    BenefitCounted,
+    BenefitGivenBack,
+    Change,
+    Entry,
+    Joined,
+    NameCame,
+    NameLeft,
+    Scored,
+    TierMoved,
+    Under,
+)
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import PROGRAMME_SUBJECT, MemberMoved, MemberPages, MovedPage
 from ledger.wire.times import month_text
 
+_WITH_PAGES = tuple(f'"{fact.__struct_config__.tag}"'.encode() for fact in (MemberPages, MemberMoved))
+_AT_SHOPS = ("score/", "benefit/", "joined/")  # how the keys of pages begin that are about a shop
+_Parts = dict[str, int]
+_Claims = dict[str, dict[str, dict[int, int]]]  # by shop, benefit and bucket
 
-class ShopScore(Struct, array_like=True, gc=False):
-    """A score of one shop: its points by part, and its tier (None: it never moved from the first)."""
 
-    points: dict[str, int] = field(default_factory=dict)
-    tier: str | None = None
+class ShopShare(Struct, array_like=True, gc=False):
+    """What one name has at shops: points of each ``score@shop`` by part, the shops it joined, claims that count.
+
+    `tiers` are those that its pages say, until it is here.
+    """
+
+    points: dict[str, _Parts] = field(default_factory=dict)
+    joined: list[str] = field(default_factory=list)
+    claims: _Claims = field(default_factory=dict)
+    tiers: dict[str, str] = field(default_factory=dict)
+
+    def take_page(self, key: str, state: bytes) -> None:
+        """Take a page of a shop that came in place of the one before."""
+        kind, name = key.split("/", 1)
+        page = decode_page(state)
+        if kind == "joined":
+            if name not in self.joined:
+                self.joined.append(name)
+            return
+        name, shop = name.split("/", 1)
+        if isinstance(page, ScorePage):
+            score = f"{name}{AT_SHOP}{shop}"
+            self.points[score], self.tiers[score] = page.parts, page.tier
+        elif isinstance(page, QuotaPage):
+            self.claims.setdefault(shop, {})[name] = page.used
 
 
 class ShopScores(Struct, array_like=True, gc=False):
-    """A member's scores that are kept for each shop, by ``score@shop``, and the shops that the member joined."""
+    """A member's scores that are kept for each shop, the shops that the member joined, and what was claimed there.
 
-    scores: dict[str, ShopScore] = field(default_factory=dict)
-    joined: list[str] = field(default_factory=list)
-    claims: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)  # by shop, benefit and bucket
+    `shares` are those of the names that are here (empty: the member's own), `tiers` those of the sums where they moved
+    from the first, by ``score@shop``. `coming` are names whose pages came before them, `pieces` parts of a move of
+    which others are still to come, and `acting` is the name that the present entry goes on under.
+    """
+
+    shares: dict[str, ShopShare] = field(default_factory=dict)
+    tiers: dict[str, str] = field(default_factory=dict)
+    coming: dict[str, ShopShare] = field(default_factory=dict)
+    pieces: dict[str, dict[int, list[MovedPage]]] = field(default_factory=dict)
+    acting: str = ""
+
+    def begin(self, fact: bytes, outcome: int) -> None:
+        """Begin an entry, before its changes: take the pages that its fact brings."""
+        self.acting = ""
+        if outcome == ACCEPTED and any(one in fact for one in _WITH_PAGES):
+            found = decode_canonical(fact)[0]
+            if isinstance(found, MemberPages):
+                self._take_pages(found.subject, found.data.pages)
+            elif isinstance(found, MemberMoved):
+                self._take_part(found)
 
     def take(self, change: Change) -> None:
         """Take a change in; those that are about no shop change nothing."""
@@ -40,55 +99,118 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     def begun(self, version: ProgrammeVersion) -> list[str]:
         """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
-        return sorted({*self.claims, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
+        claimed = (shop for share in self.shares.values() for shop in share.claims)
+        return sorted({*claimed, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
 
     def pages(self, version: ProgrammeVersion) -> PagesInMemory:
         """Return the pages that conditions and quotas of shops are asked of."""
         pages = PagesInMemory()
-        for shop in self.joined:
+        for shop in self._joined():
             pages.put(f"joined/{shop}", SeenPage())
         for name, key in self._begun(version):
-            score = self.scores.get(key) or ShopScore()
-            page = ScorePage(score.points, _tier(version, name, score))
+            page = ScorePage(self._points(key), self._tier(version, name, key))
             pages.put(f"score/{name}/{key.partition(AT_SHOP)[2]}", page)
-        for shop, benefits in self.claims.items():
-            for benefit, used in benefits.items():
-                pages.put(f"benefit/{benefit}/{shop}", QuotaPage(used))
+        used: dict[str, dict[int, int]] = {}
+        for share in self.shares.values():
+            for shop, benefits in share.claims.items():
+                for benefit, counted in benefits.items():
+                    _add(used.setdefault(f"benefit/{benefit}/{shop}", {}), counted)
+        for key, counted in used.items():
+            pages.put(key, QuotaPage(counted))
         return pages
-
-    def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
-        """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
-        for name, tables in version.programme.scores.items():
-            if name in version.keyed_scores:
-                begun = [f"{name}{AT_SHOP}{shop}" for shop in self.joined if tables.joined]
-                begun += [key for key in self.scores if without_shop(key) == name]
-                yield from ((name, key) for key in sorted(set(begun)))
 
     def describe(self, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, str, answers.Score]]:
         """Yield each score of the book, ``score@shop`` and what it is at an instant: by score, then by shop."""
         month = month_text(version.month(as_of))
         for name, key in self._begun(version):
-            score = self.scores.get(key) or ShopScore()
-            tier, value = _tier(version, name, score), max(0, sum(score.points.values()))
-            parts = dict.fromkeys(version.programme.scores[name].parts, 0) | score.points
+            points, tier = self._points(key), self._tier(version, name, key)
+            value, parts = max(0, sum(points.values())), dict.fromkeys(version.programme.scores[name].parts, 0) | points
             following = next_tier(version.rankings[name], tier, value)
             because: answers.Because | UnsetType = "value" if tier else UNSET
             yield name, key, answers.Score(value, tier, month, parts, because=because, next=following)
 
+    def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
+        """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
+        scored = [key for share in self.shares.values() for key in share.points]
+        for name, tables in version.programme.scores.items():
+            if name in version.keyed_scores:
+                begun = [f"{name}{AT_SHOP}{shop}" for shop in self._joined() if tables.joined]
+                begun += [key for key in scored if without_shop(key) == name]
+                yield from ((name, key) for key in sorted(set(begun)))
+
+    def _joined(self) -> list[str]:
+        return list(dict.fromkeys(shop for share in self.shares.values() for shop in share.joined))
+
+    def _points(self, score: str) -> _Parts:
+        total: _Parts = {}
+        for share in self.shares.values():
+            _add(total, share.points.get(score, {}))
+        return total
+
+    def _tier(self, version: ProgrammeVersion, name: str, score: str) -> str:
+        return self.tiers.get(score, version.rankings[name].first_tier)
+
+    def share(self) -> ShopShare:
+        """Return what the name has that acts."""
+        return self.shares.setdefault(self.acting, ShopShare())
+
+    def has(self, score: str) -> bool:
+        """Return True if a name that is here has points of ``score@shop``."""
+        return any(score in share.points for share in self.shares.values())
+
+    def _take_part(self, fact: MemberMoved) -> None:
+        """Take the pages of a move whose parts are all here, in the order of the parts; keep them until they are."""
+        data, move = fact.data, f"{fact.data.era}/{fact.data.frm}"
+        parts = self.pieces.setdefault(move, {})
+        parts[data.part] = [page for page in data.pages if page.key.startswith(_AT_SHOPS)]
+        if len(parts) == data.parts:
+            del self.pieces[move]
+            self._take_pages(fact.subject, [page for part in range(data.parts) for page in parts[part]])
+
+    def _take_pages(self, member: str, pages: list[MovedPage]) -> None:
+        state = b""
+        for page in pages:
+            if page.key.startswith(_AT_SHOPS):
+                state += page.state
+                if not page.more:
+                    name = "" if page.name == member else page.name
+                    self.coming.setdefault(name, ShopShare()).take_page(page.key, state)
+                    state = b""
+
+
+def _add(total: dict[Any, int], counts: dict[Any, int]) -> None:
+    for key, count in counts.items():
+        total[key] = total.get(key, 0) + count
+
+
+def _under(shops: ShopScores, change: Under) -> None:
+    shops.acting = change.name
+
+
+def _name_came(shops: ShopScores, change: NameCame) -> None:
+    """Let a name be here: where no other had a score of a shop, its tier is that of the name."""
+    share = shops.coming.pop(change.name, ShopShare())
+    shops.tiers.update((score, tier) for score, tier in share.tiers.items() if not shops.has(score))
+    shops.shares[change.name] = ShopShare(share.points, share.joined, share.claims)
+
+
+def _name_left(shops: ShopScores, change: NameLeft) -> None:
+    shops.shares.pop(change.name, None)
+    shops.tiers = {score: tier for score, tier in shops.tiers.items() if shops.has(score)}
+
 
 def _joined(shops: ShopScores, change: Joined) -> None:
-    shops.joined.append(change.shop)
+    shops.share().joined.append(change.shop)
 
 
 def _scored(shops: ShopScores, change: Scored) -> None:
     if AT_SHOP in change.score:
-        points = shops.scores.setdefault(change.score, ShopScore()).points
-        points[change.part] = points.get(change.part, 0) + change.points
+        _add(shops.share().points.setdefault(change.score, {}), {change.part: change.points})
 
 
 def _tier_moved(shops: ShopScores, change: TierMoved) -> None:
     if AT_SHOP in change.score:
-        shops.scores.setdefault(change.score, ShopScore()).tier = change.after
+        shops.tiers[change.score] = change.after
 
 
 def _claimed(shops: ShopScores, change: BenefitCounted) -> None:
@@ -101,21 +223,20 @@ def _given_back(shops: ShopScores, change: BenefitGivenBack) -> None:
 
 def _claim(shops: ShopScores, change: BenefitCounted | BenefitGivenBack, by: int) -> None:
     if change.shop:
-        used = shops.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
-        used[change.bucket] = used.get(change.bucket, 0) + by
+        used = shops.share().claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
+        _add(used, {change.bucket: by})
 
 
 _TAKEN: dict[type[Change], Callable[[ShopScores, Any], None]] = {
+    Under: _under,
+    NameCame: _name_came,
+    NameLeft: _name_left,
     Joined: _joined,
     Scored: _scored,
     TierMoved: _tier_moved,
     BenefitCounted: _claimed,
     BenefitGivenBack: _given_back,
 }
-
-
-def _tier(version: ProgrammeVersion, name: str, score: ShopScore) -> str:
-    return version.rankings[name].first_tier if score.tier is None else score.tier
 
 
 def next_tier(ranking: Ranking, tier: str, value: int) -> answers.NextTier | UnsetType:
@@ -141,6 +262,7 @@ def shops_of(entries: Iterable[Entry]) -> ShopScores:
     """Return a member's scores by shop, from the entries."""
     found = ShopScores()
     for entry in entries:
+        found.begin(entry.fact, entry.outcome)
         for change in entry.changes:
             found.take(change)
     return found

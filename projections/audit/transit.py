@@ -142,7 +142,7 @@ class _Pairing:
             return  # what looks like it stands in its data, or another ledger left it
         left = self._left_as(head)
         if left is None:
-            why = "is no name of a follow-up" if _named(head.id) is None else "no entry left"
+            why = "is no name of a follow-up" if named_by(head.id) is None else "no entry left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which {why}")
             return
         partition, sequence, sender, told = left
@@ -164,7 +164,7 @@ class _Pairing:
 
     def _left_as(self, head: FactHead) -> tuple[int, int, Entry, Told] | None:
         """Return the partition and sequence of the entry that left a follow-up, the entry, and the follow-up itself."""
-        named = _named(head.id)
+        named = named_by(head.id)
         if named is None:
             return None
         frm, number, place = named
@@ -177,7 +177,7 @@ class _Pairing:
         return None
 
 
-def _named(name: str) -> tuple[str, int, int] | None:
+def named_by(name: str) -> tuple[str, int, int] | None:
     """Return the account, the entry's number and the place that a follow-up's name says, None where it is none."""
     of_entry, _, place = name.rpartition(".")
     frm, _, number = of_entry.rpartition(":")

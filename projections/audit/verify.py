@@ -16,6 +16,7 @@ from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.pruned import Elsewhere
 from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
@@ -98,6 +99,8 @@ def _follow(
             if followed.entries - told >= EVERY:
                 yield followed.entries - told
                 told = followed.entries
+    except Elsewhere:
+        raise  # an archive that is out of reach is no damage
     except (Damaged, Unavailable) as error:
         place, entries, link = (followed.place, followed.entries, followed.link) if followed else (0, 0, GENESIS_LINK)
         broken.add(place=place + 1, member="", number=0, problem=f"the file cannot be read any further: {error}")
@@ -249,10 +252,12 @@ def _copies(ledger: Ledger, journal: Journal, partition: int) -> Iterator[tuple[
     """Yield where the copies of what its members had in its parent, which a partition began with, are not those."""
     settings = ledger.settings
     upto = ledger.branch(partition).entries
+    if not upto:
+        return
     partitions = partitions_at(settings.grown, partition, upto + 1, settings.partitions)
-    there = chain.from_iterable(journal.scan_rows_of(0, upto))
+    there = chain.from_iterable(journal.stored_rows_of(0, upto))
     wanted = (row for row in there if row[1] == PROGRAMME_SUBJECT or partition_of(row[1], partitions) == partition)
-    for copy, row in zip_longest(chain.from_iterable(journal.scan_own_rows(0, upto)), wanted):
+    for copy, row in zip_longest(chain.from_iterable(journal.own_rows_of(0, upto)), wanted):
         if copy != row:
             at = min(one[0] for one in (copy, row) if one is not None)
             yield at, "the copy of what its parent decided is missing, or another"

@@ -14,7 +14,7 @@ from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
 from projections.views.port import Build, BuildName, ViewStore
-from projections.views.rebuild import BATCH, Count, build_whole, link_at, without_collector
+from projections.views.rebuild import BATCH, Count, build_whole, without_collector
 from projections.views.sql import table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry
@@ -153,7 +153,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
     """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
     with build.reading() as batch:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
-    if place and (not link or link_at(ledger, partition, place) != link):
+    if place and (not link or ledger.journal(partition).link_at(place) != link):
         raise OfAnotherLedger(
             f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."

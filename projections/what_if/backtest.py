@@ -185,8 +185,9 @@ class _Member:
         sums.counts["entries"] += 1
         sums.see(ACTUAL, entry.changes, book, occurred, entry.clock)
         sums.see(DRAFT, decided.changes, book, occurred, decided.clock)
-        for side, changes in enumerate((entry.changes, decided.changes)):
-            for change in changes:
+        for side, one in enumerate((entry, decided)):
+            self._shops[side].begin(entry.fact, one.outcome)
+            for change in one.changes:
                 self._shops[side].take(change)
         was, would = (entry.outcome, entry.reason), (decided.outcome, decided.reason)
         if was != would:

@@ -252,7 +252,7 @@ def _record(served: Served, caller: Caller, asked: Asked, fact: Fact) -> None:
 
 
 def _source(served: Served) -> str:
-    source = min(served.operators, default="")
+    source = min(served.sources.operators, default="")
     if not source:
         raise Problem("wrong-scope", "the ledger has no `operators` source, so nobody may act")
     return source

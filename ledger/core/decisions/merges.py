@@ -21,6 +21,7 @@ from ledger.core.moved_pages import Numbers
 from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
+from ledger.core.room import MOST_APART, MOST_TOGETHER, largest, may_part
 from ledger.core.shops import place_shops_anew
 from ledger.core.tiers import place_anew
 from ledger.rulebook.compiled import NOT_MEMBERS
@@ -75,10 +76,14 @@ def merge(draft: NamedDraft, data: facts.Merge) -> None:
         draft.decline("merge-busy")
     if draft.number >= MOST_ENTRIES:
         draft.decline("out-of-range")
+    most = largest(draft.account)
+    if most > MOST_TOGETHER:
+        draft.decline("too-large-together", points=most, most=MOST_TOGETHER)
     names = [name, *bundle.names]
     draft.emit(Merging(ASKING, data.into, draft.number, LINE.join(names)))
     cards = _cards(draft)[-facts.MAX_CARDS_ASKED :]
-    draft.tell(data.into, facts.MergeAsked, facts.MergeAsk(frm=name, names=names, era=draft.number, cards=cards))
+    ask = facts.MergeAsk(frm=name, names=names, era=draft.number, cards=cards, most=most)
+    draft.tell(data.into, facts.MergeAsked, ask)
 
 
 def unmerge(draft: NamedDraft, data: facts.Unmerge) -> None:
@@ -91,6 +96,8 @@ def unmerge(draft: NamedDraft, data: facts.Unmerge) -> None:
         draft.decline("merged-through", through=taken.through)
     if bundle.merger is not None or bundle.awaited or draft.account.closed:
         draft.decline("merge-busy")
+    if not may_part(draft.account):
+        draft.decline("out-of-range", most=MOST_APART)
     names = [data.name]
     for name in names:  # and theirs, however far
         names += [other for other, one in bundle.names.items() if one.through == name]
@@ -116,6 +123,9 @@ def asked(draft: NamedDraft, data: facts.MergeAsk) -> None:
         why = "too-many-names"
     elif draft.number >= MOST_ENTRIES:
         why = "out-of-range"
+    elif (points := largest(draft.account) + data.most) > MOST_TOGETHER:
+        why = "too-large-together"
+        draft.figures.update({"points": points, "most": MOST_TOGETHER})
     else:
         same = next((card for card in _cards(draft) if card in data.cards), "")
         why = "same-card" if same else ""
