@@ -45,7 +45,7 @@ class Shop:
         self.grown, self.plain = folder / "grown", folder / "plain"
         random = Random(11)
         histories = [histories_of(random, members=9, length=30, start=LONG_AGO)]
-        histories += [] if is_alone else [_renamed(random) for _ in range(6)]
+        histories += [] if is_alone else [_renamed(random, about) for about in 2 * ("gifts", "pools", "houses")]
         lines: list[Any] = merged(random, histories)
         lines[70:70] = [b"{", b"\xff"]
         half = len(lines) // 2
@@ -75,10 +75,12 @@ class Shop:
 _NAMES = iter(range(1_000))
 
 
-def _renamed(random: Random) -> list[dict[str, Any]]:
+def _renamed(random: Random, about: str) -> list[dict[str, Any]]:
     """The facts of some members who have names of their own, and so lie anywhere."""
     mark = f"s{next(_NAMES)}-"
-    text = json.dumps(facts_of_members(random)).replace('"m-', f'"{mark}m-').replace('"id": "t', f'"id": "{mark}t')
+    text = (
+        json.dumps(facts_of_members(random, about)).replace('"m-', f'"{mark}m-').replace('"id": "t', f'"id": "{mark}t')
+    )
     found: list[dict[str, Any]] = json.loads(text)
     return found
 
