@@ -71,6 +71,7 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
             for partition in ledger.partitions:
                 growth.check(partition)
             growth.clear_away()
+            archive.chain.keep_head()  # an export that was killed may have left it behind
             for partition in ledger.partitions:
                 growth.follow(partition)
             growth.commit()
