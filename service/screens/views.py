@@ -34,9 +34,9 @@ def print_status(console: Console, builds: list[ViewBuild]) -> None:
     rows.columns[1].justify = "right"
     rows.add_column(text("file"))
     for build in builds:
-        state = "live" if build.is_live else build.problem or build.state
+        state = build.problem or ("live" if build.is_live else build.state)
         figures = ["" if figure is UNSET else f"{figure:,}" for figure in (build.entries, build.behind)]
-        style = "green" if build.is_live and not build.behind else "yellow"
+        style = "green" if build.is_live and not build.behind and not build.problem else "yellow"
         state_text = Text(plain(state), style=style)
         rows.add_row(plain(build.view), str(build.version), state_text, *figures, build.file or "")
     console.print(rows)
