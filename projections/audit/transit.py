@@ -68,7 +68,9 @@ class _Pairing:
         """Return what was found."""
         done, found = 0, self._found
         for partition in self._ledger.partitions:
-            for row in self._ledger.journal(partition).scan(0, self._heads[partition]):
+            for row in self._ledger.journal(partition).scan(
+                self._ledger.branch(partition).entries, self._heads[partition]
+            ):
                 done += 1
                 if not done % TICK_EVERY:
                     self._progress(done)
@@ -110,7 +112,7 @@ class _Pairing:
 
     def _is_taken(self, partition: int, entry: Entry, told: Told) -> bool:
         journal = self._ledger.journal(self._ledger.partition_of(told.to))
-        return journal.has_receipt(source_of(partition), name_of(entry, told), told.to)
+        return journal.has_receipt(source_of(self._ledger.born_in(partition)), name_of(entry, told), told.to)
 
     def _is_through(self, entry: Entry, told: Told, *, is_sent: bool) -> bool:
         """Return True if nothing is to come of what another ledger was told: it was answered, or it was sent."""
@@ -144,9 +146,10 @@ class _Pairing:
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which {why}")
             return
         partition, sequence, sender, told = left
-        if told.to != entry.member or head.source != source_of(partition):
+        born = self._ledger.born_in(partition)
+        if told.to != entry.member or head.source != source_of(born):
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which no entry left")
-        elif _canonical(fact_of(sender, told, partition)) != entry.fact:
+        elif _canonical(fact_of(sender, told, born)) != entry.fact:
             why = "with other content than was left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id} {why}")
         elif sequence > self._heads[partition]:

@@ -211,7 +211,8 @@ def rebuild(
     heads = ledger.heads()
     if store.live(view.name):
         positions = store.live_positions(view.name)
-        heads = {partition: min(head, positions.get(partition, 0)) for partition, head in heads.items()}
+        positions = ledger.positions(positions)
+        heads = {partition: min(head, positions[partition]) for partition, head in heads.items()}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with store.opened(name, view) as into:
@@ -232,7 +233,7 @@ def _follow(ledger: Ledger, builds: Sequence[Build], partition: int, head: int, 
         positions = {}
         for build in builds:
             with build.reading() as batch:
-                positions[build] = batch.positions().get(partition, 0)
+                positions[build] = ledger.positions(batch.positions())[partition]
         behind = [place for place in positions.values() if place < head]
         if not behind:
             return
@@ -267,7 +268,7 @@ def _fold_batch(
     folded = []
     for build in builds:
         with build.writing() as batch:
-            if batch.positions().get(partition, 0) != after:
+            if ledger.positions(batch.positions())[partition] != after:
                 continue
             rows, members = RowDeltas(build.view.tables), batch.load(touched)
             for entry in entries:
