@@ -22,9 +22,6 @@ RULES = 12  # listed on a screen
 OUTCOMES = 10
 
 
-UNANSWERED = "{count} asks of a budget, stock or house have no answer in this history: those points stay pending"
-
-
 def print_backtest(console: Console, found: Report, names: Names) -> None:
     """Print the document of a backtest."""
     decides = (
@@ -48,7 +45,11 @@ def print_backtest(console: Console, found: Report, names: Names) -> None:
             Text(text("{count} entries cannot be read: run `points verify`", count=found.unreadable), style="red")
         )
     if found.unanswered:
-        console.print(Text(text(UNANSWERED, count=found.unanswered), style="yellow"))
+        said = text(
+            "{count} asks of a budget, stock or house have no answer in this history: those points stay pending",
+            count=found.unanswered,
+        )
+        console.print(Text(said, style="yellow"))
     for kind, figures in found.points.items():
         console.print()
         console.print(_points(kind, figures, names))

@@ -240,4 +240,4 @@ def test_what_a_draft_asks_that_nobody_answered_is_counted_and_stays_pending(
         (place / "draft.toml").write_text(toml, "utf-8")
         held.close()
         assert run(["--ledger", str(place / "ledger"), "backtest", str(place / "draft.toml"), "--no-keep"]) == 0
-        assert "12 times the draft asks a budget" in " ".join(capfd.readouterr().out.split())
+        assert "12 asks of a budget" in " ".join(capfd.readouterr().out.split())
