@@ -315,7 +315,7 @@ def read_version(names: Sequence[str | Path]) -> ProgrammeVersion:
 
 def entries_in(ledger: Ledger) -> int:
     """Return how many entries a ledger has."""
-    return sum(ledger.heads().values())
+    return ledger.count()
 
 
 def jobs_for(jobs: int | None, entries: int) -> int:

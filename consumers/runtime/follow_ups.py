@@ -40,7 +40,7 @@ class FollowUp(NamedTuple):
 def follow_ups_in(blocks: Iterable[Sequence[PlainRow]], partition: int, ledger: str = "") -> Iterator[list[FollowUp]]:
     """Yield the follow-ups that a partition's entries leave, some entries at a time; a stub's were sent before.
 
-    `ledger` is the own name of this one.
+    `partition` is the one that its accounts were born in, and `ledger` the own name of this one.
     """
     for rows in blocks:
         found = []
@@ -87,7 +87,8 @@ class FollowUps:
         upto = self._journal.head().entries
         to: dict[int, int] = {}
         own = self._ledger.settings.name
-        for found in follow_ups_in(self._journal.stored_rows_of(self._sent, upto), self._partition, own):
+        born = self._ledger.born_in(self._partition)
+        for found in follow_ups_in(self._journal.stored_rows_of(self._sent, upto), born, own):
             to.update(self.append(append, [one for one in found if one.peer == self._peer]))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
@@ -146,9 +147,9 @@ def send_again(ledger: Ledger, append: Append) -> int:
     """
     count = 0
     for partition in ledger.partitions:
-        journal, source = ledger.journal(partition), source_of(partition)
-        flow = FollowUps(ledger, partition)
-        for found in follow_ups_in(journal.scan_rows_of(0, journal.head().entries), partition):
+        journal, born, first = ledger.journal(partition), ledger.born_in(partition), ledger.branch(partition).entries
+        source, flow = source_of(born), FollowUps(ledger, partition)
+        for found in follow_ups_in(journal.scan_rows_of(first, journal.head().entries), born):
             missing = [
                 one
                 for one in found

@@ -25,7 +25,7 @@ from ledger.wire.times import Zone, month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import File, check_new, file_at, write_manifest
+from service.archive.files import File, check_new, check_not_grown, file_at, write_manifest
 from service.archive.manifests import (
     FORMAT,
     HEAD,
@@ -46,6 +46,7 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 
     Raises `BadCopy` where it is, and `Refuted` where a chain is broken: that is not archived.
     """
+    check_not_grown(ledger)
     check_new(folder)
     with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)

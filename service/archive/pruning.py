@@ -28,7 +28,7 @@ from ledger.wire.follow_ups import flow_to, leaves_any, peer_of, told_in
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
 from projections.views.port import ViewStore
-from service.archive.files import BadCopy
+from service.archive.files import BadCopy, check_not_grown
 from service.archive.manifests import Month
 from service.archive.reading import Archive
 from service.state_store import sharing
@@ -100,6 +100,7 @@ def prune(
     `progress` gets the entries that were looked at. A trial changes nothing. Raises `BadCopy` where the archive is not
     whole or another ledger's, and `Refuted` where it holds other entries than the journal.
     """
+    check_not_grown(ledger)
     manifest = archive.manifest
     if (manifest.ledger, manifest.genesis) != (ledger.identity, ledger.genesis):
         raise BadCopy(f"{archive.name}: an archive of another ledger, {manifest.ledger}; name this one's")

@@ -88,7 +88,7 @@ def _run_one(store: DraftStore, log: OperatorLog, ledger: Ledger, run: Run, name
     """Run a backtest of the text with a SHA-256, and record how it ended."""
     found, report, why = None, None, ""
     try:
-        tick = _Progress(store, run, sum(ledger.heads().values()))
+        tick = _Progress(store, run, ledger.count())
         tick(0)
         failpoint("backtest")
         text = joined(drafted(ledger.book, parts_of(store.text(name), file)))

@@ -316,7 +316,7 @@ async def decided_since(served: Served, since: int) -> int | None:
 def _decided_since(ledger: Ledger, since: int, tick: Progress) -> int:
     found = 0
     for partition in ledger.partitions:
-        for number, row in enumerate(ledger.journal(partition).scan()):
+        for number, row in enumerate(ledger.journal(partition).scan(ledger.branch(partition).entries)):
             if number % COUNT_EVERY == 0:
                 tick(number)
             found += row.member != PROGRAMME_SUBJECT and decode_head(row.state).occurred >= since

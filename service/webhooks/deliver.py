@@ -148,6 +148,7 @@ class _Delivery:
     async def _round(self, webhook: Webhook) -> bool:
         """Send what stands next in each partition; return True if anything stood there. Raises the first failure."""
         heads = self._ledger.heads()
+        self._webhooks.grow(self._ledger, webhook.name)
         waiting = [p for p, told in self._webhooks.told(webhook.name).items() if told.sequence != heads.get(p, 0)]
         for at in range(0, len(waiting), AT_ONCE):
             sending = [self._send_next(webhook, partition) for partition in waiting[at : at + AT_ONCE]]

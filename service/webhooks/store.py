@@ -187,7 +187,7 @@ class Webhooks:
         told = tuple(outcome for outcome in OUTCOMES if outcome in outcomes)
         found = Webhook(name, url, secret, tuple(dict.fromkeys(types)), told, is_private, by, _now())
         found = found._replace(once=once)
-        starts = {p: Told(0, b"") if from_beginning else end_of(ledger, p) for p in ledger.partitions}
+        starts = {p: branch_of(ledger, p) if from_beginning else end_of(ledger, p) for p in ledger.partitions}
         try:
             with self._changing():
                 if self._db.run("SELECT count(*) FROM webhooks").first()[0] >= MOST:
@@ -244,6 +244,13 @@ class Webhooks:
         """Return how far a webhook was told, by partition."""
         rows = self._db.run("SELECT partition, sequence, link FROM told WHERE name = ?", name).rows
         return {partition: Told(sequence, bytes(link)) for partition, sequence, link in rows}
+
+    def grow(self, ledger: Ledger, name: str) -> None:
+        """Begin to tell of the partitions that a ledger has got since, behind what their parents tell of."""
+        told = self.told(name)
+        if told and len(told) < len(ledger.partitions):
+            with self._changing():
+                self._start(name, {p: told.get(p) or branch_of(ledger, p) for p in ledger.partitions})
 
     def tell(self, name: str, partition: int, told: Told, entries: int) -> None:
         """Move on how far a webhook was told, by so many entries that its receiver acknowledged (0: left out)."""
@@ -332,6 +339,12 @@ def webhooks_of(place: str, folder: Path | None) -> Iterator[Webhooks]:
         if state is not None and folder is not None:
             found.adopt(folder)
         yield found
+
+
+def branch_of(ledger: Ledger, partition: int) -> Told:
+    """Return where the own entries of a partition's journal begin."""
+    branch = ledger.branch(partition)
+    return Told(branch.entries, bytes.fromhex(branch.link) if branch.entries else b"")
 
 
 def end_of(ledger: Ledger, partition: int) -> Told:

@@ -89,7 +89,8 @@ def make(
     marks: list[Mark] = []
     for partition in ledger.partitions:
         done = sum(mark.entries for mark in marks)
-        marks.append(_mark(ledger, partition, earlier.get(partition), progress, done))
+        before = earlier.get(partition % len(earlier)) if earlier else None
+        marks.append(_mark(ledger, partition, before, progress, done))
     public = key.public_key().public_bytes_raw().hex()
     checkpoint = Checkpoint(ledger.identity, ledger.genesis, at, public, marks)
     return Signed(checkpoint, sign(msgspec.json.encode(checkpoint), PAYLOAD_TYPE, key))
@@ -160,7 +161,8 @@ def check_ledger(ledger: Ledger, signed: Signed) -> None:
             " give the one it was made of"
         )
     partitions = [mark.partition for mark in checkpoint.partitions]
-    if checkpoint.genesis != ledger.genesis or partitions != list(ledger.partitions):
+    counts = (len(ledger.partitions), *(growth.partitions for growth in ledger.settings.grown))
+    if checkpoint.genesis != ledger.genesis or partitions not in [list(range(count)) for count in counts]:
         raise Refuted(
             f"the settings or the rule book that {ledger.name} was born with are not those of the checkpoint of"
             f" {checkpoint.at}: they were changed; restore ledger.json and book.toml"
