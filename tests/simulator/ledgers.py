@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 from consumers.local import sqlite as sqlite_inbox
@@ -17,6 +18,7 @@ from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Programme
 from tests.simulator.disk import Connection, Datastore, Disk
 from tests.simulator.world import Process, Violation
+from tests.support.histories_of_members import PARTNER
 
 
 class SimulatedJournal(SQLiteJournal):
@@ -57,6 +59,11 @@ class Files:
         ledger = self.opened(process)
         for partition, disk in self.journals.items():
             SimulatedJournal(disk, process, create=True).stamp(ledger.origin(partition))
+
+
+def settings_of(partitions: int, **more: Any) -> Settings:
+    """Return the settings of a simulated ledger."""
+    return Settings(partitions, request_max_age_seconds=86_400, partners=(PARTNER,), **more)
 
 
 class SimulatedLedger(Ledger):

@@ -24,7 +24,7 @@ from consumers.clock import MOST_SECONDS, TOLERANCE
 from consumers.dead_letters import dead_letters_of
 from consumers.runtime import ingest
 from consumers.stream import Record
-from ledger.journal.ledger import INBOX, Settings
+from ledger.journal.ledger import INBOX
 from ledger.journal.port import Claims, JournalError, Unavailable
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.fact_codec import BadFact, decode
@@ -39,8 +39,8 @@ from service.http.pending import Busy, Pending, PendingFacts
 from service.http.repeated import decided_before
 from service.http.streams import InboxStream
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
-from tests.simulator.ledgers import Files, SimulatedLedger
-from tests.simulator.scene import Scene, choice_by_seed, is_together
+from tests.simulator.ledgers import Files, SimulatedLedger, settings_of
+from tests.simulator.scene import Scene, about_of, choice_by_seed
 from tests.simulator.story import bad_value, first_book, later_book, tellings
 from tests.simulator.ways import Ways
 from tests.simulator.world import SAID, Process, Violation, World
@@ -364,13 +364,14 @@ class ServedScene(Scene):
 
     def __init__(self, world: World, stack: ExitStack) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book = first_book(self.chance, is_together=is_together(world.seed))
+        about = about_of(world.seed)
+        book = first_book(self.chance, is_together=bool(about))
         partitions = self.chance.choice((1, 2, 3))
-        told = tellings(self.chance, world.plan.kept, is_together=is_together(world.seed))
+        told = tellings(self.chance, world.plan.kept, about)
         self.waiting = deque(told)
         self.facts = len(told)
         world.leap(told[0].due if told else 0)
-        settings = Settings(partitions, id="6" * 32, stream=INBOX, request_max_age_seconds=86_400)
+        settings = settings_of(partitions, id="6" * 32, stream=INBOX)
         super().__init__(world, Files(settings, book))
         self.files.born(self.auditor)
         stack.enter_context(self._opened_inboxes())
@@ -382,7 +383,7 @@ class ServedScene(Scene):
         self._records: dict[int, list[Record]] = {partition: [] for partition in range(partitions)}
         self._inbox = self.ledger.inbox_of(create=True)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions, about))
             for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)

@@ -52,7 +52,7 @@ def test_a_thread_that_another_test_left_behind_moves_no_world() -> None:
         thread.join()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 9])  # members of 4 and 9 know each other
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 9, 34, 49, 79])  # members know each other from 4 on
 def test_all_laws_hold_in_some_seeds(seed: int) -> None:
     result = run(seed)
     assert not result.law, "\n".join([result.what, *result.lines[-40:]])

@@ -16,8 +16,10 @@ from ledger.core.account import Account
 from ledger.core.asks import DRAWN as ANSWERED_YES
 from ledger.core.asks import WAITS
 from ledger.core.claims import GRANT
+from ledger.core.decisions.forwarding import KEPT
 from ledger.core.evolve import DRAWN, OUT
-from ledger.core.pages import AskPage
+from ledger.core.name_keys import named
+from ledger.core.pages import AskPage, KeptFactPage
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_codec import decode_entry
@@ -26,7 +28,8 @@ from ledger.wire.follow_ups import FLOW
 from ledger.wire.times import to_instant
 from tests.simulator.laws import PartitionTruth
 
-POOL = "pool/"
+POOL, HOUSE = "pool/", "house/"
+PARTS = "moved/"  # how the keys of pages begin that keep the parts of a move
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
 Law = Callable[[str, bool, str], None]
 Values = Callable[[int, int], list[bytes]]
@@ -110,10 +113,24 @@ class Ways:
         gone = sum(
             purse.gone - purse.come for account in self._accounts().values() for purse in account.purses.values()
         )
-        law("between", gone == self.points, f"{gone} points are with nobody, and {self.points} on their way")
+        apart = self.points + self._waiting()
+        law("between", gone == apart, f"{gone} points are with nobody, and {apart} on their way or waiting")
         for pool in pools:
             self._check_pool(pool, law)
         self._check_sent(law)
+
+    def _waiting(self) -> int:
+        """The points of what came to members who merge, and waits for something else that is on its way."""
+        found = 0
+        for truth in self._truths.values():
+            for member in truth.members.values():
+                bundle = member.account.bundle
+                if bundle is not None:
+                    pages = [member.pages[f"{KEPT}{number}"] for number in bundle.delayed]
+                    if bundle.awaited or bundle.alias is not None:
+                        pages += [page for key, page in member.pages.items() if key.startswith(PARTS)]
+                    found += sum(_data.decode(page.data).points for page in pages if isinstance(page, KeptFactPage))
+        return found
 
     def _check_sent(self, law: Law) -> None:
         """Of what is remembered as sent, each stands in its account's stream."""
@@ -150,19 +167,26 @@ class Ways:
         """What holds once nothing is on its way."""
         law("between", not self.on_their_way, f"on its way for ever: {list(self.on_their_way.items())[:3]}")
         confirmed, drawn = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+        given, counted = Counter[str](), Counter[str]()  # by house: claims that members were given, and its quotas used
         for truth in self._truths.values():
             for name, member in truth.members.items():
-                held = [hold for hold in member.account.holds if hold.startswith(GRANT)]
+                held = [hold for hold in member.account.holds if named(hold)[1].startswith(GRANT)]
                 law("between", not held, f"{name} holds the price of {held} for ever")
                 for key, page in member.pages.items():
-                    if isinstance(page, AskPage):
+                    if isinstance(page, AskPage) and _lives_here(member.account, key):
                         law("pools", page.state != WAITS, f"{name} waits for ever for {key}")
-                        if page.state == ANSWERED_YES:
+                        if page.state == ANSWERED_YES and page.pool.startswith(HOUSE):
+                            given[page.pool] += page.n - page.back
+                        elif page.state == ANSWERED_YES:
                             confirmed[page.pool.partition("@")[0], page.bucket] += page.n - page.back
                 if name.startswith(POOL):
                     for bucket, counts in member.account.counts.items():
                         drawn[name.partition("@")[0], bucket] += counts.get(DRAWN, 0)
+                if name.startswith(HOUSE):
+                    terms = (term for terms in member.account.terms.values() for term in terms)
+                    counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
+        law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 
     def _accounts(self) -> dict[str, Account]:
         return {
@@ -189,6 +213,14 @@ def _left_by(entry: Entry, partition: int, sequence: int) -> dict[str, Way]:
             name = f"{entry.member}:{entry.number}.{told.k}"
             found[name] = Way(entry.member, told.to, partition, sequence, told.fact, points, moved, data.bucket)
     return found
+
+
+def _lives_here(account: Account, key: str) -> bool:
+    """Return True if a page is of a name that lives in an account: what moved away leaves its pages behind."""
+    name, bundle = named(key)[0], account.bundle
+    if bundle is None:
+        return True
+    return name in bundle.names if name else bundle.alias is None
 
 
 def _moves(way: Way, lease: str, bucket: int) -> bool:
