@@ -251,6 +251,23 @@ def together(found: Figures) -> None:
         _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
 
 
+def owners(found: Figures) -> None:
+    """A group of owners: how even its load is, and what the death of the busiest costs."""
+    group = f"{found['partitions']} partitions, {found['owners']} owners, {found['members']:,} members"
+    for skew, part in found["skews"].items():
+        _title(f"{group}, Zipf {skew}", "")
+        _row("the first member's part of the facts", f"{part['first_member']:.2%}")
+        _row("the fullest partition, to the mean", f"{part['partition']:.2f}x")
+        _row("the busiest owner, to the mean", f"{part['owner']:.2f}x")
+        _row("it dies: partitions that others keep", f"{part['kept']}")
+        _row("it is back: partitions that move to it", f"{part['moved_back']}")
+        _title("  load of all owners before", "fullest", "facts wait", "seconds")
+        for load, cost in part["loads"].items():
+            seconds = cost["seconds"]
+            told = "for ever" if seconds is None else f"{seconds:.1f}"
+            _row(f"{float(load):.0%}", f"{cost['fullest']:.0%}", f"{cost['backlog']:,}", told)
+
+
 def console(found: Figures) -> None:
     """The console's pages, asked for one after the other."""
     _title(f"Console, {found['entries']:,} entries, each page {found['times']} times", "median ms", "p99 ms", "most ms")

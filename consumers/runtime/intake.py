@@ -69,6 +69,7 @@ class Intake(NamedTuple):
     partition: int
     partitioner: Partitioner
     sources: Sources
+    born_in: Partitioner | None = None  # the partition that an account was born in, where that may be another one
     read_plain: Callable[[Sequence[Record]], Sequence[FactRecord | None]] | None = None  # the native engine's
 
     def with_native(self, module: Any) -> "Intake":
@@ -115,7 +116,7 @@ class Intake(NamedTuple):
             raise BadFact(record.fault, _FAULTS[record.fault])
         is_ahead = record.backlog & AHEAD != 0
         stamped = record.recorded - record.pushed
-        told_by = self.partitioner if not record.backlog & OUTSIDE else None
+        told_by = (self.born_in or self.partitioner) if not record.backlog & OUTSIDE else None
         check_admissible(
             fact,
             occurred,

@@ -61,7 +61,8 @@ class PartitionOwner:
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
-        self._intake = Intake(partition, Partitioner(settings.partitions), Sources.of(settings))
+        born_in = Partitioner(ledger.born_partitions)
+        self._intake = Intake(partition, Partitioner(settings.partitions), Sources.of(settings), born_in)
 
     def acquire(self, share: float = 1.0) -> PartitionWriter:
         """Become the owner: every earlier one is fenced from here on. Raises `JournalError`.

@@ -65,6 +65,23 @@ LEDGER_STEPS: Steps = (
             sort text NOT NULL, name text NOT NULL, content bytea NOT NULL, stamp bigint NOT NULL,
             PRIMARY KEY (sort, name))""",
     ),
+    (  # webhooks, and texts and backtests of drafts
+        """CREATE TABLE IF NOT EXISTS {schema}_state.webhooks (
+            name text PRIMARY KEY, url text NOT NULL, secret text NOT NULL, types text NOT NULL,
+            outcomes text NOT NULL, is_private bigint NOT NULL, by text NOT NULL, created bigint NOT NULL,
+            is_active bigint NOT NULL, failing_since bigint, failures bigint NOT NULL, why text NOT NULL,
+            delivered bigint NOT NULL, delivered_at bigint, old_secret text NOT NULL DEFAULT '',
+            old_until bigint NOT NULL DEFAULT 0, once text NOT NULL DEFAULT '')""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.told (
+            name text NOT NULL, partition bigint NOT NULL, sequence bigint NOT NULL, link bytea NOT NULL,
+            PRIMARY KEY (name, partition))""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.texts (
+            sha256 text PRIMARY KEY, toml bytea NOT NULL, kept bigint NOT NULL)""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.backtests (
+            draft text PRIMARY KEY, sha256 text NOT NULL, file text NOT NULL, by text NOT NULL, since bigint,
+            state text NOT NULL, entries bigint NOT NULL, total bigint NOT NULL, began bigint NOT NULL, ended bigint,
+            why text NOT NULL, cancelled_by text NOT NULL, report bytea, report_sha256 text NOT NULL)""",
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import Zone, month_text
-from projections.answers.members import is_member
+from projections.answers.members import is_alias, is_member
 from projections.answers.shops import ShopScores, shops_by_member, without_shop
 from projections.answers.show import open_lots, state_of
 
@@ -96,7 +96,9 @@ def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) 
 
 
 def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """Each score of the book that is not kept for each shop, with a column a part."""
+    """Each score of the book that is not kept for each shop, with a column a part; another's name has none."""
+    if is_alias(account):
+        return
     parts = _parts(version)
     for name in version.programme.scores:
         if name in version.keyed_scores:

@@ -68,7 +68,9 @@ class _Pairing:
         """Return what was found."""
         done, found = 0, self._found
         for partition in self._ledger.partitions:
-            for row in self._ledger.journal(partition).scan(0, self._heads[partition]):
+            for row in self._ledger.journal(partition).scan(
+                self._ledger.branch(partition).entries, self._heads[partition]
+            ):
                 done += 1
                 if not done % TICK_EVERY:
                     self._progress(done)
@@ -110,7 +112,7 @@ class _Pairing:
 
     def _is_taken(self, partition: int, entry: Entry, told: Told) -> bool:
         journal = self._ledger.journal(self._ledger.partition_of(told.to))
-        return journal.has_receipt(source_of(partition), name_of(entry, told), told.to)
+        return journal.has_receipt(source_of(self._ledger.born_in(partition)), name_of(entry, told), told.to)
 
     def _is_through(self, entry: Entry, told: Told, *, is_sent: bool) -> bool:
         """Return True if nothing is to come of what another ledger was told: it was answered, or it was sent."""
@@ -140,13 +142,14 @@ class _Pairing:
             return  # what looks like it stands in its data, or another ledger left it
         left = self._left_as(head)
         if left is None:
-            why = "is no name of a follow-up" if _named(head.id) is None else "no entry left"
+            why = "is no name of a follow-up" if named_by(head.id) is None else "no entry left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which {why}")
             return
         partition, sequence, sender, told = left
-        if told.to != entry.member or head.source != source_of(partition):
+        born = self._ledger.born_in(partition)
+        if told.to != entry.member or head.source != source_of(born):
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which no entry left")
-        elif _canonical(fact_of(sender, told, partition)) != entry.fact:
+        elif _canonical(fact_of(sender, told, born)) != entry.fact:
             why = "with other content than was left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id} {why}")
         elif sequence > self._heads[partition]:
@@ -161,7 +164,7 @@ class _Pairing:
 
     def _left_as(self, head: FactHead) -> tuple[int, int, Entry, Told] | None:
         """Return the partition and sequence of the entry that left a follow-up, the entry, and the follow-up itself."""
-        named = _named(head.id)
+        named = named_by(head.id)
         if named is None:
             return None
         frm, number, place = named
@@ -174,7 +177,7 @@ class _Pairing:
         return None
 
 
-def _named(name: str) -> tuple[str, int, int] | None:
+def named_by(name: str) -> tuple[str, int, int] | None:
     """Return the account, the entry's number and the place that a follow-up's name says, None where it is none."""
     of_entry, _, place = name.rpartition(".")
     frm, _, number = of_entry.rpartition(":")

@@ -12,13 +12,14 @@ from ledger.wire.facts import fact_type
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
 from projections.explaining.context import Context, data_of, purse_sums
-from projections.explaining.facts import fact_text
+from projections.explaining.facts import told_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
 from projections.explaining.member import LINES, explain_member
 from projections.explaining.movements import effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_details
+from projections.explaining.whereabouts import whereabouts
 
 
 def explain(
@@ -77,7 +78,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
         "version": entry.version,
         "version_from": version.programme.from_.isoformat(),
         "engine": entry.engine,
-        "fact": {"text": fact_text(fact, words), "data": data_of(fact)},
+        "fact": {"text": told_text(moment.step, words), "data": data_of(fact)},
         "outcome": OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "figures": entry.figures,
@@ -99,6 +100,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     }
     if "first" in reason:
         explanation["first"] = reason["first"]
+    explanation |= whereabouts(history, moment.step, words)
     what = effect_text(entry.changes, words) or words.say("line.unmoved")
     explanation["text"] = words.speech.ended(
         words.say(

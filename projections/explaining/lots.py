@@ -113,7 +113,7 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
         f"event.{what}",
         change,
         use=redemption_text(history, getattr(change, "redemption", ""), words),
-        cause=cause_text(step.fact, words) if step else "",
+        cause=cause_text(step.decided, words) if step else "",
         place=words.say("place.entry", step.entry) if step else words.say("place.since"),
     )
     return view

@@ -14,7 +14,7 @@ from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
 from projections.views.port import Build, BuildName, ViewStore
-from projections.views.rebuild import BATCH, Count, build_whole, link_at, without_collector
+from projections.views.rebuild import BATCH, Count, build_whole, without_collector
 from projections.views.sql import table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry
@@ -115,7 +115,8 @@ def rebuild(
     heads = ledger.heads()
     if store.live(view.name):
         positions = store.live_positions(view.name)
-        heads = {partition: min(head, positions.get(partition, 0)) for partition, head in heads.items()}
+        positions = ledger.positions(positions)
+        heads = {partition: min(head, positions[partition]) for partition, head in heads.items()}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with store.opened(name, view) as into:
@@ -136,7 +137,7 @@ def _follow(ledger: Ledger, builds: Sequence[Build], partition: int, head: int, 
         positions = {}
         for build in builds:
             with build.reading() as batch:
-                positions[build] = batch.positions().get(partition, 0)
+                positions[build] = ledger.positions(batch.positions())[partition]
         behind = [place for place in positions.values() if place < head]
         if not behind:
             return
@@ -152,7 +153,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
     """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
     with build.reading() as batch:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
-    if place and (not link or link_at(ledger, partition, place) != link):
+    if place and (not link or ledger.journal(partition).link_at(place) != link):
         raise OfAnotherLedger(
             f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
@@ -171,7 +172,7 @@ def _fold_batch(
     folded = []
     for build in builds:
         with build.writing() as batch:
-            if batch.positions().get(partition, 0) != after:
+            if ledger.positions(batch.positions())[partition] != after:
                 continue
             rows, members = RowDeltas(build.view.tables), batch.load(touched)
             for entry in entries:

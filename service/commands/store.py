@@ -25,7 +25,10 @@ app = typer.Typer(no_args_is_help=True)
 def migrate(
     shell: Shell,
     partitions: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="How many; only `points split` makes them more. (default: 64)", show_default=False
+        ),
     ] = None,
     book: BookOption = None,
     topic: Annotated[

@@ -31,6 +31,7 @@ Action = Literal[
     "sign-in",
     "block",
     "unblock",
+    "prune",
     "draft-keep",
     "draft-backtest",
     "draft-hand-in",

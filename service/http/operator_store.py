@@ -13,8 +13,7 @@ from pathlib import Path
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
 from service.http.operator_lines import FILE, HEAD, chain_of, lines_of, problems_of_lines, write_head
-from service.keys import ADOPTED
-from service.state_store import Statements, StateStore, shared_state
+from service.state_store import Statements, StateStore, put_aside, shared_state
 
 
 class CutOff(ControlFlow):
@@ -122,7 +121,7 @@ class TableLines(LineStore):
     @contextmanager
     def held(self) -> Iterator[None]:
         """As `LineStore.held` says: in one transaction."""
-        with self._state.changing() as db:
+        with self._state.changing("operators") as db:
             self._db = db
             try:
                 yield
@@ -155,8 +154,7 @@ class TableLines(LineStore):
             lines = path.read_bytes().split(b"\n")[:-1]
             self.append(0, lines, chain_of(lines).head)
         for name in (FILE, HEAD):
-            with suppress(FileNotFoundError):
-                (folder / name).rename(folder / f"{name}{ADOPTED}")
+            put_aside(folder / name)
 
     def problems(self) -> list[str]:
         """Return what is wrong with the lines: nothing where they are as they were written."""

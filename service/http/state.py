@@ -29,7 +29,7 @@ from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
-from service.state_store import shared_state
+from service.state_store import StateStore, shared_state
 from service.view_store import view_store
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
@@ -60,6 +60,7 @@ class Served:
     gaps: AcceptedGaps
     unsent: Unsent
     feed: Feeds
+    state: StateStore | None  # what servers share, where the ledger is in a database
     folder: Path  # of what lies beside the ledger
     statements: Statements  # for `histories` alone: they are of its one thread
 
@@ -132,6 +133,7 @@ def serving(
         AcceptedGaps(),
         Unsent(),
         Feeds(readers.read),
+        state,
         folder,
         Statements(),
     )

@@ -53,7 +53,7 @@ def test_histories_under_the_shipped_book_come_to_the_same_bytes(native: Any, se
     assert difference(native, jd(), MADE[made](Random(seed), 100), *BATCHES[seed % 4]) == ""
 
 
-def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -> None:
+def test_an_order_is_decided_alike_whose_card_was_taken_out_or_back_since(native: Any) -> None:
     def fact(number: int, type_: str, time: str, **data: Any) -> dict[str, Any]:
         head = {"specversion": "1.0", "id": f"f{number}", "source": "/shop", "subject": "m-1"}
         return head | {"type": type_, "time": f"2025-04-{time}:00+08:00", "data": data}
@@ -69,6 +69,9 @@ def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -
         fact(4, "card.purchased.v1", "23T10:00", card="C2", product="plus.month", paid_fen=100),
         fact(5, "order.amended.v1", "24T10:00", order="O1", lines=line(30_000)),
         fact(6, "order.amended.v1", "24T11:00", order="O1", lines=line(900_000)),
+        fact(7, "card.refunded.v1", "25T10:00", card="C2", refund_fen=100),
+        fact(8, "order.completed.v1", "24T12:00", order="O2", lines=line(20_000)),
+        fact(9, "order.amended.v1", "26T10:00", order="O2", lines=line(30_000)),
     ]
     assert difference(native, jd(), facts, 1, 1) == ""
 

@@ -1340,8 +1340,8 @@ class Member:
         term = None
         if "member" in rule:
             term = self.term_at(rule["member"], at)
-            if term is None:
-                return None
+            if term is None or (term.is_taken_back and line is not None and asking.on != "review.posted"):
+                return None  # Reading: whoever is told late of an order earns as if it had come before the refund
         fields = asking.fields if line is None else asked_of(asking.fields, line)
         if not meets(rule.get("when", {}), fields) or not self.verdicts[name, None]:
             return None

@@ -24,9 +24,9 @@ from ledger.wire.entries import (
     TermLeft,
     TierMoved,
 )
-from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
 from projections.answers.benefits import draft_at, quotas_alone, quotas_of
+from projections.answers.members import decided_fact
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.builtin.scores import OF_SCORES, RankedMember, RankedView
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable
@@ -148,7 +148,7 @@ def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:
     assert step.entry is not None
     if ordinary is None or not ordinary.since <= step.entry.occurred < ordinary.until:
         return 0
-    fact, _ = decode_canonical(step.entry.fact)
+    fact = decided_fact(step.entry.fact)
     if not isinstance(fact, OrderCompleted):
         return 0
     line = next((line for line in fact.data.lines if line.line == change.line), None)
