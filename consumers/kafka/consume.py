@@ -482,6 +482,7 @@ class Consumer:
                 self._store_failed(owner, error)
             else:
                 if batch is not None:
+                    self._publisher.pump()  # what was decided is sent while it is in memory
                     if owner.has_recovered:
                         self._observe(Recovered("deciding"))
                     self._observe(batch if worked else batch._replace(fetch=batch.fetch + fetching))

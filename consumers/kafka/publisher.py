@@ -30,8 +30,8 @@ from ledger.wire.entry_json import describe_published, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
 
-MOST_IN_FLIGHT = 8_000  # records, and
-MOST_BYTES_IN_FLIGHT = 12 << 20  # of them, over all partitions of a process
+MOST_IN_FLIGHT = 16_000  # records, and
+MOST_BYTES_IN_FLIGHT = 24 << 20  # of them, over all partitions of a process
 MOST_FRESH = 8_000  # entries of a partition that wait in memory, and a batch more
 SENT_TOGETHER = 256  # records at most, that are acknowledged by one call
 DECIDED, DEAD_LETTERED = "points.fact.decided.v1", "points.record.dead-lettered.v1"  # types of CloudEvents

@@ -294,13 +294,19 @@ class Release(_Data):
     hold: Id
 
 
+_LOT_NAME = r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4}(~[0-9]{1,3}\.[0-9]{1,3})?)?$"
+
+
 class Aim(_Data):
-    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
+    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1").
+
+    Of a member with several names a lot may have the name that `points show` says, with whose it is ("12.1~1.1").
+    """
 
     order: Name = ""
     line: Name = ""
     grant: Name = ""
-    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
+    lot: Annotated[str, Meta(max_length=40, pattern=_LOT_NAME)] = ""
 
     def __post_init__(self) -> None:
         said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
