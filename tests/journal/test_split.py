@@ -1,6 +1,7 @@
 """A ledger whose partitions are split: nothing that was decided changes, and all that was said of it holds on."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -198,46 +199,34 @@ def test_split_twice_it_says_of_every_member_what_a_ledger_says_that_never_was(t
 
 # -- killed, and stood in its way --------------------------------------------------------------------------------------
 
+# In the order in which they are come to: each run of the command is killed at the next one.
 KILLED = (
     *("split-entries:2", "split-pages:1", "split-closed:1", "split-copied:1", "split-stamped:2"),
     *("split-moved:2", "split-switched:1", "split-reopened:1"),
 )
 
 
-@pytest.fixture(scope="module")
-def undisturbed() -> Iterator[tuple[Path, Any]]:
-    """A folder with a ledger that is not split yet, and what one comes to that is split undisturbed and goes on."""
-    with scratch() as folder:
-        made = Shop(folder)
-        yield folder, _split_and_more(folder, made.later)
-
-
-def _split_and_more(folder: Path, later: Path, failpoint: str = "") -> Any:
-    with scratch() as other:
-        copy = other / "ledger"
-        assert points("--ledger", folder / "grown", "backup", other / "backup").code == 0
-        assert points("--ledger", copy, "restore", other / "backup").code == 0
-        command = ("--ledger", copy, "split", "--times", TIMES, "--json")
-        if failpoint:
-            ran = in_a_process(*command, env={**HERE, "POINTS_FAILPOINT": failpoint})
-            assert ran.returncode == -9, ran.stderr
-            with closing(open_ledger(copy)) as ledger:
-                assert len(ledger.partitions) in (BORN, BORN * TIMES) and dict(ledger.accounts(1 << 51))
-        ran = in_a_process(*command)
-        assert ran.returncode == 0, ran.stderr
-        assert not (copy / "splitting").exists()
-        assert points("--ledger", copy, "ingest", "--backlog", later).code == 0
-        with closing(open_ledger(copy)) as ledger:
-            assert len(ledger.partitions) == BORN * TIMES
-            found = contents(ledger)
-            assert verify(ledger)["broken"] == replay(ledger)["differences"] == []
-        return {name: rows for name, rows in found.items() if "position" not in name}
-
-
-@pytest.mark.parametrize("failpoint", KILLED)
-def test_killed_anywhere_and_run_again_it_comes_to_the_same(undisturbed: tuple[Path, Any], failpoint: str) -> None:
-    folder, expected = undisturbed
-    assert _split_and_more(folder, folder / "later.ndjson", failpoint) == expected
+def test_killed_at_each_step_and_run_again_it_comes_to_the_same(tmp_path: Path) -> None:
+    made = Shop(tmp_path)
+    shutil.copytree(made.grown, tmp_path / "undisturbed")
+    command = ("--ledger", made.grown, "split", "--times", TIMES, "--json")
+    for failpoint in KILLED:
+        ran = in_a_process(*command, env={**HERE, "POINTS_FAILPOINT": failpoint})
+        assert ran.returncode == -9, failpoint + ran.stderr
+        with closing(open_ledger(made.grown)) as ledger:
+            assert len(ledger.partitions) in (BORN, BORN * TIMES)
+            assert len(dict(ledger.accounts(1 << 51))) > 9, failpoint
+    ran = in_a_process(*command)
+    assert ran.returncode == 0 and json.loads(ran.stdout)["went_on"], ran.stderr
+    assert not (made.grown / "splitting").exists()
+    undisturbed = tmp_path / "undisturbed"
+    assert points("--ledger", undisturbed, "split", "--times", TIMES).code == 0
+    found = []
+    for place in (made.grown, undisturbed):
+        assert points("--ledger", place, "ingest", "--backlog", made.later).code == 0
+        with closing(open_ledger(place)) as ledger:
+            found.append({name: rows for name, rows in contents(ledger).items() if "position" not in name})
+    assert found[0] == found[1]
 
 
 def test_who_has_the_ledger_open_from_before_writes_nothing_more(tmp_path: Path) -> None:
