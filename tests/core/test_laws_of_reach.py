@@ -13,7 +13,8 @@ import pytest
 
 from ledger.core.pages import TransferPage
 from ledger.wire.entries import ClawedBack, DebtIncurred, Earned
-from tests.core.test_laws_of_merges import check_shares, is_current
+from tests.core.test_laws_of_merges import is_current
+from tests.support.bundles import problems_of_names
 from tests.support.shop import OPERATORS
 from tests.support.town import Town
 
@@ -247,9 +248,7 @@ def run(seed: int, steps: int = 45) -> Story:
     fees = story.fees()
     assert sum(purse.redeemed for purse in purses) == fees, "all that was spent is back"
     assert sum(purse.spendable() - purse.debt for purse in purses) == story.outside() - fees
-    for name in NAMES:
-        if (account := town.member(name).account).bundle is not None:
-            check_shares(account)
+    assert not list(problems_of_names({name: town.member(name).account for name in NAMES}))
     town.check_streams()
     return story
 
