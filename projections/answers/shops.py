@@ -40,16 +40,19 @@ _Parts = dict[str, int]
 _Claims = dict[str, dict[str, dict[int, int]]]  # by shop, benefit and bucket
 
 
+class ShopScore(Struct, array_like=True, gc=False):
+    """A score of one shop: its points by part, and its tier (None: it never moved from the first)."""
+
+    points: _Parts = field(default_factory=dict)
+    tier: str | None = None
+
+
 class ShopShare(Struct, array_like=True, gc=False):
-    """What one name has at shops: points of each ``score@shop`` by part, the shops it joined, claims that count.
+    """What one name has at shops: scores by ``score@shop``, the shops that it joined, and its claims that count."""
 
-    `tiers` are those that its pages say, until it is here.
-    """
-
-    points: dict[str, _Parts] = field(default_factory=dict)
+    scores: dict[str, ShopScore] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
     claims: _Claims = field(default_factory=dict)
-    tiers: dict[str, str] = field(default_factory=dict)
 
     def take_page(self, key: str, state: bytes) -> None:
         """Take a page of a shop that came in place of the one before."""
@@ -61,22 +64,20 @@ class ShopShare(Struct, array_like=True, gc=False):
             return
         name, shop = name.split("/", 1)
         if isinstance(page, ScorePage):
-            score = f"{name}{AT_SHOP}{shop}"
-            self.points[score], self.tiers[score] = page.parts, page.tier
+            self.scores[f"{name}{AT_SHOP}{shop}"] = ShopScore(page.parts, page.tier)
         elif isinstance(page, QuotaPage):
             self.claims.setdefault(shop, {})[name] = page.used
 
 
-class ShopScores(Struct, array_like=True, gc=False):
-    """A member's scores that are kept for each shop, the shops that the member joined, and what was claimed there.
+class ShopScores(ShopShare, array_like=True, gc=False):
+    """What a member has at shops: under the member's own name, and in `others` under other names that are here.
 
-    `shares` are those of the names that are here (empty: the member's own), `tiers` those of the sums where they moved
-    from the first, by ``score@shop``. `coming` are names whose pages came before them, `pieces` parts of a move of
-    which others are still to come, and `acting` is the name that the present entry goes on under.
+    The tier of a score is that of the sum, and stands with each name that has points of it. `coming` are names whose
+    pages came before them (empty: the own one), `pieces` parts of a move of which others are still to come, and
+    `acting` is the name that the present entry goes on under.
     """
 
-    shares: dict[str, ShopShare] = field(default_factory=dict)
-    tiers: dict[str, str] = field(default_factory=dict)
+    others: dict[str, ShopShare] = field(default_factory=dict)
     coming: dict[str, ShopShare] = field(default_factory=dict)
     pieces: dict[str, dict[int, list[MovedPage]]] = field(default_factory=dict)
     acting: str = ""
@@ -99,7 +100,7 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     def begun(self, version: ProgrammeVersion) -> list[str]:
         """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
-        claimed = (shop for share in self.shares.values() for shop in share.claims)
+        claimed = (shop for share in self.shares() for shop in share.claims)
         return sorted({*claimed, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
 
     def pages(self, version: ProgrammeVersion) -> PagesInMemory:
@@ -111,7 +112,7 @@ class ShopScores(Struct, array_like=True, gc=False):
             page = ScorePage(self._points(key), self._tier(version, name, key))
             pages.put(f"score/{name}/{key.partition(AT_SHOP)[2]}", page)
         used: dict[str, dict[int, int]] = {}
-        for share in self.shares.values():
+        for share in self.shares():
             for shop, benefits in share.claims.items():
                 for benefit, counted in benefits.items():
                     _add(used.setdefault(f"benefit/{benefit}/{shop}", {}), counted)
@@ -131,7 +132,7 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
         """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
-        scored = [key for share in self.shares.values() for key in share.points]
+        scored = [key for share in self.shares() for key in share.scores]
         for name, tables in version.programme.scores.items():
             if name in version.keyed_scores:
                 begun = [f"{name}{AT_SHOP}{shop}" for shop in self._joined() if tables.joined]
@@ -139,24 +140,35 @@ class ShopScores(Struct, array_like=True, gc=False):
                 yield from ((name, key) for key in sorted(set(begun)))
 
     def _joined(self) -> list[str]:
-        return list(dict.fromkeys(shop for share in self.shares.values() for shop in share.joined))
+        return list(dict.fromkeys(shop for share in self.shares() for shop in share.joined))
 
     def _points(self, score: str) -> _Parts:
         total: _Parts = {}
-        for share in self.shares.values():
-            _add(total, share.points.get(score, {}))
+        for share in self.shares():
+            if score in share.scores:
+                _add(total, share.scores[score].points)
         return total
 
     def _tier(self, version: ProgrammeVersion, name: str, score: str) -> str:
-        return self.tiers.get(score, version.rankings[name].first_tier)
+        tier = self.tier_of(score)
+        return version.rankings[name].first_tier if tier is None else tier
+
+    def shares(self) -> Iterator[ShopShare]:
+        """Yield what each name has that is here, the member's own first."""
+        yield self
+        yield from self.others.values()
 
     def share(self) -> ShopShare:
         """Return what the name has that acts."""
-        return self.shares.setdefault(self.acting, ShopShare())
+        return self.others.setdefault(self.acting, ShopShare()) if self.acting else self
+
+    def tier_of(self, score: str) -> str | None:
+        """Return the tier of ``score@shop``; None where it never moved from the first, or has not begun."""
+        return next((share.scores[score].tier for share in self.shares() if score in share.scores), None)
 
     def has(self, score: str) -> bool:
         """Return True if a name that is here has points of ``score@shop``."""
-        return any(score in share.points for share in self.shares.values())
+        return any(score in share.scores for share in self.shares())
 
     def _take_part(self, fact: MemberMoved) -> None:
         """Take the pages of a move whose parts are all here, in the order of the parts; keep them until they are."""
@@ -190,13 +202,20 @@ def _under(shops: ShopScores, change: Under) -> None:
 def _name_came(shops: ShopScores, change: NameCame) -> None:
     """Let a name be here: where no other had a score of a shop, its tier is that of the name."""
     share = shops.coming.pop(change.name, ShopShare())
-    shops.tiers.update((score, tier) for score, tier in share.tiers.items() if not shops.has(score))
-    shops.shares[change.name] = ShopShare(share.points, share.joined, share.claims)
+    for name, score in share.scores.items():
+        if shops.has(name):
+            score.tier = shops.tier_of(name)
+    if change.name:
+        shops.others[change.name] = share
+    else:
+        shops.scores, shops.joined, shops.claims = share.scores, share.joined, share.claims
 
 
 def _name_left(shops: ShopScores, change: NameLeft) -> None:
-    shops.shares.pop(change.name, None)
-    shops.tiers = {score: tier for score, tier in shops.tiers.items() if shops.has(score)}
+    if change.name:
+        shops.others.pop(change.name, None)
+    else:
+        shops.scores, shops.joined, shops.claims = {}, [], {}
 
 
 def _joined(shops: ShopScores, change: Joined) -> None:
@@ -205,12 +224,16 @@ def _joined(shops: ShopScores, change: Joined) -> None:
 
 def _scored(shops: ShopScores, change: Scored) -> None:
     if AT_SHOP in change.score:
-        _add(shops.share().points.setdefault(change.score, {}), {change.part: change.points})
+        scores = shops.share().scores
+        if change.score not in scores:
+            scores[change.score] = ShopScore(tier=shops.tier_of(change.score))
+        _add(scores[change.score].points, {change.part: change.points})
 
 
 def _tier_moved(shops: ShopScores, change: TierMoved) -> None:
-    if AT_SHOP in change.score:
-        shops.tiers[change.score] = change.after
+    for share in shops.shares() if AT_SHOP in change.score else ():
+        if change.score in share.scores:
+            share.scores[change.score].tier = change.after
 
 
 def _claimed(shops: ShopScores, change: BenefitCounted) -> None:

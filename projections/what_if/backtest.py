@@ -14,7 +14,7 @@ from typing import Any
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import Decision, run_to
 from ledger.core.evolve import evolve_entry
-from ledger.core.pages import PagesInMemory
+from ledger.core.pages import OpenAsksPage, PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
 from ledger.journal.engines import native_module
@@ -95,6 +95,7 @@ def backtest(
         {kind: _moves(sums, kind) for kind in sorted({kind for _, kind, _ in sums.figures})},
         _tiers(sums, ledger.book, draft, as_of),
         round(time.monotonic() - started, 3),
+        unanswered=sums.counts["unanswered"],
     )
 
 
@@ -110,7 +111,7 @@ ACTUAL, DRAFT = range(2)  # a side: what is, and what would be
 class _Sums:
     """All that was compared so far; a key of figures, flows and rules begins with the side."""
 
-    counts: Counter[str] = field(default_factory=Counter)  # of entries, members, unreadable
+    counts: Counter[str] = field(default_factory=Counter)  # of entries, members, unreadable, unanswered
     figures: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # final ones, by kind and name
     flows: Counter[tuple[int, str, int, str]] = field(default_factory=Counter)  # by kind, month and figure
     rules: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # points issued, by kind and rule
@@ -207,15 +208,17 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
 
     Facts whose clock lies behind `as_of` are left out on both sides.
     """
-    one, is_account, would_be = _Member(books), Account(), Account()
+    one, is_account, would_be, pages = _Member(books), Account(), Account(), PagesInMemory()
     for found in derive(ledger.journal(partition), member, rows, lambda _: books[DRAFT], ledger.limits, as_of):
         if isinstance(found, Unreadable):
             one.sums.counts.update(("entries", "unreadable"))
             continue
         entry = decode_entry(found.row.state)
         evolve_entry(is_account, entry)
-        would_be = found.account
+        would_be, pages = found.account, found.pages
         one.see(entry, found.decision, found.item.occurred)
+    asked = (len(page.asks) for page in pages.values() if isinstance(page, OpenAsksPage))
+    one.sums.counts["unanswered"] += sum(asked)
     return one.end(member, is_account, would_be, as_of)
 
 

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from ledger.core.decisions import merges
@@ -97,6 +98,16 @@ def test_what_a_name_has_at_a_shop_stays_its_own_where_the_head_had_nothing_ther
     check(town)
     pages = [town.member(name).pages["score/stars/shop-a"] for name in "AB"]
     assert [page.value() for page in pages if isinstance(page, ScorePage)] == [60, 70]
+
+
+def test_what_a_build_of_before_keeps_of_shops_is_read_as_it_was() -> None:
+    kept = msgspec.msgpack.encode(
+        [{"stars@shop-a": [{"purchase": 120}, "2-star"]}, ["shop-a"], {"shop-a": {"tea": {7: 2}}}]
+    )
+    shops, version = msgspec.msgpack.decode(kept, type=ShopScores), Town(BOOK).book.versions[0]
+    ((_, key, score),) = shops.describe(version, 0)
+    assert (key, score.value, score.tier) == ("stars@shop-a", 120, "2-star")
+    assert shops.pages(version)["benefit/tea/shop-a"] == QuotaPage({7: 2})
 
 
 @pytest.mark.parametrize("seed", range(6))
