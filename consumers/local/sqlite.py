@@ -317,9 +317,12 @@ class SQLiteInbox(Inbox):
 
 
 def has_partitions(path: Path, partitions: int) -> bool:
-    """Return True if an inbox has so many partitions. Raises `sqlite3.Error`."""
-    with reading_of(path) as db:
-        return _partitions_of(db) == partitions
+    """Return True if an inbox has so many partitions. Raises `JournalError`."""
+    try:
+        with reading_of(path) as db:
+            return _partitions_of(db) == partitions
+    except sqlite3.Error as error:
+        raise (Unavailable if may_pass(error) else Damaged)(f"{path}: {error}") from error
 
 
 def _partitions_of(db: sqlite3.Connection) -> int:

@@ -1,21 +1,22 @@
 """A ledger split into more partitions: its journals and its inbox, while it is decided on and then for a moment not."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from consumers.local.sqlite import SQLiteInbox, has_partitions
+from consumers.local.open import grow_inbox
 from consumers.runtime.ingest import decide_all
-from ledger.errors import WrongUse, may_pass
-from ledger.journal.folder import MAKING, FolderLedger
+from ledger.errors import WrongUse
+from ledger.journal.folder import MAKING
 from ledger.journal.ledger import KAFKA, Ledger
-from ledger.journal.port import Damaged, Unavailable
+from ledger.journal.open import open_ledger
+from ledger.journal.port import Unavailable
 from ledger.journal.splitting import SHORT, Split, plan
 
-ROUNDS = 10  # of copying while deciding goes on, at most
+ROUNDS: Final = 10  # of copying while deciding goes on, at most
+PATIENCE_SECONDS: Final = 120.0  # until nothing waits in the inbox
 Progress = Callable[[int], None]  # entries looked at
 
 
@@ -38,8 +39,6 @@ def check_splittable(ledger: Ledger) -> None:
         raise WrongUse(
             f"{ledger.name} is fed by Kafka: its topic would have to grow with it, which `points split` does not do yet"
         )
-    if not isinstance(ledger, FolderLedger):
-        raise WrongUse(f"{ledger.name} is in a database: `points split` splits ledgers in folders")
 
 
 def split(ledger: Ledger, times: int, progress: Progress = lambda _: None) -> Grown:
@@ -48,13 +47,11 @@ def split(ledger: Ledger, times: int, progress: Progress = lambda _: None) -> Gr
     Raises `WrongUse`, and `LedgerLocked` where another process writes it, with all that can be copied so copied.
     """
     check_splittable(ledger)
-    assert isinstance(ledger, FolderLedger)
     if ledger.has_split_to_end():
         with ledger.writing():
             ledger.end_split()
-            shutil.rmtree(ledger.folder / MAKING, ignore_errors=True)
-        last = ledger.settings.grown[-1].partitions
-        return Grown(last, ledger.settings.partitions, ledger.count(), 0.0, went_on=True)
+            _clear_away(ledger)
+        return Grown(ledger.settings.grown[-1].partitions, ledger.settings.partitions, ledger.count(), 0.0, True)
     planned = plan(ledger, times)
     new = range(planned.before, planned.after)
     with ledger.making(new) as made:
@@ -63,34 +60,31 @@ def split(ledger: Ledger, times: int, progress: Progress = lambda _: None) -> Gr
             if job.copy(progress) <= SHORT:
                 break
         with ledger.writing():
-            stopped = monotonic()
             _grow_inbox(ledger, planned.after)
+            stopped = monotonic()
             job.close()
             settings = job.end()
             for journal in made.values():
                 journal.close()
             ledger.grow(settings, new)
-            _reopen(ledger)
-            shutil.rmtree(ledger.folder / MAKING, ignore_errors=True)
+            with closing(open_ledger(ledger.place)) as grown:
+                grown.end_split()
+            _clear_away(ledger)
             return Grown(planned.before, planned.after, planned.entries, monotonic() - stopped)
 
 
-def _reopen(ledger: FolderLedger) -> None:
-    """Let the ledger that has grown be decided on."""
-    with closing(FolderLedger.at(ledger.folder)) as grown:
-        grown.end_split()
+def _clear_away(ledger: Ledger) -> None:
+    if ledger.folder is not None:
+        shutil.rmtree(ledger.folder / MAKING, ignore_errors=True)
 
 
-def _grow_inbox(ledger: FolderLedger, partitions: int) -> None:
-    """Decide what waits, and give the inbox its new partitions."""
-    try:
-        if not ledger.is_inbox_made or has_partitions(ledger.inbox, partitions):
-            return
-    except sqlite3.Error as error:
-        raise (Unavailable if may_pass(error) else Damaged)(f"{ledger.inbox}: {error}") from error
-    while True:
+def _grow_inbox(ledger: Ledger, partitions: int) -> None:
+    """Decide what waits, and give the inbox its new partitions. Raises `Unavailable` where more comes all the time."""
+    until = monotonic() + PATIENCE_SECONDS
+    while not grow_inbox(ledger, partitions):
+        if monotonic() > until:
+            raise Unavailable(
+                f"{ledger.name}: more waits in its inbox than is decided, for {PATIENCE_SECONDS:.0f} s; all that can be"
+                " copied so is copied: run the same command again when less comes in"
+            )
         decide_all(ledger)
-        decided = [ledger.journal(partition).head().offset for partition in ledger.partitions]
-        with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions)) as inbox:
-            if inbox.grow(partitions, decided):
-                break

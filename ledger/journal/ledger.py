@@ -86,6 +86,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     claimers: tuple[str, ...] = ()
     grown: tuple[Growth, ...] = ()
 
+    @property
+    def born_partitions(self) -> int:
+        """How many partitions the ledger was born with."""
+        return self.grown[0].partitions if self.grown else self.partitions
+
 
 def new_id() -> str:
     """Return the id of a new ledger: 128 random bits, in hex."""
@@ -165,6 +170,7 @@ class Ledger(ABC):
         self._origin = None
         for partition in self.partitions:
             journal = self._open_journal(partition)
+            journal.check_open()
             stored, wanted = journal.state().origin, self.origin(partition)
             if stored is None or stored._replace(settings="") != wanted._replace(settings=""):
                 raise JournalError(f"{journal.name} {problem_with(stored, wanted)}; {WAY_OUT}")
@@ -243,12 +249,23 @@ class Ledger(ABC):
     @property
     def born_partitions(self) -> int:
         """How many partitions the ledger was born with: what accounts tell each other goes by these, for life."""
-        return self.settings.grown[0].partitions if self.settings.grown else self.settings.partitions
+        return self.settings.born_partitions
 
     def _catch_up(self, partition: int, journal: Journal) -> None:
         """Let a journal know of the last split, where it does not yet, and be decided on again."""
         if self._is_behind(partition, journal.state().origin):
             journal.stamp(self.origin(partition), reopens=True)
+
+    @abstractmethod
+    def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
+        """Open the journals of partitions that a split makes, beside the others until they are whole.
+
+        Those that were begun go on. Raises `LedgerLocked` where another process makes them.
+        """
+
+    @abstractmethod
+    def grow(self, settings: Settings, partitions: range) -> None:
+        """Put the journals of new partitions in their place, and then the settings, by which the ledger has them."""
 
     def has_split_to_end(self) -> bool:
         """Return True if the last split was killed before all journals knew of it."""

@@ -92,6 +92,8 @@ JOURNAL_STEPS: Steps = (
         """CREATE TABLE {schema}.pruned (
             first bigint PRIMARY KEY, last bigint NOT NULL, month text NOT NULL, archive text NOT NULL)""",
     ),
+    # How many partitions the ledger has, once it was split: who knows of others may not append.
+    ("ALTER TABLE {schema}.inbox_end ADD COLUMN partitions integer NOT NULL DEFAULT 0",),
 )
 
 

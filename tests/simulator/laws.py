@@ -310,6 +310,8 @@ def problems_of(account: Account) -> Iterator[str]:
         )
         if account.bundle is None:  # else what one name spent may come back at another
             figures = (*figures, purse.redeemed, purse.clawed_back)
+        if account.closed and purse.spendable() + purse.pending():
+            yield f"a closed account has {kind}"
         if min(figures) < 0:
             yield f"a figure of {kind} is below zero: {figures}"
         for key, lot in purse.lots.items():

@@ -21,24 +21,29 @@ from ledger.core.evolve import DRAWN, OUT
 from ledger.core.name_keys import named
 from ledger.core.pages import AskPage, KeptFactPage
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import FactRecord
 from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, MemberForwarded, ProgrammePublished
 from ledger.wire.follow_ups import FLOW
 from ledger.wire.times import to_instant
 from tests.simulator.laws import PartitionTruth
+from tests.support.bundles import problems_of_names
 
 POOL, HOUSE = "pool/", "house/"
 PARTS = "moved/"  # how the keys of pages begin that keep the parts of a move
+OF_ACCOUNTS = ("account.", "member.merged", "member.unmerged")  # how types of facts begin that are not handed on
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
 Law = Callable[[str, bool, str], None]
 Values = Callable[[int, int], list[bytes]]
 
 
 class _Data(msgspec.Struct):
+    fact: msgspec.Raw = msgspec.Raw(b"")  # that is handed on
     points: int = 0
     n: int = 0
     bucket: int = 0
+    era: int = 0
 
 
 class Way(NamedTuple):
@@ -77,6 +82,8 @@ class Ways:
         self._appended_upto = dict.fromkeys(truths, -1)
         self._read = dict.fromkeys(truths, 0)
         self._limits = Counter[str]()  # the highest that any version had
+        self._moves = 0  # of names, that are finished,
+        self._hops = Counter[bytes]()  # and how often each fact was handed on
         self._learns(book)
 
     @property
@@ -94,6 +101,7 @@ class Ways:
             for place, (told, item) in enumerate(zip(truth.entries[read:], truth.facts[read:], strict=True), read + 1):
                 entry = decode_entry(told.state)
                 left.update(_left_by(entry, partition, place))
+                self._follow_names(entry, item, law)
                 if item.fact.source.startswith("ledger/") and entry.reason != "duplicate":
                     taken.append((item.fact.id, told.member))
                     if item.fact.data.at is not None and to_instant(item.fact.data.at) > item.occurred:
@@ -118,6 +126,22 @@ class Ways:
         for pool in pools:
             self._check_pool(pool, law)
         self._check_sent(law)
+
+    def _follow_names(self, entry: Entry, item: FactRecord, law: Law) -> None:
+        """What is handed on follows moves, or undoes one: it ends. Who means an account says so under its own name."""
+        for told in entry.changes:
+            if isinstance(told, Told) and told.fact == "member.moved.v1":
+                self._moves += 1
+            elif isinstance(told, Told) and told.fact == "member.forwarded.v1":
+                data = _data.decode(told.data)
+                fact = bytes(data.fact)
+                self._hops[fact] += 1
+                hops, of = self._hops[fact], json.loads(fact)
+                law("names", hops <= 2 * self._moves + 2, f"{of} was handed on {hops} times, by {self._moves} moves")
+                is_back = isinstance(item.fact, MemberForwarded) and item.fact.data.back
+                goes_there = is_back and (item.fact.data.frm, item.fact.data.era) == (told.to, data.era)
+                law("names", not goes_there, f"{entry.member} hands {of} on to {told.to}, which handed it back")
+                law("names", not of["type"].startswith(OF_ACCOUNTS), f"{entry.member} hands on {of}")
 
     def _waiting(self) -> int:
         """The points of what came to members who merge, and waits for something else that is on its way."""
@@ -186,6 +210,8 @@ class Ways:
                     terms = (term for terms in member.account.terms.values() for term in terms)
                     counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
+        for problem in problems_of_names(self._accounts()):
+            law("names", False, problem)
         law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 
     def _accounts(self) -> dict[str, Account]:

@@ -125,16 +125,17 @@ returns_with_order = true
 """
 HOUSES = ("house/lin", "house/zhao")
 PARTNER = "/partners/airline"
+MOVES_WITHIN = 12  # facts, most likely
 # What a history is about: how often what happens, by the names of `_Maker`'s methods.
 ABOUT: dict[str, dict[str, int]] = {
     "gifts": {"gives": 30, "recalls": 12, "spends": 10, "unspends": 7, "orders": 12, "operates": 12},
     "pools": {"gives": 4, "spends": 4, "orders": 34, "claims": 26, "operates": 10},
-    "houses": {"sits": 45, "gives": 3, "spends": 4, "orders": 12, "claims": 6, "operates": 8},
+    "houses": {"sits": 60, "gives": 3, "spends": 4, "orders": 12, "claims": 6, "operates": 8},
     "exchanges": {"exchanges": 45, "gives": 4, "spends": 10, "unspends": 4, "orders": 8, "operates": 14},
     "all": {"gives": 14, "recalls": 5, "spends": 7, "unspends": 4, "orders": 18, "claims": 12, "sits": 16}
     | {"exchanges": 14, "operates": 10},
-    "merges": {"merges": 26, "gives": 14, "recalls": 5, "spends": 10, "unspends": 8, "orders": 18, "claims": 10}
-    | {"sits": 8, "exchanges": 6, "operates": 6},
+    "merges": {"merges": 18, "gives": 14, "recalls": 5, "spends": 14, "unspends": 12, "orders": 16, "claims": 8}
+    | {"sits": 6, "exchanges": 4, "operates": 14},
 }
 # A later version may say otherwise.
 CHANGES = (
@@ -177,7 +178,10 @@ class _Maker:
         self.facts: list[dict[str, Any]] = []
         self.gifts: list[tuple[str, str]] = []
         self.spent: list[tuple[str, str]] = []
+        self.claimed: list[tuple[str, str]] = []
         self.exchanged: list[tuple[str, str]] = []
+        self.head_of: dict[str, str] = {}  # as it is meant; what becomes of it is the ledger's to say
+        self.merged_at: dict[str, int] = {}
         self.exchanges = ("miles", "there", "there") if has_peer else ("miles",)
         weights = ABOUT[about]
         self.may_happen = [getattr(self, f"_{name}") for name in weights]
@@ -275,20 +279,44 @@ class _Maker:
             case 3:
                 self._add(house, "house.left", house=house.removeprefix("house/"), member=member)
             case 4:
+                self.claimed.append((member, claim))
                 of = {"claim": claim, "benefit": random.choice(("coupon", "monthly")), "order": f"{member}-1"}
                 self._add(member, "benefit.claimed", "/app", **of)
             case 5:
+                member, claim = random.choice(self.claimed[-5:] or [(member, claim)])
                 self._add(member, "benefit.returned", "/app", claim=claim)
             case _:
                 self._add(member, "card.purchased", card=f"{member}-own", product="club.single", paid_fen=1)
 
-    def _merges(self, member: str) -> None:
-        """Two members become one, or are parted; which it is now nobody here knows."""
-        other = self.random.choice(self.members)
-        if self.random.random() < 0.6:
-            self._add(member, "member.merged", OPERATORS, into=other)
+    def _merges(self, _member: str) -> None:
+        """Two members become one, or those who did a while ago are parted, and their head becomes another's name."""
+        random, apart = self.random, [name for name in self.members if name not in self.head_of]
+        done = [name for name, at in self.merged_at.items() if len(self.facts) > at + MOVES_WITHIN]
+        if not done:
+            if len(apart) > 1:
+                self._becomes(*random.sample(apart, 2))
+            return
+        name = random.choice(done)
+        head = self.head_of.pop(name)
+        del self.merged_at[name]
+        self._spends(head)
+        self._add(head, "member.unmerged", OPERATORS, name=name)
+        self._orders(name)
+        others = [other for other in apart if other != head]
+        if others and random.random() < 0.4:
+            self._becomes(head, random.choice(others))
+        self._add(head, "redemption.reversed", redemption=self.spent[-1][1])
+
+    def _becomes(self, name: str, head: str) -> None:
+        """One becomes a name of another, which is closed meanwhile now and then."""
+        is_closed = self.random.random() < 0.1
+        if is_closed:
+            self._add(head, "account.closed", OPERATORS, reason="asked")
         else:
-            self._add(member, "member.unmerged", OPERATORS, name=other)
+            self.head_of[name], self.merged_at[name] = head, len(self.facts)
+        self._add(name, "member.merged", OPERATORS, into=head)
+        if is_closed:
+            self._add(head, "account.reopened", OPERATORS, reason="asked")
 
     def _joins(self, house: str, member: str) -> None:
         card = f"{house}-{self.random.choice((1, 1, 2, 3))}"
