@@ -1,10 +1,9 @@
 """Every spent, moved or given point can be reached (law 10), over made-up histories of all that members do together.
 
-Members buy, return, redeem, review, exchange, give, hold, claim at a price (alone, of a stock, in a house), are adjusted
-and fined, merge and part.
-Then all of it is undone, in any order, each under the name it was done under, wherever that lives by now. What is there
-then is what was put in from outside, and nothing else: what orders gave is taken back to the last point, and all that
-was spent is there again. No points expire here.
+Members buy, return, redeem, review, exchange, give, hold, claim at a price (alone, of a stock, in a house), are
+adjusted and fined, merge and part. Then all of it is undone, in any order, each under the name it was done under,
+wherever that lives by now. What is there then is what was put in from outside, and nothing else: what orders gave is
+taken back to the last point, and all that was spent is there again. No points expire here.
 """
 
 from random import Random
