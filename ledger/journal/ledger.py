@@ -170,6 +170,7 @@ class Ledger(ABC):
         self._origin = None
         for partition in self.partitions:
             journal = self._open_journal(partition)
+            journal.check_open()
             stored, wanted = journal.state().origin, self.origin(partition)
             if stored is None or stored._replace(settings="") != wanted._replace(settings=""):
                 raise JournalError(f"{journal.name} {problem_with(stored, wanted)}; {WAY_OUT}")

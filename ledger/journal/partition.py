@@ -116,6 +116,7 @@ class _MemberPages:
     derived: Callable[[Batch, str], list[str]]  # the keys of the pages that the entries before this batch made
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
     entered: dict[int, list[Change]] = field(default_factory=dict)  # in this batch
+    before: list[str] | None = None  # what `derived` says, once it was asked: that takes a decision an entry
 
     def get(self, key: str) -> Page | None:
         name = (key, self.member)
@@ -140,7 +141,9 @@ class _MemberPages:
 
     def all_keys(self) -> list[str]:
         own = [key for key, member in self.written if member == self.member]
-        return sorted({*own, *self.derived(self.batch, self.member)})
+        if self.before is None:
+            self.before = self.derived(self.batch, self.member)
+        return sorted({*own, *self.before})
 
 
 @dataclass(slots=True)

@@ -47,7 +47,11 @@ from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 
 LOOK_SECONDS = 0.5
-MOST_ASKED = 8  # requests that clients wait for together
+MOST_ASKED, MOST_OF_A_CROWD = 8, 30  # requests that clients wait for together
+AT_EASE, CROWDED = (
+    (1, 1, 2, 1, 1, 1),
+    (2, 1, 1, 1, 1, 6),
+)  # how often a server does what it does, and with a crowd before it
 
 
 @dataclass(eq=False)
@@ -191,8 +195,8 @@ class ServerProcess(Process):
         """Begin, or let some of its threads go on."""
         if self._loop is None:
             self._begins()
-        works = (self._loops, self._appends, self._decides, self._decides, self._assigns, self._looks, self._takes)
-        for work in self.world.order.choices(works, k=4):
+        works = (self._loops, self._appends, self._decides, self._assigns, self._looks, self._takes)
+        for work in self.world.order.choices(works, CROWDED if self._scene.is_crowded else AT_EASE, k=4):
             work()
 
     def _begins(self) -> None:
@@ -377,6 +381,7 @@ class ServedScene(Scene):
         stack.enter_context(self._opened_inboxes())
         self.advice = Advice(range(partitions))
         self.requests: list[Request] = []
+        self.is_crowded = choice_by_seed(world.seed, "crowd").random() < 0.5
         self.violated: Violation | None = None
         self._durable: dict[tuple[int, int], bytes] = {}
         self._fates: list[Fate] = []
@@ -433,8 +438,9 @@ class ServedScene(Scene):
 
     def happens(self) -> None:
         world = self.world
+        most = MOST_OF_A_CROWD if self.is_crowded else MOST_ASKED
         for _ in range(world.order.choice((0, 0, 1, 4))):
-            if self.waiting and len(self.requests) < MOST_ASKED:
+            if self.waiting and len(self.requests) < most:
                 self._asks()
         if world.strikes("publish-book"):
             self._publishes()

@@ -1,5 +1,6 @@
 """Members who become one in a ledger on disk: what moves goes from partition to partition, and all of it is derived."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,15 @@ import msgspec
 import pytest
 
 from consumers.runtime.ingest import ingest
+from ledger.journal import partition
+from ledger.journal.derived import page_keys
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
+from ledger.journal.port import EntryRow
 from projections.audit.replay import replay
 from projections.audit.transit import transit
+from tests.core.test_worked_examples_of_benefits import AT_SHOPS
+from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.streams.test_follow_ups import fact
 from tests.support.kafka_shop import killed_and_run_again
@@ -74,6 +80,28 @@ def test_a_name_moves_between_partitions_and_back_and_every_byte_is_derived(tmp_
     check(ledger)
     takes(ledger, tmp_path, [fact("member.unmerged", HEAD, "u", 7, {"name": OLD}, "/operators")])
     assert spendable(ledger) == {OLD: 420 + 90, HEAD: 487, OTHER: 400}
+    check(ledger)
+    ledger.close()
+
+
+def test_the_entries_of_before_are_decided_again_once_a_batch_to_find_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def counted(rows: Iterable[EntryRow], *more: Any) -> list[str]:
+        known = list(rows)
+        asked.append((known[0].member, known[-1].number))
+        return page_keys(known, *more)
+
+    monkeypatch.setattr(partition, "page_keys", counted)
+    ledger = open_or_create(tmp_path / "ledger", CLAIMS + AT_SHOPS)
+    lines = [line(paid_fen=20_00)]
+    orders = [
+        fact("order.completed", name, name, 1, {"order": name, "shop": "s", "lines": lines}) for name in (OLD, HEAD)
+    ]
+    takes(ledger, tmp_path, [*orders, fact("member.merged", OLD, "m", 2, {"into": HEAD}, "/operators")])
+    assert {member for member, _ in asked} == {OLD, HEAD} and len(asked) == len(set(asked))
     check(ledger)
     ledger.close()
 
