@@ -134,6 +134,26 @@ def rows_of(ledger: Path) -> list[Any]:
         return [row for partition in opened.partitions for row in opened.journal(partition).scan()]
 
 
+def test_an_archive_goes_on_behind_what_was_pruned_and_makes_the_whole_ledger(
+    shelf: Shelf, whole: Shelf, tmp_path: Path
+) -> None:
+    shutil.copytree(shelf.archive, tmp_path / "archive")
+    shelf.archive = tmp_path / "archive"
+    for one in (shelf, whole):
+        feed(one, REST, "rest")
+    assert shelf.points("archive", "export", shelf.archive, "--json").json["appended"] == len(REST)
+    shelf.points("archive", "import", shelf.archive, ledger=shelf.restored)
+    assert tables(shelf.restored) == tables(whole.ledger)
+    anew = tmp_path / "anew"
+    shelf.points("archive", "export", anew)
+    assert stubs(shelf.ledger)[1] and shelf.points("replay", "--from-archive", anew, "--json").json["differences"] == []
+
+
+def test_a_ledger_that_was_split_is_not_pruned(whole: Shelf) -> None:
+    whole.points("split", "--times", 2)
+    assert "were split" in whole.points("archive", "prune", whole.archive, *WHY, code=3).err
+
+
 def test_proofs_need_no_archive_but_for_the_entry_itself(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POINTS_SIGNING_KEY", str(shelf.folder / "key.pem"))
     shelf.points("signing-key", "new", "-o", shelf.folder / "key.pem")
