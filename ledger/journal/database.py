@@ -17,7 +17,8 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, LedgerLocked, Opening, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.origin import Origin
-from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, StreamRecord
+from ledger.journal.partition import PartitionWriter
+from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, NothingThere, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.sql import Journal
@@ -88,9 +89,13 @@ LEDGER_STEPS: Steps = (
 
 
 class DatabaseSettings(Settings, frozen=True, forbid_unknown_fields=True):
-    """What a ledger in a database was born with; `servers` are the addresses of partitions that stand elsewhere."""
+    """What a ledger in a database was born with; `servers` are the addresses of partitions that stand elsewhere.
+
+    `moved` says of the partitions that were moved since where each stands now, by number.
+    """
 
     servers: dict[str, str] = msgspec.field(default_factory=dict)  # "32-63" -> postgresql://…, without a password
+    moved: dict[str, str] = msgspec.field(default_factory=dict)  # "7" -> postgresql://… or main
 
 
 class DatabaseLedger(Ledger):
@@ -117,7 +122,7 @@ class DatabaseLedger(Ledger):
                 _check_unborn(topology)
                 raise JournalError(f"there is no ledger in {topology.main.name}; `points store migrate` makes one")
             settings, book = found
-            topology.spread(settings.born_partitions, settings.servers)
+            topology.spread(settings.born_partitions, settings.servers, settings.moved)
         except BaseException:
             topology.close()
             raise
@@ -181,9 +186,8 @@ class DatabaseLedger(Ledger):
     def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, in schemas of their own until they are whole."""
         topology = self.topology
-        name = f"points split {topology.schema}"
         with closing(topology.main.connect()) as connection, topology.main.errors():
-            row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (name,)).fetchone()
+            row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
             if row != (True,):
                 raise LedgerLocked(f"{self.name} is being split by another process")
             made: dict[int, Journal] = {}
@@ -209,6 +213,23 @@ class DatabaseLedger(Ledger):
         with topology.main.transaction() as c:
             c.execute(f"UPDATE {topology.schema}.ledger SET settings = %s", (msgspec.json.encode(settings).decode(),))
         failpoint("split-switched")
+
+    def put_moved(self, partition: int, address: str) -> None:
+        """Write into the settings where a partition stands from now on."""
+        topology = self.topology
+        with topology.main.transaction() as c:
+            ((text,),) = c.execute(f"SELECT settings FROM {topology.schema}.ledger FOR UPDATE").fetchall()
+            settings = _decoded(text, topology)
+            settings = replace(settings, moved={**settings.moved, str(partition): address})
+            text = msgspec.json.encode(settings).decode()
+            c.execute(f"UPDATE {topology.schema}.ledger SET settings = %s", (text,))
+        self._know(settings)
+
+    def _know(self, settings: DatabaseSettings) -> None:
+        """Go by settings of which others have said where partitions stand."""
+        self.settings = replace(self.settings, moved=settings.moved)
+        self._origin = None
+        self.topology.move(settings.moved)
 
     def put_settings(self) -> None:
         """Write the settings and the book that this ledger was opened with."""
@@ -250,8 +271,23 @@ class DatabaseLedger(Ledger):
             journal.stamp(self.origin(partition))
         return steps
 
+    def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
+        """As `Ledger.writer` says; a partition that was moved since is looked for where it stands now."""
+        known = self._journals.get(partition)
+        if isinstance(known, PostgresJournal) and not known.is_there():
+            self.close_journal(partition)
+        return super().writer(partition, share)
+
     def _open_journal(self, partition: int) -> PostgresJournal:
-        return PostgresJournal(self.topology.server_of(partition), self.topology.schema_of(partition))
+        schema = self.topology.schema_of(partition)
+        try:
+            return PostgresJournal(self.topology.server_of(partition), schema)
+        except NothingThere:
+            known = _read(self.topology)
+            if known is None or known[0].moved == self.settings.moved:
+                raise
+            self._know(known[0])
+        return PostgresJournal(self.topology.server_of(partition), schema)
 
 
 def bounded_records(schema: str) -> str:
@@ -292,7 +328,7 @@ def migrate(
         else:
             settings, text = known
             _check_unchanged(settings, text, partitions, book, topic, servers)
-        topology.spread(settings.born_partitions, settings.servers)
+        topology.spread(settings.born_partitions, settings.servers, settings.moved)
         ledger = DatabaseLedger(topology, settings, text, shares_connections=True)
         steps = ledger.migrate_journals(is_birth=known is None)
         steps += _migrate_ledger(topology, settings, text)
@@ -410,7 +446,7 @@ def kept_in(address: str) -> list[tuple[str, int, Origin | None, str]]:
         origin = next((one[2] for one in found if one[2] is not None), None)
         if origin is not None:
             settings = _decoded(origin.settings, topology)
-            topology.spread(settings.born_partitions, settings.servers)
+            topology.spread(settings.born_partitions, settings.servers, settings.moved)
             elsewhere = [p for p in range(settings.partitions) if topology.server_of(p) is not topology.main]
             found += [_kept(topology.server_of(p), topology.schema_of(p)) for p in elsewhere]
         return sorted(found, key=itemgetter(1))
@@ -429,7 +465,7 @@ def born_as(address: str, origin: Origin) -> DatabaseLedger:
     topology = Topology(address)
     try:
         settings = _decoded(origin.settings, topology)
-        topology.spread(settings.born_partitions, settings.servers)
+        topology.spread(settings.born_partitions, settings.servers, settings.moved)
     except BaseException:
         topology.close()
         raise

@@ -13,6 +13,7 @@ import msgspec
 from ledger.wire.unreadable import UNREADABLE
 
 _SETTLED_LATER = ("stream", "topic")  # of a ledger whose stream was open
+_PLACES = ("moved",)  # where partitions stand is not what a ledger is
 
 
 class Origin(NamedTuple):
@@ -89,7 +90,8 @@ def settings_that_differ(stored: Origin, wanted: Origin) -> list[str]:
     except UNREADABLE:
         return ["settings"]
     settled_later = _SETTLED_LATER if old.get("stream") == "open" else ()
-    return [name for name, value in old.items() if name not in settled_later and value != new.get(name, value)]
+    free = {*settled_later, *_PLACES}
+    return [name for name, value in old.items() if name not in free and value != new.get(name, value)]
 
 
 def problem_with(stored: Origin | None, wanted: Origin) -> str:

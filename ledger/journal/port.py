@@ -38,6 +38,10 @@ class JournalError(Unusable):
     """A journal that cannot be used: what is wrong, and the way out."""
 
 
+class NothingThere(JournalError):
+    """A ledger's journal is not where it should be."""
+
+
 class Damaged(JournalError):
     """What is stored cannot be read, or contradicts what is to be written."""
 
@@ -54,7 +58,7 @@ class Unavailable(CannotRunNow, JournalError):
 
 
 class BeingSplit(Unavailable):
-    """The partition is being split into several: nothing is decided until that is done."""
+    """The partition is being split into several, or moved: nothing is decided until that is done."""
 
 
 class WentBack(Unavailable):

@@ -19,6 +19,7 @@ from ledger.journal.port import (
     DeadLetter,
     EntryRow,
     JournalError,
+    NothingThere,
     Snapshot,
     Unavailable,
 )
@@ -263,8 +264,12 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         with server.transaction() as c:
             found = format_of(c, f"{schema}.shard")
         if not found:
-            raise JournalError(f"{self.name} {NOTHING_IN_IT}")
+            raise NothingThere(f"{self.name} {NOTHING_IN_IT}")
         pending(JOURNAL_STEPS, found, self.name)
+
+    def is_there(self) -> bool:
+        """Return False where the schema is gone: the partition was moved to another server."""
+        return bool(self._rows("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", (f"{self.schema}.shard",)))
 
     def acquire(self) -> int:
         """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.

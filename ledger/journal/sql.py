@@ -67,7 +67,10 @@ def _letter(row: Sequence[Any]) -> DeadLetter:
 
 
 def _being_split(name: str) -> str:
-    return f"{name} is being split: nothing is decided until `points split`, run again, is done"
+    return (
+        f"{name} is being split or moved: nothing is decided until `points split` or `points partitions move`, run"
+        " again, is done"
+    )
 
 
 def _no_head(name: str, rows: int) -> Damaged:

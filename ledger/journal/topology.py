@@ -7,6 +7,7 @@ from ledger.journal.port import JournalError
 from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of, split
 
 SCHEMA = "points"
+MAIN = "main"  # the server that keeps what belongs to no partition
 _SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
 _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 
@@ -23,14 +24,17 @@ class Topology:
         theirs, self.schema, self._connections = schema_named(address)
         self._born = 1
         self._spans: list[tuple[range, str]] = []
+        self._moved: Mapping[str, str] = {}
         self._others: dict[str, Server] = {}
         self.main = self._opened(theirs)
 
-    def spread(self, partitions: int, servers: Mapping[str, str]) -> None:
+    def spread(self, partitions: int, servers: Mapping[str, str], moved: Mapping[str, str]) -> None:
         """Put spans of partitions (such as "32-63") on other servers, by address. Raises `JournalError`.
 
         `partitions` is how many the ledger was born with: one that branched off since stands where its parent does.
+        `moved` are those that were moved since, by number.
         """
+        self._moved = moved
         self._born = partitions
         taken: set[int] = set()
         for text, address in servers.items():
@@ -52,8 +56,25 @@ class Topology:
 
     def server_of(self, partition: int) -> Server:
         """Return the server of a partition, opened when it is first needed. Raises `JournalError`."""
-        address = next((address for span, address in self._spans if partition % self._born in span), None)
-        if address is None:
+        return self.server_at(self.address_of(partition))
+
+    def address_of(self, partition: int) -> str:
+        """Return the address of a partition's server, `MAIN` for the main one."""
+        spread = (address for span, address in self._spans if partition % self._born in span)
+        return self._moved.get(str(partition)) or next(spread, MAIN)
+
+    def move(self, moved: Mapping[str, str]) -> None:
+        """Know where partitions stand that were moved, by number."""
+        self._moved = moved
+
+    @property
+    def growing_lock(self) -> str:
+        """The name of the lock of who splits or moves partitions: one at a time."""
+        return f"points split {self.schema}"
+
+    def server_at(self, address: str) -> Server:
+        """Return the server at an address, opened when it is first needed. Raises `JournalError`."""
+        if address == MAIN:
             return self.main
         if address not in self._others:
             self._others[address] = self._opened(address)

@@ -67,6 +67,7 @@ PANELS = {
         "topics": "Kafka's topics: made as they have to be, and checked.",
         "programme": "Rule books: what points are given for, as data.",
         "split": "Make each partition into several, for life: each new one goes on behind its parent's last entry.",
+        "partitions": "Where the partitions of a ledger in PostgreSQL stand, and another server for one of them.",
         "store": "What a ledger is kept in: make it, bring it to a newer format.",
     },
 }
@@ -90,6 +91,7 @@ _ELSEWHERE = {
     "signing-key": "proofs:app",
     "keys": "keys:app",
     "people": "people:app",
+    "partitions": "partitions:app",
     "dead-letters": "dead_letters:app",
     "topics": "topics:app",
     "webhooks": "webhooks:app",

@@ -1,0 +1,184 @@
+"""A partition of a ledger in PostgreSQL is moved to another server: nothing is lost, and everything finds it there."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import httpx
+import psycopg
+import pytest
+
+from ledger.errors import WrongUse
+from ledger.journal.database import DatabaseLedger, migrate
+from ledger.journal.moving import cancel, check_movable, move, places
+from ledger.journal.port import BeingSplit, JournalError
+from projections.audit.replay import replay
+from projections.audit.verify import verify
+from service.cli import run
+from tests.support.contents import Contents, contents
+from tests.support.databases import OwnServer, Server
+from tests.support.histories import LONG_AGO
+from tests.support.kafka_shop import points_in_a_process
+from tests.support.ledgers import histories_of, write_facts
+from tests.support.served import ROOT, environment, grant, points, served, until
+
+PARTITIONS = 3
+N = 1  # that is moved
+
+
+@pytest.fixture
+def other(postgres_server: Server) -> Iterator[str]:
+    """The address of a second database."""
+    address = postgres_server.database()
+    yield address
+    postgres_server.drop(address)
+
+
+@pytest.fixture
+def place(postgres: str, tmp_path: Path) -> str:
+    migrate(postgres, partitions=PARTITIONS)
+    ingest(postgres, tmp_path, 1)
+    return postgres
+
+
+def ingest(place: str, folder: Path, seed: int) -> None:
+    """Facts of many kinds, and two that cannot be read."""
+    lines: list[object] = histories_of(Random(seed), members=12, length=25, start=LONG_AGO)
+    lines[30:30] = [b"{", b"\xff"]
+    path = write_facts(folder / f"facts-{seed}.ndjson", lines)
+    assert run(["--ledger", place, "ingest", "--backlog", str(path)]) in (0, 3)
+
+
+@pytest.fixture
+def ledger(place: str) -> Iterator[DatabaseLedger]:
+    with closing(DatabaseLedger.at(place)) as opened:
+        yield opened
+
+
+def is_whole(place: str) -> None:
+    with closing(DatabaseLedger.at(place)) as opened:
+        assert verify(opened)["broken"] == [] and replay(opened)["differences"] == []
+
+
+def contents_at(place: str) -> Contents:
+    with closing(DatabaseLedger.at(place)) as opened:
+        return contents(opened)
+
+
+def test_a_partition_is_moved_and_all_is_as_it_was(
+    place: str, other: str, ledger: DatabaseLedger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents_at(place)
+    assert run(["--ledger", place, "partitions", "move", str(N), "--to", other, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"] > 50
+    done = move(ledger, N, other)
+    assert done.entries == ledger.journal(N).head().entries > 50 and done.left.startswith(f"points_{N}_moved_")
+    assert contents_at(place) == before
+    is_whole(place)
+    assert [found.server for found in places(ledger)].count(ledger.topology.server_at(other).name) == 1
+    with pytest.raises(WrongUse, match="stands there already"):
+        move(ledger, N, other)
+    ingest(place, tmp_path, 2)
+    assert run(["--ledger", place, "store", "settings"]) == 0, "journals agree"
+    move(ledger, N, "main")
+    is_whole(place)
+    assert run(["--ledger", place, "partitions", "list"]) == 0
+    assert "open" in capsys.readouterr().out
+
+
+def test_killed_again_and_again_the_same_again_goes_on(place: str, other: str, tmp_path: Path) -> None:
+    before = contents_at(place)
+    command = ("partitions", "move", str(N), "--to", other)
+    steps = ("begun", "entries", "pages", "pages:2", "closed", "copied", "stamped", "switched", "renamed")
+    for step in steps:
+        killed = points_in_a_process(place, *command, environment={"POINTS_FAILPOINT": f"move-{step}"})
+        assert killed.returncode == -signal.SIGKILL, step + killed.stderr
+    again = points_in_a_process(place, *command)
+    assert again.returncode == 0, again.stderr
+    assert contents_at(place) == before
+    ingest(place, tmp_path, 2)
+    is_whole(place)
+    with psycopg.connect(place) as database:
+        assert database.execute("SELECT to_regclass(%s)", (f"points_{N}.shard",)).fetchone() == (None,)
+
+
+def test_a_move_is_given_up_and_the_partition_is_decided_where_it_stands(
+    place: str, other: str, tmp_path: Path
+) -> None:
+    command = ("partitions", "move", str(N), "--to", other)
+    killed = points_in_a_process(place, *command, environment={"POINTS_FAILPOINT": "move-copied"})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with closing(DatabaseLedger.at(place)) as closed, pytest.raises(BeingSplit, match="partitions move"):
+        closed.writer(N)
+    assert run(["--ledger", place, *command, "--cancel"]) == 0
+    with closing(DatabaseLedger.at(place)) as opened, pytest.raises(WrongUse, match="under way"):
+        cancel(opened, N, other)
+    ingest(place, tmp_path, 2)
+    is_whole(place)
+
+
+def test_what_cannot_be_moved_is_refused(place: str, other: str, ledger: DatabaseLedger, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="no 3"):
+        check_movable(ledger, 3, other)
+    with pytest.raises(WrongUse, match="password"):
+        check_movable(ledger, N, "postgresql://me:secret@host/x")
+    with pytest.raises(WrongUse, match="already"):
+        check_movable(ledger, N, "main")
+    migrate(other, partitions=PARTITIONS)
+    with pytest.raises(JournalError, match="no copy that is being made"):
+        move(ledger, N, other)
+    assert run(["--ledger", str(tmp_path / "folder"), "partitions", "list"]) == 2
+
+
+def test_entries_that_come_while_it_is_copied_are_copied_too(
+    place: str, other: str, ledger: DatabaseLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.journal.moving.AT_ONCE", 40)
+    seen: list[int] = []
+
+    def come(entries: int) -> None:
+        seen.append(entries)
+        if len(seen) == 1:
+            ingest(place, tmp_path, 2)
+
+    move(ledger, N, other, come)
+    assert sum(seen) > 100
+    is_whole(place)
+
+
+def test_a_server_goes_on_through_a_move(place: str, own_postgres: OwnServer, tmp_path: Path) -> None:
+    other = own_postgres.address
+    with closing(DatabaseLedger.at(place)) as ledger:
+        member = next(f"m-{n}" for n in range(100) if ledger.partition_of(f"m-{n}") == N)
+    given = threading.Event()
+    taken: list[str] = []
+
+    def give(url: str) -> None:
+        with httpx.Client(base_url=url, timeout=60) as http:
+            while not given.is_set():
+                name = f"moving-{len(taken)}"
+                if http.post("/v1/facts", json=grant(member, name, 1)).status_code in (200, 202):
+                    taken.append(name)
+
+    with served(tmp_path / "one", database=place) as server, server.client() as http:
+        until(lambda: http.get("/health/ready").status_code == 200)
+        giving = threading.Thread(target=give, args=(server.url,))
+        giving.start()
+        try:
+            until(lambda: len(taken) > 3)
+            moving = [*points(place), "partitions", "move", str(N), "--to", other, "--json"]
+            moved = subprocess.run(moving, cwd=ROOT, env=environment(), capture_output=True, check=False, timeout=120)
+            assert moved.returncode == 0, moved.stderr
+            so_far = len(taken)
+            until(lambda: len(taken) > so_far + 3)
+        finally:
+            given.set()
+            giving.join()
+        until(lambda: http.get("/health/ready").status_code == 200)
+        until(lambda: http.get(f"/v1/members/{member}").json()["points"]["beans"]["spendable"] == len(taken))
+    is_whole(place)
