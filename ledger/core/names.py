@@ -226,21 +226,21 @@ class NamedDraft(Draft, kw_only=True, gc=False):
     def look_up(self, lot: str) -> int:
         """Return the key of the lot that people call so, 0 where there is none.
 
-        As entry and place it is looked up among those that the name which acts opened itself, then the account, then
-        the other names. With whose it is, it says what this account calls it, and nothing to who means another name.
+        As entry and place it is one that the account of the name which acts opened. With whose it is, it says what this
+        account calls it, and nothing to who means another name.
         """
         text, _, slots = lot.partition("~")
         own, known = lot_named(text), len(self.bundle.known)
         if own >= 1 << BIRTH_BIT:
             return 0
+        acting = self.named.acting
+        owner = birth = self.bundle.number_of(acting) if acting else 0
         if slots:
+            if acting:
+                return 0
             owner, birth = map(int, slots.split("."))
-            is_meant = not self.named.acting and owner <= known and birth <= known
-            keys = [lot_of(owner, birth, own)] if is_meant else []
-        else:
-            numbers = [self.bundle.number_of(name) if name else 0 for name in self.named.names()]
-            keys = [lot_of(number, number, own) for number in numbers]
-        return next((key for key in keys if opening_of(self, key) is not None), 0)
+        key = lot_of(owner, birth, own) if max(owner, birth) <= known else 0
+        return key if opening_of(self, key) is not None else 0
 
     def hold_key(self, hold: str) -> str:
         """Return the name under which the account keeps a hold: where there is none yet, that of the name that acts."""

@@ -66,6 +66,10 @@ def _letter(row: Sequence[Any]) -> DeadLetter:
     return DeadLetter._make((*row[:7], bool(row[7])))
 
 
+def _being_split(name: str) -> str:
+    return f"{name} is being split: nothing is decided until `points split`, run again, is done"
+
+
 def _no_head(name: str, rows: int) -> Damaged:
     return Damaged(f"{name}: the table shard has {rows} rows, and one says where the journal ends")
 
@@ -200,6 +204,11 @@ class Journal(_Reader):
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
+
+    def check_open(self) -> None:
+        """Raise `BeingSplit` where nobody may own the journal, since it is being split."""
+        if self.state().epoch >= CLOSED:
+            raise BeingSplit(_being_split(self.name))
 
     @contextmanager
     def amending(self) -> Iterator["Batch"]:
@@ -608,7 +617,7 @@ class Batch(_Reader):
         """
         state = self.state()
         if state.epoch >= CLOSED:
-            raise BeingSplit(f"{self.name} is being split: nothing is decided until `points split`, run again, is done")
+            raise BeingSplit(_being_split(self.name))
         ours = self._journal.partitions
         if ours and state.origin is not None and state.origin.partitions != ours:
             raise JournalError(

@@ -109,7 +109,10 @@ class BulkLine(Struct, frozen=True):
 
 
 class Lot(Struct, frozen=True, omit_defaults=True):
-    """Points earned together: `left` of them are there until `expires_at` (None: for ever)."""
+    """Points earned together: `left` of them are there until `expires_at` (None: for ever).
+
+    `account` is left out where the `entry` is the member's own; else it names the account that it is of.
+    """
 
     entry: int
     rule: str
@@ -119,6 +122,7 @@ class Lot(Struct, frozen=True, omit_defaults=True):
     expires_at: str | None
     pending: bool = False
     pending_until: str | UnsetType = UNSET
+    account: str = ""
 
 
 class Balance(Struct, frozen=True):

@@ -17,9 +17,10 @@ from ledger.wire.facts import (
     ReviewRemoved,
 )
 from ledger.wire.times import day_of, day_text, month_text
+from projections.answers.members import ELSEWHERE
 from projections.explaining.context import Context, inputs_of, line_of, term_of
 from projections.explaining.facts import name_of
-from projections.explaining.history import ELSEWHERE, Skip, Step
+from projections.explaining.history import Skip, Step
 from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
 

@@ -58,7 +58,7 @@ def keys(folder: Path) -> Keys:
 @pytest.fixture(scope="module")
 def client(folder: Path, keys: Keys) -> Iterator[httpx.Client]:
     """A client of a server one of whose members is a name of another one."""
-    with served(folder) as server, server.client(keys[0]) as client:
+    with served(folder, "--wait", "30") as server, server.client(keys[0]) as client:
         merged = fact("member.merged", OLD, "merge", {"into": HEAD}) | {"source": "/operators"}
         for one in (opens(OLD, 70), opens(HEAD, 50), merged):
             assert client.post("/v1/facts", json=one, headers=WAIT).json()["outcome"] == "accepted"
@@ -89,6 +89,16 @@ def test_one_that_nobody_waits_for_is_taken_and_its_place_tells_the_answer(clien
     place = taken.headers["Location"]
     until(lambda: client.get(place).status_code == 200)
     assert (client.get(place).json()["member"], client.get(place).json()["outcome"]) == (HEAD, "accepted")
+
+
+def test_in_bulk_each_line_says_what_came_of_it_at_the_head(client: httpx.Client) -> None:
+    lines = b"\n".join(msgspec.json.encode(redeems(f"R{n}", points)) for n, points in ((4, 1), (5, 1_000)))
+    headers = {"Content-Type": "application/x-ndjson"}
+    told = client.post("/v1/facts:bulk", params={"outcomes": True}, content=lines, headers=headers).text.splitlines()
+    found = [msgspec.json.decode(line) for line in told]
+    assert [(one["outcome"], one["reason"]) for one in found] == [("accepted", ""), ("refused", "beans-short")]
+    again = client.post("/v1/facts:bulk", params={"outcomes": True}, content=lines, headers=headers)
+    assert again.text.splitlines() == told
 
 
 def test_a_claim_of_a_stock_and_a_gift_under_the_old_name_end_at_the_head(client: httpx.Client) -> None:

@@ -9,11 +9,15 @@ from rich.console import Console
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
+from projections.answers import tables
+from projections.answers.show import show_member
 from projections.explaining.explain import explain, explain_entry
+from projections.explaining.history import NothingToExplain
 from service.screens.explanation import print_explanation
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.streams.test_follow_ups import fact
 from tests.streams.test_names_that_move import HEAD, OLD, later, line, story, takes
+from tests.support.shop import instant
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,17 @@ def test_what_was_decided_for_another_name_is_explained_by_the_fact_within(ledge
     assert earned["inputs"]["paid_fen"] == 30_00 and late["nothing"] == []
     assert returned["derives"] and late["derives"]
     assert "Line 1" in printed(late)
+
+
+def test_a_lot_of_another_name_names_the_account_that_opened_it_and_has_its_story(ledger: Ledger) -> None:
+    lots = show_member(ledger, HEAD, instant("2025-04-10 20:00")).points["beans"].lots
+    assert [(lot.account, lot.entry) for lot in lots if lot.rule == "lot.opened"] == [("", 1), (OLD, 1), (OLD, 5)]
+    story = explain(ledger, HEAD, "1.1~1.1")
+    assert (story["opened_by"]["change"], story["earned"]) == ("moved-in", 400)
+    with pytest.raises(NothingToExplain, match="has no lot"):
+        explain(ledger, HEAD, "1.1~1.9")
+    rows = [row for row in tables.lots(ledger, instant("2025-04-10 20:00"), None).rows if row[0] == HEAD]
+    assert [row[9] for row in rows if row[3] == "lot.opened"] == [None, OLD, OLD]
 
 
 def test_a_story_says_of_each_line_what_became_of_its_fact(ledger: Ledger) -> None:

@@ -19,9 +19,9 @@ from ledger.wire.entry_json import describe_decision, parse_position, position_t
 from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, ProgrammePublished, RedemptionRequested, fact_type
-from projections.answers.last_word import is_open, last_word
 from service.http.access import EVERYTHING, Caller, caller_of, check_source, needs_writing
 from service.http.answers import JSON, check_encoding, check_media_type, plain_answer
+from service.http.ended import ended
 from service.http.events import event_of, lines_of_batch
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.operations import AnyRequest, Subject
@@ -30,7 +30,6 @@ from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 
 LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks for the last word on a fact
 WaitHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -127,8 +126,8 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
         raise _nothing_at(position)  # what one may not see is not there
     if isinstance(fate, DeadLettered):
         raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
-    ended = await _last_word(served, fate, 0)
-    return plain_answer(ended) if ended is not None else _taken(position)
+    last = await ended(served, fate, 0)
+    return plain_answer(last) if last is not None else _taken(position)
 
 
 def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
@@ -176,7 +175,7 @@ async def decided(
     done, _ = await asyncio.wait([pending.outcomes], timeout=wait)
     told = pending.outcomes.result() if done else None
     if told and isinstance(told[0], Decision):
-        return position, await _last_word(served, told[0], wait - (time.monotonic() - begun))
+        return position, await ended(served, told[0], wait - (time.monotonic() - begun))
     return position, told[0] if told else None
 
 
@@ -201,25 +200,12 @@ async def _take(
         case Decision(reason="duplicate"):
             number = int(fate.figures["first"])
             fate = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
-    ended = await _last_word(served, fate, wait - (time.monotonic() - begun))
-    if ended is None:
+    last = await ended(served, fate, wait - (time.monotonic() - begun))
+    if last is None:
         return _taken(fate.position)
-    if must_be_accepted and ended.outcome != "accepted":
-        raise _judged("refused", ended)
-    return plain_answer(ended)
-
-
-async def _last_word(served: Served, first: Decision, wait: float) -> Decision | None:
-    """Return the decision in which a fact ended, None where that is not known within `wait` s."""
-    if not is_open(first):
-        return first
-    until, pause = time.monotonic() + wait, FIRST_PAUSE
-    while (found := await served.readers.read(lambda ledger: last_word(ledger, first))) is None:
-        if time.monotonic() + pause > until:
-            return None
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-    return found
+    if must_be_accepted and last.outcome != "accepted":
+        raise _judged("refused", last)
+    return plain_answer(last)
 
 
 def _first_decision(ledger: Ledger, member: str, number: int) -> Decision:
