@@ -166,6 +166,15 @@ def lake(found: Figures) -> None:
     _ratio("bytes an entry in the archive", found["archive"] / entries)
 
 
+def lag(found: Figures) -> None:
+    """How old the oldest entry is that a view has not, while facts come in."""
+    _title(f"{found['views']} views behind {found['rate']} facts/s", "facts/s", "median s", "p99 s", "most s")
+    for row in found["rows"]:
+        _row(
+            row["store"], f"{row['facts_per_second']:,.0f}", *(f"{row[name]:.2f}" for name in ("median", "p99", "most"))
+        )
+
+
 def kafka(found: Figures, facts: int) -> None:
     """From Kafka into both stores, broker and server on the same machine, and how long a fact waits."""
     _title("Kafka into SQLite, or as said", "facts/s", "CPU s", "per CPU s", *STAGES)

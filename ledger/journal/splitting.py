@@ -16,7 +16,7 @@ from ledger.errors import WrongUse
 from ledger.journal.derived import page_keys
 from ledger.journal.failpoints import failpoint
 from ledger.journal.growth import MOST_PARTITIONS, End, Growth
-from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.ledger import KAFKA, Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import EntryRow, PageRow
 from ledger.journal.sql import Batch, Journal
@@ -88,6 +88,10 @@ class Split:
         self.copy()
         failpoint("split-copied")
         states = [self._ledger.journal(partition).state() for partition in range(self._partitions)]
+        if self._ledger.settings.stream == KAFKA:  # where a new partition has positions of its own
+            begins = [state._replace(position=0) for state in states]
+        else:
+            begins = states
         ends = tuple(End(state.head, state.link.hex(), state.position - 1, state.recorded) for state in states)
         before = self._ledger.settings
         growth = Growth(self._partitions, ends)
@@ -97,7 +101,7 @@ class Split:
                 parent = self._ledger.journal(partition % self._partitions)
                 with journal.amending() as batch:
                     _copy_books(parent, batch)
-                    batch.begin_behind(states[partition % self._partitions])
+                    batch.begin_behind(begins[partition % self._partitions])
                     batch.stamp(self._ledger.origin_by(settings, partition))
                 failpoint("split-stamped")
         return settings

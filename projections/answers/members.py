@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ledger.core.account import Account
-from ledger.core.decisions.forwarding import FORWARDED, HANDED_BACK
+from ledger.core.decisions.forwarding import FORWARDED, HANDED_BACK, WAITS
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import NOT_MEMBERS
@@ -18,6 +18,7 @@ from ledger.wire.entry_json import describe_entry, fact_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT, Fact, MemberForwarded
 
+ELSEWHERE = frozenset({FORWARDED, HANDED_BACK, WAITS})  # reasons of entries whose facts another entry decides
 LOOKED_AT = 4_000  # entries for one page at most, where a filter leaves out most of them
 
 

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from ledger.core.account import Account, copy_account
 from ledger.core.decide import Decision, Limits, Repetition, run_to
-from ledger.core.decisions.forwarding import FORWARDED, HANDED_BACK, WAITS
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
 from ledger.core.name_keys import under
@@ -29,13 +28,12 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import canonical, decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
 from ledger.wire.times import SECOND, to_text
-from projections.answers.members import UnknownMember, decided_fact
+from projections.answers.members import ELSEWHERE, UnknownMember, decided_fact
 from projections.book_history import BookHistory
 from projections.explaining.speech import ENGLISH
 from projections.explaining.words import Words
 
 _DECIDED = attrgetter(*Decision.__struct_fields__)
-ELSEWHERE = frozenset({FORWARDED, HANDED_BACK, WAITS})  # reasons of entries whose facts another entry decides
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 

@@ -8,11 +8,12 @@ from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
+from projections.answers.members import ELSEWHERE
 from projections.answers.shops import ShopScores, shops_of
 from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import told_text
-from projections.explaining.history import ELSEWHERE, History, Moment, Step
+from projections.explaining.history import History, Moment, Step
 from projections.explaining.lots import describe_lot
 from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_text
 from projections.explaining.nothing import explain_nothing

@@ -17,9 +17,10 @@ from ledger.wire.facts import (
     ReviewRemoved,
 )
 from ledger.wire.times import day_of, day_text, month_text
+from projections.answers.members import ELSEWHERE
 from projections.explaining.context import Context, inputs_of, line_of, term_of
 from projections.explaining.facts import name_of
-from projections.explaining.history import ELSEWHERE, Skip, Step
+from projections.explaining.history import Skip, Step
 from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
 
@@ -112,8 +113,6 @@ def skip_text(context: Context, skip: Skip) -> Why:
         case "no-membership":
             term = term_text(current_of(moment, award.member or ""), entry.occurred, words)
             values = {"name": words.membership(award.member or ""), "term": term}
-        case "card-taken-back":
-            values = {"name": words.membership(award.member or "")}
         case "not-first":
             values["where"] = _where_first(context, skip)
         case "too-little":

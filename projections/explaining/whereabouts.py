@@ -5,8 +5,9 @@ from typing import Any
 from ledger.wire.entry_json import describe_decision
 from ledger.wire.facts import MemberForwarded
 from projections.answers.last_word import last_word
+from projections.answers.members import ELSEWHERE
 from projections.audit.transit import named_by
-from projections.explaining.history import ELSEWHERE, History, Step
+from projections.explaining.history import History, Step
 from projections.explaining.words import Words
 
 

@@ -28,6 +28,7 @@ from ledger.wire.entries import OUTCOMES, Change, Earned, Entry, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
+from projections.answers.members import is_alias
 from projections.answers.shops import ShopScores, without_shop
 from projections.audit.derive import Unreadable, derive
 from projections.ticking import Progress
@@ -269,13 +270,15 @@ def _ended(
 def _end(
     sums: _Sums, member: str, actual: tuple[Account, Programme], draft: tuple[Account, Programme], as_of: int
 ) -> None:
-    """Both accounts of a member at the instant asked for."""
-    sums.counts["members"] = 1
+    """Both accounts of a member at the instant asked for; another's name is no member, and has no tier."""
+    sums.counts["members"] = int(not is_alias(actual[0]))
     for side, (account, book) in enumerate((actual, draft)):
         sums.see(side, run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
         for kind, purse in account.purses.items():
             for name, figure in zip(FIGURES, figures_of(purse), strict=True):
                 sums.figures[side, without_shop(kind), name] += figure
+    if not sums.counts["members"]:
+        return
     is_worth, would_be_worth = _worth(actual[0]), _worth(draft[0])
     for kind in is_worth.keys() | would_be_worth.keys():
         sums.see_move(kind, member, is_worth[kind], would_be_worth[kind])

@@ -1,9 +1,9 @@
 """Every spent, moved or given point can be reached (law 10), over made-up histories of all that members do together.
 
-Members buy, return, redeem, give, claim at a price (alone, of a stock, in a house), hold, are adjusted, merge and part.
-Then all of it is undone, in any order, each under the name it was done under, wherever that lives by now. What is there
-then is what was put in from outside, and nothing else: what orders gave is taken back to the last point, and all that
-was spent is there again. No points expire here.
+Members buy, return, redeem, review, exchange, give, hold, claim at a price (alone, of a stock, in a house), are
+adjusted and fined, merge and part. Then all of it is undone, in any order, each under the name it was done under,
+wherever that lives by now. What is there then is what was put in from outside, and nothing else: what orders gave is
+taken back to the last point, and all that was spent is there again. No points expire here.
 """
 
 from random import Random
@@ -27,6 +27,23 @@ utc_offset = "+08:00"
 [kinds.beans]
 name = "豆"
 expiry = [{ from = 2025-01-01, days = 3_650 }]
+
+[kinds.coins]
+name = "币"
+expiry = [{ from = 2025-01-01, days = 3_650 }]
+
+[exchanges.swap]
+name = "换币"
+takes = "beans"
+gives = "coins"
+rate = [{ from = 2025-01-01, take = 1, give = 2 }]
+
+[penalties.late]
+name = "迟到"
+on = "activity.done"
+when = { activity = { in = ["late"] } }
+points = 6
+kind = "beans"
 
 [uses.any]
 name = "兑换"
@@ -64,6 +81,21 @@ name = "休息室"
 quota = 2
 per = "term"
 price = [{ kind = "beans", points = 9 }]
+
+[[award]]
+rule = "quiz"
+name = "答题"
+on = "activity.done"
+kind = "beans"
+when = { activity = { in = ["quiz"] } }
+give = { points = 8 }
+
+[[award]]
+rule = "review"
+name = "评价"
+on = "review.posted"
+kind = "beans"
+give = { points = 3 }
 
 [[award]]
 rule = "rate"
@@ -127,14 +159,29 @@ class Story:
         self.lots.append((member, f"{entry}.1"))
         back = {"return": self.name("T"), "order": order, "lines": [{"line": "1", "quantity": 2, "refund_fen": 1}]}
         self.undone_by(member, "order.returned", **back)
+        if self.random.random() < 0.3:
+            review = self.name("V")
+            self.told(member, "review.posted", review=review, order=order, line="1", characters=30)
+            self.undone_by(member, "review.removed", review=review)
         if self.random.random() < 0.5:
             part = {"line": "1", "quantity": 1, "refund_fen": self.random.randint(0, 3_000)}
             self.told(member, "order.returned", **{"return": self.name("T"), "order": order, "lines": [part]})
 
     def spends(self, member: str) -> None:
-        what = self.random.choice(("redeem", "hold", "capture", "ticket", "seat", "lounge", "gift"))
+        ways = ("redeem", "hold", "capture", "ticket", "seat", "lounge", "gift", "ended", "exchange", "quiz", "late")
+        what = self.random.choice(ways)
         name, points = self.name("S"), self.random.randint(1, 40)
-        if what == "redeem":
+        if what == "ended":
+            of = {"redemption": name, "use": "offset", "order": f"E{name}", "settlement_fen": 100_000}
+            self.told(member, "redemption.requested", points=points, **of)
+            self.undone_by(member, "order.cancelled", order=f"E{name}")
+        elif what == "exchange":
+            self.told(member, "exchange.requested", request=name, exchange="swap", points=points)
+            self.undone_by(member, "exchange.reversed", request=name)
+        elif what in ("quiz", "late"):
+            self.told(member, "activity.done", done=name, activity=what)
+            self.undone_by(member, "activity.undone", done=name)
+        elif what == "redeem":
             self.told(member, "redemption.requested", redemption=name, points=points, use="any")
             self.undone_by(member, "redemption.reversed", redemption=name)
         elif what in ("hold", "capture"):
@@ -248,6 +295,8 @@ def run(seed: int, steps: int = 45) -> Story:
     fees = story.fees()
     assert sum(purse.redeemed for purse in purses) == fees, "all that was spent is back"
     assert sum(purse.spendable() - purse.debt for purse in purses) == story.outside() - fees
+    coins = [town.member(name).purse("coins") for name in NAMES]
+    assert not any(purse.spendable() or purse.debt for purse in coins), "all that was exchanged is back"
     assert not list(problems_of_names({name: town.member(name).account for name in NAMES}))
     town.check_streams()
     return story

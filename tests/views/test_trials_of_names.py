@@ -8,6 +8,8 @@ import pytest
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from projections.answers.members import UnknownMember
+from projections.answers.stats import stats
+from projections.what_if.backtest import backtest
 from projections.what_if.merging import Moving, trial_of_merge, trial_of_unmerge
 from projections.what_if.quote import quote
 from tests.core.test_worked_examples_of_gifts import BOOK
@@ -39,6 +41,15 @@ def test_a_quote_under_another_name_is_what_its_head_decides(tmp_path: Path) -> 
     before = spendable(ledger)[HEAD]
     takes(ledger, tmp_path, [fact("order.completed", OLD, "n", 5, json.loads(CART))])
     assert spendable(ledger)[HEAD] == before + 30
+    ledger.close()
+
+
+def test_a_backtest_counts_a_member_once_and_every_point(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path, is_merged=True)
+    report = backtest(ledger, BOOK, "draft.toml", AT)
+    assert report.members == stats(ledger, AT).members == 2, "m-1 is m-2"
+    assert report.points["beans"]["outstanding"].actual == sum(spendable(ledger).values())
+    assert report.points["beans"]["outstanding"].difference == 0
     ledger.close()
 
 
