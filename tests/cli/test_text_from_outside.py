@@ -206,6 +206,8 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["archive", "import", shop / "archive[bold]\u202e", "--ledger", shop / "imported[bold]\x1b[2J"],
         ["archive", "publish", shop / "archive[bold]\u202e", "--catalog", "[bold]x\u202e"],
         ["replay", "--from-archive", shop / "archive[bold]\u202e"],
+        ["archive", "prune", shop / "archive[bold]\u202e", "--before", "2025-12", "--reason", "[/]\x1b[2J"],
+        ["split", "--times", "2"],
         # wrong use, with what was given in it
         ["show", "nobody[/]\x1b[2J"],
         ["export", "x[/]\x1b[2J"],
