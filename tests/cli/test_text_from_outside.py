@@ -198,6 +198,8 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["ingest", shop / "more[bold].ndjson"],
         ["ingest", shop / "more[bold].ndjson"],
         ["store", "migrate"],
+        ["partitions", "list"],
+        ["partitions", "move", "1", "--to", "[bold]x\u202e"],
         ["store", "settings"],
         ["version"],
         ["backup", shop / "backup[bold]\u202e"],
