@@ -269,6 +269,7 @@ class Consumer:
         The record that the journal took last is read once more, where it is there, and compared. Raises `StreamBroken`.
         """
         partition = owner.partition
+        self._ledger.look_again(partition)
         journal = self._ledger.journal(partition)
         head, known = journal.head(), journal.state().stream
         if known and self._topic_id not in ("", known, self._plan.topic_id):

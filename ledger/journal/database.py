@@ -17,7 +17,6 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, LedgerLocked, Opening, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.origin import Origin
-from ledger.journal.partition import PartitionWriter
 from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, NothingThere, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
@@ -271,12 +270,11 @@ class DatabaseLedger(Ledger):
             journal.stamp(self.origin(partition))
         return steps
 
-    def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
-        """As `Ledger.writer` says; a partition that was moved since is looked for where it stands now."""
+    def look_again(self, partition: int) -> None:
+        """As `Ledger.look_again` says."""
         known = self._journals.get(partition)
         if isinstance(known, PostgresJournal) and not known.is_there():
             self.close_journal(partition)
-        return super().writer(partition, share)
 
     def _open_journal(self, partition: int) -> PostgresJournal:
         schema = self.topology.schema_of(partition)

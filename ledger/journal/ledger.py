@@ -201,6 +201,7 @@ class Ledger(ABC):
 
     def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
         """Return the new owner of a partition (see `writing`), with a share (0 to 1) of the memory for accounts."""
+        self.look_again(partition)
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
         journal = self.journal(partition)
         self._catch_up(partition, journal)
@@ -400,6 +401,9 @@ class Ledger(ABC):
 
     def _is_home(self, partition: int, member: str) -> bool:
         return member == PROGRAMME_SUBJECT or self.partition_of(member) == partition
+
+    def look_again(self, partition: int) -> None:  # noqa: B027  # only what has several servers moves
+        """Have a partition's journal opened where it stands now, if it was moved since it was opened."""
 
     def close_journal(self, partition: int) -> None:
         """Close a partition's journal, which is opened anew when it is needed: its file may have been mended."""

@@ -5,7 +5,7 @@ What it will read is fetched ahead, set by set too, since each read by itself wo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -269,7 +269,8 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
 
     def is_there(self) -> bool:
         """Return False where the schema is gone: the partition was moved to another server."""
-        return bool(self._rows("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", (f"{self.schema}.shard",)))
+        question = "SELECT 1 WHERE to_regclass(%s) IS NOT NULL"
+        return bool(self.server.rows(self.schema, question, (f"{self.schema}.shard",)))
 
     def acquire(self) -> int:
         """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
@@ -304,11 +305,26 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
     def close(self) -> None:
         """Do nothing: the connections are the server's."""
 
-    def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
-        return self.server.transaction(self.schema)
+    @contextmanager
+    def _writing(self) -> Iterator[psycopg.Cursor[Any]]:
+        with self._unless_gone(), self.server.transaction(self.schema) as cursor:
+            yield cursor
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
+        with self._unless_gone():
+            return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
+
+    @contextmanager
+    def _unless_gone(self) -> Iterator[None]:
+        """Raise `Unavailable` where the journal does not stand here any more: whoever opens it anew finds it."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except JournalError as error:
+            if self.is_there():
+                raise
+            raise Unavailable(f"{self.name} is gone: was the partition moved to another server?") from error
 
     def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
         with self._writing() as c:

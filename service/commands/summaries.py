@@ -27,6 +27,8 @@ def summary_to_dict(summary: Summary) -> dict[str, Any]:
 
 def name_dead_letters(ledger: Ledger, before: list[int], count: int) -> dict[str, Any]:
     """Name the first dead letters behind these positions; return them for the JSON of a run."""
+    for partition in ledger.partitions:
+        ledger.look_again(partition)
     parked = [
         {"position": f"{p}:{parked.offset}", "reason": parked.reason, "detail": parked.detail}
         for p in ledger.partitions
