@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Let nothing be collected: what a fold or a replay makes has no cycles, and to look for them took half of a fold."""
+    """Let nothing be collected: what a fold or a replay makes has no cycles; looking for them took half of a fold."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -357,7 +357,7 @@ class Journal(_Reader):
         """Return how many bytes an entry has on average, of the last hundred up to a sequence; 0 of none."""
         ((size,),) = self._rows(
             f"SELECT avg(length(state)) FROM (SELECT state FROM {self.schema}.stored_events"
-            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ?) AS some",
+            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ?) AS last_ones",
             (upto - 100, upto),
         )
         return int(size or 0)
