@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import growth, kafka, lake, questions, report, rules, stores, streams, views, whole
+from benchmarks import growth, kafka, lag, lake, owners, questions, report, rules, stores, streams, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
@@ -39,7 +39,15 @@ SECTIONS = (
     "together",
     "console",
 )
-BY_NAME = (*SECTIONS, "long", "kafka", "streams", "lake")  # the last take minutes or need more: only where named
+BY_NAME = (
+    *SECTIONS,
+    "long",
+    "kafka",
+    "streams",
+    "lake",
+    "lag",
+    "owners",
+)  # the last take minutes or need more: only where named
 
 
 def main() -> int:
@@ -113,6 +121,12 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "lake" in wanted:
             found["lake"] = lake.lake(place, path, rounds)
             report.lake(found["lake"])
+        if "lag" in wanted:
+            found["lag"] = lag.lag(place, path)
+            report.lag(found["lag"])
+        if "owners" in wanted:
+            found["owners"] = owners.owners()
+            report.owners(found["owners"])
         if "http" in wanted:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))

@@ -166,6 +166,15 @@ def lake(found: Figures) -> None:
     _ratio("bytes an entry in the archive", found["archive"] / entries)
 
 
+def lag(found: Figures) -> None:
+    """How old the oldest entry is that a view has not, while facts come in."""
+    _title(f"{found['views']} views behind {found['rate']} facts/s", "facts/s", "median s", "p99 s", "most s")
+    for row in found["rows"]:
+        _row(
+            row["store"], f"{row['facts_per_second']:,.0f}", *(f"{row[name]:.2f}" for name in ("median", "p99", "most"))
+        )
+
+
 def kafka(found: Figures, facts: int) -> None:
     """From Kafka into both stores, broker and server on the same machine, and how long a fact waits."""
     _title("Kafka into SQLite, or as said", "facts/s", "CPU s", "per CPU s", *STAGES)
@@ -249,6 +258,23 @@ def together(found: Figures) -> None:
         ("gifts, from the request until the receiver has them", found["gifts"]),
     ):
         _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
+
+
+def owners(found: Figures) -> None:
+    """A group of owners: how even its load is, and what the death of the busiest costs."""
+    group = f"{found['partitions']} partitions, {found['owners']} owners, {found['members']:,} members"
+    for skew, part in found["skews"].items():
+        _title(f"{group}, Zipf {skew}", "")
+        _row("the first member's part of the facts", f"{part['first_member']:.2%}")
+        _row("the fullest partition, to the mean", f"{part['partition']:.2f}x")
+        _row("the busiest owner, to the mean", f"{part['owner']:.2f}x")
+        _row("it dies: partitions that others keep", f"{part['kept']}")
+        _row("it is back: partitions that move to it", f"{part['moved_back']}")
+        _title("  load of all owners before", "fullest", "facts wait", "seconds")
+        for load, cost in part["loads"].items():
+            seconds = cost["seconds"]
+            told = "for ever" if seconds is None else f"{seconds:.1f}"
+            _row(f"{float(load):.0%}", f"{cost['fullest']:.0%}", f"{cost['backlog']:,}", told)
 
 
 def console(found: Figures) -> None:

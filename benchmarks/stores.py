@@ -80,12 +80,23 @@ def _in_folder(work: Work) -> Iterator[Ledger]:
 
 @contextmanager
 def _in_database(address: str, batch: int) -> Iterator[Ledger]:
-    mark = "&" if "?" in address else "?"
-    place = f"{address}{mark}points_schema=batch_{batch}"
-    migrate(place, partitions=4)
-    ledger = open_ledger(place)
+    ledger = open_ledger(_made(address, f"batch_{batch}"))
     yield ledger
     ledger.close()
+
+
+def _made(address: str, schema: str) -> str:
+    """Return the address of a new ledger in a database."""
+    place = f"{address}{'&' if '?' in address else '?'}points_schema={schema}"
+    migrate(place, partitions=4)
+    return place
+
+
+@contextmanager
+def database(folder: Path, schema: str) -> Iterator[str]:
+    """Yield the address of a new ledger in a PostgreSQL that keeps its files in a folder. Raises `Failed`."""
+    with _server(folder) as address:
+        yield _made(address, schema)
 
 
 @contextmanager

@@ -14,13 +14,14 @@
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
     │   ├── PeerAway, Unreachable
-    │   ├── Unavailable (WentBack), CannotAppend (ClockAhead), NotBuilt, NotContinued (each also a JournalError), Stale
+    │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead), NotBuilt, NotContinued (each
+    │   │   also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
     └── ControlFlow                raised to be caught within the program: one that escapes is a bug
         └── Decline, OutOfRange, Undecidable, Problem, SignIn, OtherJournal, Stopped, BadToken, UnknownKey,
-            CutOff, Taken
+            CutOff, Gone, Taken
 
 A message says what happened, then the way out.
 """

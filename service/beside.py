@@ -42,20 +42,24 @@ class Beside:
     def _run(self) -> None:
         backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         while not self._stopping.wait(backoff.remaining()):
-            if not self._is_wanted():
-                self._stopping.wait(WANTED_SECONDS)
-                continue
-            workers = Workers(self._work, [self._arguments])
             try:
-                while workers.are_running and not self._stopping.is_set():
-                    for _ in workers.messages(LOOK_SECONDS):
-                        pass
+                if self._is_wanted():
+                    self._run_once()
+                else:
+                    self._stopping.wait(WANTED_SECONDS)
             except Exception as error:  # whatever it is: it is said, and the process is started again
                 report(error)
                 backoff.failed()
                 say(f"{self._what}; again in {backoff.remaining():.0f} s")
-            finally:
-                workers.close(0)
+
+    def _run_once(self) -> None:
+        workers = Workers(self._work, [self._arguments])
+        try:
+            while workers.are_running and not self._stopping.is_set():
+                for _ in workers.messages(LOOK_SECONDS):
+                    pass
+        finally:
+            workers.close(0)
 
 
 def end_with_the_server(pipe: Connection) -> None:

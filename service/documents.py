@@ -7,7 +7,7 @@ from pathlib import Path
 
 from projections.answers.documents import Documents, FolderDocuments
 from projections.answers.sidecar import AUDITS, CHECKPOINTS
-from service.state_store import StateStore, shared_state
+from service.state_store import StateStore, sharing
 
 PLACES = {AUDITS: Path(AUDITS), CHECKPOINTS: Path(AUDITS) / CHECKPOINTS}  # by sort of document, in the folder
 
@@ -48,9 +48,5 @@ def documents_of(state: StateStore | None, folder: Path | None, sort: str) -> Do
 @contextmanager
 def kept_documents(place: str, folder: Path | None, sort: str) -> Iterator[Documents | None]:
     """Yield the documents of a sort that belong to the ledger at a place. Raises `JournalError`."""
-    state = shared_state(place)
-    try:
+    with sharing(place) as state:
         yield documents_of(state, folder, sort)
-    finally:
-        if state is not None:
-            state.close()

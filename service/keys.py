@@ -25,7 +25,7 @@ from ledger.journal.ledger import is_address
 from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from ledger.wire.times import SECOND
-from service.state_store import FileState, StateStore, Taken, shared_state
+from service.state_store import FileState, StateStore, Taken, put_aside, shared_state
 
 FILE = "keys.db"
 FORMAT = 1
@@ -38,10 +38,9 @@ DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
 LOCAL_NAME = "local"  # of whoever asks where there are no keys
 FIRST_NAME = "bootstrap"  # of the key that a file brings
-ADOPTED = ".adopted"  # behind the name of a file whose keys went into a database
 WATCH_SECONDS = 0.5  # between two looks at the keys in a database
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
-PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
+PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate", "books:write")
 NARROWED_SCOPES = ("facts:write:", "member:read:")
 GOODWILL = "goodwill:"  # and how many points in 24 hours
 MOST_GOODWILL = 1_000_000_000
@@ -108,7 +107,7 @@ class Keys:
         """Seal the rows that an older version of a file wrote, once."""
         if self._format() >= FORMAT:
             return
-        with self._db.changing() as db:
+        with self._db.changing("keys") as db:
             if self._format() < FORMAT:
                 db.run("ALTER TABLE keys ADD COLUMN seal BLOB")
                 for row in db.run(f"SELECT {_COLUMNS}, hash FROM keys").rows:
@@ -176,7 +175,7 @@ class Keys:
         The times of one that was changed by hand are cleared.
         """
         query = f"SELECT {_ROW} FROM keys WHERE (id = ? OR name = ?) AND revoked IS NULL"
-        with self._db.changing() as db:
+        with self._db.changing("keys") as db:
             row = db.run(query, name, name).first()
             if row is None:
                 raise BadKey(f'there is no key "{name}" to revoke; `points keys list` shows them')
@@ -227,7 +226,7 @@ class Keys:
         recorded under a name is one person's, and nobody approves what was proposed by the same person under another.
         """
         query = "SELECT name FROM people WHERE issuer = ? AND subject = ?"
-        with self._db.changing() as db:
+        with self._db.changing("keys") as db:
             row = db.run(query, issuer, subject).first()
             if row is None:
                 digest = sha256(msgspec.msgpack.encode([issuer, subject])).hexdigest()[:12]
@@ -281,7 +280,7 @@ class Keys:
             rows = old._db.run(f"SELECT {_ROW} FROM keys").rows
             people = old._db.run("SELECT issuer, subject, name, since FROM people").rows
             blocked = old._db.run("SELECT name, since FROM blocked").rows
-        with self._db.changing() as db:
+        with self._db.changing("keys") as db:
             for row in rows:
                 try:
                     db.run(f"{_INSERT} ON CONFLICT (id) DO NOTHING", *row)
@@ -293,8 +292,7 @@ class Keys:
                 db.run("INSERT INTO people VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", *somebody)
             for one in blocked:
                 db.run("INSERT INTO blocked VALUES (?, ?) ON CONFLICT DO NOTHING", *one)
-        with suppress(FileNotFoundError):  # another process was faster
-            (folder / FILE).rename(folder / f"{FILE}{ADOPTED}")
+        put_aside(folder / FILE)
         return len(rows)
 
     def close(self) -> None:
@@ -474,5 +472,5 @@ def check_scope(scope: str) -> None:
     if scope not in PLAIN_SCOPES and not narrowed:
         raise BadKey(
             f'there is no scope "{scope}"; there are facts:write, facts:write:SOURCE-PREFIX, members:read,'
-            " member:read:MEMBER, books:read, operate, goodwill:POINTS"
+            " member:read:MEMBER, books:read, books:write, operate, goodwill:POINTS"
         )

@@ -155,8 +155,8 @@ class Shell:
         found = self.named_folder(named)
         if found is None:
             raise WrongUse(
-                "a ledger in a database keeps what can be made again, webhooks and drafts in a folder of your choice:"
-                " give --folder DIR, or set POINTS_FOLDER"
+                "a ledger in a database keeps what can be made again in a folder of your choice: give --folder DIR, or"
+                " set POINTS_FOLDER"
             )
         return found
 
@@ -315,7 +315,7 @@ def read_version(names: Sequence[str | Path]) -> ProgrammeVersion:
 
 def entries_in(ledger: Ledger) -> int:
     """Return how many entries a ledger has."""
-    return sum(ledger.heads().values())
+    return ledger.count()
 
 
 def jobs_for(jobs: int | None, entries: int) -> int:

@@ -1,12 +1,14 @@
 """The state of servers in PostgreSQL, in a schema beside the ledger's. `points store migrate` makes its tables."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
 
+from ledger.journal.claims import KEEPALIVE
 from ledger.journal.database import STATE
 from ledger.journal.port import Unavailable
 from ledger.journal.postgres_server import Server
@@ -25,10 +27,15 @@ class _Transaction(Statements):
     def run(self, sql: str, *values: Any) -> Rows:
         """As `Statements.run` says."""
         try:
-            self._cursor.execute(sql.replace("%", "%%").replace("?", "%s"), values)
+            self._cursor.execute(sql.replace("%", "%%").replace("?", "%s"), [_kept(value) for value in values])
         except psycopg.errors.UniqueViolation as error:
             raise Taken(str(error)) from error
         return Rows(self._cursor.fetchall() if self._cursor.description else [], self._cursor.rowcount)
+
+
+def _kept(value: Any) -> Any:
+    """A value as PostgreSQL takes it: its texts have no NUL."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 class TableState(StateStore):
@@ -48,11 +55,31 @@ class TableState(StateStore):
             return _Transaction(cursor).run(sql, *values)
 
     @contextmanager
-    def changing(self) -> Iterator[Statements]:
+    def changing(self, what: str) -> Iterator[Statements]:
         """As `StateStore.changing` says."""
         with self._transaction() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (self._schema,))
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self._schema} {what}",))
             yield _Transaction(cursor)
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[Callable[[], None]]:
+        """As `StateStore.alone` says: by a lock of a connection of its own, which ends with it."""
+        with closing(self._server.connect()) as connection, self._server.errors(self._schema):
+            connection.execute(KEEPALIVE)
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (self._of_one(what),))
+            yield partial(self._check, connection)
+
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
+        with self._server.errors(self._schema):
+            connection.execute("SELECT 1")
+
+    def is_done(self, what: str) -> bool:
+        """As `StateStore.is_done` says."""
+        is_free = "SELECT pg_try_advisory_xact_lock_shared(hashtextextended(?, 0))"
+        return not self.run(is_free, self._of_one(what)).rows[0][0]
+
+    def _of_one(self, what: str) -> str:
+        return f"{self._schema} alone {what}"
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:

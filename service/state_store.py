@@ -1,14 +1,16 @@
-"""Where a server's state is kept that is no part of the ledger: keys, sessions, and what operators did.
+"""Where a server's state is kept that is no part of the ledger: keys, sessions, webhooks, drafts, what operators did.
 
 Of a ledger in a folder it is in files beside it. Of one in PostgreSQL it is in a schema of its own beside the ledger's
 (`points_state`), so that any number of servers behind a balancer are one service. Both speak the same SQL, with `?` for
 values.
 """
 
+import fcntl
+import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from ledger.errors import ControlFlow
 from ledger.journal.ledger import is_address
 from ledger.journal.opening import private_database
 
+ADOPTED = ".adopted"  # behind the name of a file whose rows went into a database
 BUSY_SECONDS = 5  # that one process waits for another
 
 
@@ -49,8 +52,19 @@ class StateStore(Statements):
     name: str
 
     @abstractmethod
-    def changing(self) -> AbstractContextManager[Statements]:
-        """A transaction, one at a time among all processes: what is run in it is all done or none."""
+    def changing(self, what: str) -> AbstractContextManager[Statements]:
+        """A transaction that is all done or not at all, one at a time among all processes that change the same."""
+
+    @abstractmethod
+    def alone(self, what: str) -> AbstractContextManager[Callable[[], None]]:
+        """Wait until no process does what is named, and keep the others from it until this ends, or the process.
+
+        Yields what raises `Unavailable` where that is no longer so.
+        """
+
+    @abstractmethod
+    def is_done(self, what: str) -> bool:
+        """Return True if a process is `alone` with what is named."""
 
     @abstractmethod
     def close(self) -> None:
@@ -63,6 +77,7 @@ class FileState(StateStore):
     def __init__(self, path: Path | None, tables: tuple[str, ...], *, is_durable: bool = True) -> None:
         """Raises `sqlite3.Error` and `OSError`."""
         self.name = str(path) if path else "memory"
+        self._path = path
         self._db = (
             private_database(path, BUSY_SECONDS)
             if path
@@ -81,8 +96,8 @@ class FileState(StateStore):
             raise Taken(str(error)) from error
 
     @contextmanager
-    def changing(self) -> Iterator[Statements]:
-        """As `StateStore.changing` says."""
+    def changing(self, what: str) -> Iterator[Statements]:
+        """As `StateStore.changing` says; of a file there is one at a time, whatever it changes."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self
@@ -91,9 +106,58 @@ class FileState(StateStore):
             self._db.execute("ROLLBACK")
             raise
 
+    @contextmanager
+    def alone(self, what: str) -> Iterator[Callable[[], None]]:
+        """As `StateStore.alone` says: by a lock of a file beside this one. Raises `OSError`."""
+        lock = os.open(self._lock(what), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield _nothing_is_lost
+        finally:
+            os.close(lock)
+
+    def is_done(self, what: str) -> bool:
+        """As `StateStore.is_done` says."""
+        try:
+            lock = os.open(self._lock(what), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def _lock(self, what: str) -> Path:
+        assert self._path is not None
+        return self._path.with_name(f"{what}.lock")
+
     def close(self) -> None:
         """As `StateStore.close` says."""
         self._db.close()
+
+
+def _nothing_is_lost() -> None:
+    """A file's lock ends with its process only."""
+
+
+def put_aside(path: Path) -> None:
+    """Keep a file whose rows a database has taken in under another name, so that nobody takes it to hold still."""
+    with suppress(FileNotFoundError):  # another process was faster
+        path.rename(path.with_name(f"{path.name}{ADOPTED}"))
+
+
+@contextmanager
+def sharing(place: str) -> Iterator[StateStore | None]:
+    """Yield what `shared_state` returns, and close it. Raises `JournalError`."""
+    state = shared_state(place)
+    try:
+        yield state
+    finally:
+        if state is not None:
+            state.close()
 
 
 def shared_state(place: str) -> StateStore | None:

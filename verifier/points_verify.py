@@ -302,10 +302,13 @@ def verify_consistency(found: dict[str, Any], key: Ed25519PublicKey) -> str:
     paths = {
         count(partition): path_of(path) for partition, path in (fields(p, "partition", "path") for p in partitions)
     }
-    if not set(before["heads"]) == set(after["heads"]) == set(paths) or len(paths) != len(partitions):
+    if set(after["heads"]) != set(paths) or len(paths) != len(partitions):
+        raise Refused("the partitions of the proof are not those of the checkpoints")
+    parents = len(before["heads"]) or 1  # each partition is its own parent, or branched off one
+    if len(after["heads"]) % parents or {partition % parents for partition in after["heads"]} != set(before["heads"]):
         raise Refused("the partitions of the proof are not those of the checkpoints")
     for partition, (size, head) in after["heads"].items():
-        earlier_size, earlier_head = before["heads"][partition]
+        earlier_size, earlier_head = before["heads"][partition % parents]
         check_consistency(earlier_size, size, earlier_head, head, paths[partition])
     return f"the {told(after)}\nextends the {told(before)}: nothing of it was changed"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from consumers.files.loader import BOM, BadFile, Peeked, Reader, is_stream, open_facts
-from consumers.runtime.intake import check_admissible
+from consumers.runtime.intake import Sources, check_admissible
 from ledger.wire.fact_codec import BadFact, decode, too_long
 
 PEEKED = 1 << 20  # bytes of a stream that are looked at before a ledger is made for it
@@ -55,7 +55,7 @@ def open_with_facts(name: str) -> BinaryIO:
 def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:
     """Each line that is not blank, by its number from 1, and what is wrong with it. Raises `files.BadFile`.
 
-    What is later than `now` (microseconds) is from the future; whose operators' facts count only a ledger knows.
+    What is later than `now` (microseconds) is from the future; whose word counts only a ledger knows.
     """
     with open_facts(name) as file:
         for line in Reader(file, name):
@@ -63,7 +63,8 @@ def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:
                 if line.whole_length:
                     raise too_long(line.whole_length)
                 fact, occurred = decode(line.value)
-                check_admissible(fact, occurred, now, operators=(fact.source,))
+                own = frozenset({fact.source})
+                check_admissible(fact, occurred, now, Sources(operators=own, partners=own))
             except BadFact as bad:
                 yield line.number, bad
             else:

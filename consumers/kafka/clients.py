@@ -1,9 +1,11 @@
 """Which client: the setting chooses, nothing else knows."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from consumers.kafka.client_base import Reader, Writer
+from consumers.kafka.port import Topic
 from consumers.kafka.settings import BadSettings, KafkaSettings
 
 if TYPE_CHECKING:
@@ -49,13 +51,26 @@ def open_admin(settings: KafkaSettings) -> "Admin":
     return kafka_python.Admin(settings)
 
 
+def described_topic(settings: KafkaSettings, name: str) -> Topic | None:
+    """Return a topic with all its settings, None where there is none, by the client that is set.
+
+    Loading kafka-python takes a sixth of a second, for which this does not wait. Raises `BrokerAway`, `Denied`.
+    """
+    if settings.client == "confluent-kafka":
+        from consumers.kafka import confluent
+
+        return confluent.Topics(settings).topic(name)
+    with closing(open_admin(settings)) as admin:
+        return admin.topic(name)
+
+
 def topic_ids(settings: KafkaSettings) -> Callable[[str], str] | None:
     """Return what asks for a topic's id as `Admin.topic_id` does, without kafka-python; None where that is the client.
 
-    Loading that library takes a sixth of a second, for which this does not wait.
+    As `described_topic`, it does not wait for that library.
     """
     if settings.client != "confluent-kafka":
         return None
     from consumers.kafka import confluent
 
-    return confluent.TopicIds(settings).of
+    return confluent.Topics(settings).of

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -18,10 +19,10 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from consumers.kafka import client_base as base
-from consumers.kafka.port import GONE, Denied, Headers, OnTaken, Start, StreamBroken, StreamError
+from consumers.kafka.port import GONE, Denied, Headers, OnTaken, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import KafkaSettings, Security
 
 SECURITY_NAMES = {
@@ -260,8 +261,9 @@ class Writer(_Client, base.Writer):
         headers: Headers,
         pending: base.Pending | None,
     ) -> None:
+        told = headers or None  # an empty list would cost a third of the call
         if pending is None:  # a failure is fatal for what comes behind it, and told of that
-            self._producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+            self._producer.produce(topic, value, key, partition, headers=told)  # type: ignore[arg-type]
             return
 
         def settled(error: KafkaError | None, message: Message) -> None:
@@ -273,7 +275,7 @@ class Writer(_Client, base.Writer):
             offset = message.offset()
             self._acknowledged(pending, base.UNKNOWN if offset is None else offset)
 
-        self._producer.produce(topic, value, key, partition, settled, headers=headers)  # type: ignore[arg-type]
+        self._producer.produce(topic, value, key, partition, settled, headers=told)  # type: ignore[arg-type]
 
     def _serve(self, timeout: float) -> None:
         try:
@@ -289,7 +291,7 @@ class Writer(_Client, base.Writer):
         self._producer.poll(0)
 
 
-class TopicIds(_Client):
+class Topics(_Client):
     """Says which topic stands under a name; the connection is opened when it is first needed."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -301,23 +303,49 @@ class TopicIds(_Client):
 
         Raises `BrokerAway`, `Denied`.
         """
+        found = self._described(topic)
+        return "" if found is None else _id_text(found)
+
+    def topic(self, name: str) -> Topic | None:
+        """Return a topic with all its settings, as `kafka_python.Admin.topic`. Raises `BrokerAway`, `Denied`."""
+        if (found := self._described(name)) is None:
+            return None
+        named = ConfigResource(ConfigResource.Type.TOPIC, name)
+        said = self._answer(self._opened().describe_configs([named], request_timeout=self._settings.timeout_seconds))
+        configs = {key: str(config.value) for key, config in (said or {}).items()}
+        return Topic(name, len(found.partitions), len(found.partitions[0].replicas), configs, _id_text(found))
+
+    def _described(self, topic: str) -> Any:
+        """Return what the cluster says of a topic, None where there is none."""
+        timeout = self._settings.timeout_seconds
+        return self._answer(self._opened().describe_topics(TopicCollection([topic]), request_timeout=timeout))
+
+    def _opened(self) -> AdminClient:
         if self._admin is None:
             self._admin = AdminClient(self._options())
-        timeout = self._settings.timeout_seconds
-        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
+        return self._admin
+
+    def _answer(self, asked: Mapping[Any, Future[Any]]) -> Any:
+        """Return the answer to a question about one topic, None where there is no such topic."""
+        (answer,) = asked.values()
         try:
-            found: Any = asked.result(timeout + base.FIRST_SECONDS).topic_id
+            found = answer.result(self._settings.timeout_seconds + base.FIRST_SECONDS)
         except KafkaException as error:
-            self._admin.poll(0)  # makes the library report why
+            self._opened().poll(0)  # makes the library report why
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                return ""
+                return None
             translated = self._translated(error)
             raise translated if isinstance(translated, Denied) else self._away(_sentence(error.args[0])) from error
         except TimeoutError as error:
             raise self._away(type(error).__name__) from error
         self._reported.clear()
-        halves = found.get_most_significant_bits(), found.get_least_significant_bits()
-        return base.topic_id_text(b"".join((half % (1 << 64)).to_bytes(8, "big") for half in halves))
+        return found
+
+
+def _id_text(found: Any) -> str:
+    """Return the id of a topic that was described."""
+    halves = found.topic_id.get_most_significant_bits(), found.topic_id.get_least_significant_bits()
+    return base.topic_id_text(b"".join((half % (1 << 64)).to_bytes(8, "big") for half in halves))
 
 
 def partitions_of(settings: KafkaSettings, topic: str) -> int:

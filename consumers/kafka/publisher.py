@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from time import monotonic, sleep
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 
 from consumers.dead_letters import StoredDeadLetter
 from consumers.kafka.buffers import ATTRIBUTE, CONTENT_TYPE
-from consumers.kafka.client_base import Writer
+from consumers.kafka.client_base import Keyed, Writer
 from consumers.kafka.port import Headers, StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -30,8 +30,8 @@ from ledger.wire.entry_json import describe_published, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
 
-MOST_IN_FLIGHT = 8_000  # records, and
-MOST_BYTES_IN_FLIGHT = 12 << 20  # of them, over all partitions of a process
+MOST_IN_FLIGHT = 16_000  # records, and
+MOST_BYTES_IN_FLIGHT = 24 << 20  # of them, over all partitions of a process
 MOST_FRESH = 8_000  # entries of a partition that wait in memory, and a batch more
 SENT_TOGETHER = 256  # records at most, that are acknowledged by one call
 DECIDED, DEAD_LETTERED = "points.fact.decided.v1", "points.record.dead-lettered.v1"  # types of CloudEvents
@@ -41,13 +41,7 @@ REMEMBER_SECONDS = 1.0  # between two moves of a tracking position
 _encode = msgspec.json.Encoder().encode
 
 
-class Outgoing(NamedTuple):
-    """A record to be sent; `number` is what tracking counts by."""
-
-    number: int
-    key: bytes
-    value: bytes
-    headers: Headers = ()
+Outgoing = tuple[int, Keyed]  # what tracking counts by, and the record
 
 
 class Flow(ABC):
@@ -93,17 +87,15 @@ class Flow(ABC):
         """Send what stands next, as far as there is room: it may go beyond it by one record."""
         waiting = self._after(self._sent, room)
         while room > 0 and bytes_room > 0:
-            some, held = _some(waiting, bytes_room)
-            if not some:
+            last, records, held = _some(waiting, bytes_room)
+            if not records:
                 self.may_have_more = False
                 return
             failpoint("before-publish")
-            last = some[-1].number
             self._pending.append(last)
-            records = [(outgoing.key, outgoing.value, outgoing.headers) for outgoing in some]
             writer.send_all(self._topic, self.partition, records, self._delivered)
             self._sent = last
-            room -= len(some)
+            room -= len(records)
             bytes_room -= held
 
     def _headers(self, kind: str, name: str, subject: str, at: int, **more: str) -> Headers:
@@ -129,15 +121,19 @@ class Flow(ABC):
         return moved
 
 
-def _some(waiting: Iterator[Outgoing], most_bytes: int) -> tuple[list[Outgoing], int]:
-    """Return the next records, up to `SENT_TOGETHER` and until they hold so many bytes, and how many they hold."""
-    some, held = [], 0
-    for outgoing in waiting:
-        some.append(outgoing)
-        held += len(outgoing.value)
+def _some(waiting: Iterator[Outgoing], most_bytes: int) -> tuple[int, list[Keyed], int]:
+    """Return the number of the last of the next records, them, up to `SENT_TOGETHER`, and their bytes, up to so many.
+
+    One record may go beyond that.
+    """
+    last, some, held = 0, list[Keyed](), 0
+    for number, keyed in waiting:
+        last = number
+        some.append(keyed)
+        held += len(keyed[1] or b"")
         if len(some) == SENT_TOGETHER or held >= most_bytes:
             break
-    return some, held
+    return last, some, held
 
 
 class Outcomes(Flow):
@@ -181,7 +177,7 @@ class Outcomes(Flow):
             values: Iterable[bytes | None] = repeat(None) if self._native is None else self._native(rows, self._is_home)
             for row, value in zip(rows, values, strict=False):
                 headers = self._headers_of(EntryRow(*row)) if self._has_headers else ()
-                yield Outgoing(row[0], row[1].encode(), value or self._described(EntryRow(*row)), headers)
+                yield row[0], (row[1].encode(), value or self._described(EntryRow(*row)), headers)
 
     def _described(self, row: EntryRow) -> bytes:
         is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
@@ -204,7 +200,7 @@ class DeadLetters(Flow):
             letter = StoredDeadLetter(self.partition, *parked._replace(is_done=False))
             position, value = letter.position, _encode(letter.described(self._zone))
             headers = self._headers(DEAD_LETTERED, position, position, parked.recorded, reason=parked.reason)
-            yield Outgoing(parked.offset + 1, position.encode(), value, headers)
+            yield parked.offset + 1, (position.encode(), value, headers)
 
 
 class Publisher:

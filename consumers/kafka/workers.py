@@ -18,10 +18,11 @@ from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.events import Failed, Observe, Recovered
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.retry import Backoff
+from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
-from ledger.journal.processes import Workers
+from ledger.journal.processes import WaitingWorkers, Workers
 from ledger.wire.follow_ups import FLOW
 
 T = TypeVar("T")
@@ -29,12 +30,28 @@ T = TypeVar("T")
 LISTEN_SECONDS = 0.2  # between two looks at whether to stop
 BACKOFF_SECONDS = 0.05  # the same, while no broker answers
 END_SECONDS = 60.0  # for a worker to end by itself
+MOST_WAITING = 16  # processes that wait for a plan; there may be fewer partitions than jobs
+
+
+def waiting_workers(settings: KafkaSettings, jobs: int) -> WaitingWorkers:
+    """Return processes for several jobs, which wait for their plans; what they need is imported first.
+
+    Raises `BadSettings`, `NoEngine`.
+    """
+    client_of(settings)
+    native_module()
+    return WaitingWorkers(min(jobs, MOST_WAITING) if jobs > 1 else 0)
 
 
 def consume(
-    ledger: Ledger, settings: KafkaSettings, plans: Sequence[Plan], observe: Observe, is_stopped: Callable[[], bool]
+    ledger: Ledger,
+    settings: KafkaSettings,
+    plans: Sequence[Plan],
+    observe: Observe,
+    is_stopped: Callable[[], bool],
+    waiting: WaitingWorkers | None = None,
 ) -> None:
-    """Work as planned: one plan in this process, several in a worker process each.
+    """Work as planned: one plan in this process, several in a worker process each, of those that are `waiting` first.
 
     A worker that ends since each of its partitions is in trouble lets the others go on, and its error is raised at the
     end; any other error ends all. What workers left for each other's accounts is decided here, where that is to come to
@@ -44,7 +61,9 @@ def consume(
         _consume(ledger, settings, plans[0], observe, is_stopped)
         return
     parts = [(ledger.place, settings, plan) for plan in plans]
-    workers = Workers(_work, parts, outlast=(StreamBroken, CannotDecide))
+    workers = Workers(_work, parts, (StreamBroken, CannotDecide), waiting)
+    if waiting is not None:
+        waiting.close()
     is_stopping = False
     try:
         while workers.are_running:

@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from consumers.local.port import Inbox
-from consumers.local.sqlite import SQLiteInbox
+from consumers.local.sqlite import SQLiteInbox, has_partitions
 from consumers.runtime.continuity import check_id
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
@@ -78,6 +78,27 @@ def _open(ledger: Ledger, *, create: bool = False) -> Inbox:
 
     assert isinstance(ledger, DatabaseLedger)
     return PostgresInbox(ledger)
+
+
+def grow_inbox(ledger: Ledger, partitions: int) -> bool:
+    """Give an inbox the partitions that a split makes; True where it has them. False where records wait in it.
+
+    Raises `JournalError`.
+    """
+    if not has_inbox(ledger):
+        return True
+    if isinstance(ledger, FolderLedger):
+        if has_partitions(ledger.inbox, partitions):
+            return True
+        decided = [ledger.journal(partition).head().offset for partition in ledger.partitions]
+        with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions)) as inbox:
+            return inbox.grow(partitions, decided)
+    from consumers.local.postgres import PostgresInbox  # here, since its driver is an extra
+    from ledger.journal.database import DatabaseLedger
+
+    assert isinstance(ledger, DatabaseLedger)
+    shared = PostgresInbox(ledger)
+    return shared.has_partitions(partitions) or shared.grow(partitions)
 
 
 def migrate_inbox(ledger: FolderLedger) -> int:

@@ -4,6 +4,7 @@ An appender locks the ends of the partitions that it adds to, in ascending order
 moves the ends on in the same transaction: positions are dense, in the order of commits, and recorded never runs back.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import accumulate
@@ -34,6 +35,8 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"  # in microseconds
 
+_GROW_SECONDS = 2.0  # that appenders wait at most, each time, for what waits to be decided
+_LOOK_SECONDS = 0.02
 FED_ROWS = 1_000  # of a feed, read at a time
 _MOST_LINES = 1 << 32  # of one append; a line's number orders a feed's records
 
@@ -157,7 +160,7 @@ class PostgresInbox(Inbox):
                 if feed is not None and server is self._topology.main:
                     self._move(c, feed)
                 here = [partition for partition in sorted(batches) if self._topology.server_of(partition) is server]
-                ends, now = self._lock_ends(c, here)
+                ends, now = self._lock_ends(c, here, self.partitions)
                 check_by_clock(last_stamp(lines), now, self._tolerance, f"the database's ({server.name})")
                 for partition in here:
                     offsets[partition] = ends[partition].position + 1
@@ -183,18 +186,24 @@ class PostgresInbox(Inbox):
         if not c.rowcount:
             raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")
 
-    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> tuple[dict[int, End], int]:
+    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int], of: int) -> tuple[dict[int, End], int]:
         """Lock where partitions of a server end, one after the other, as every appender does.
 
-        Return these ends, and the instant by the server's clock.
+        Return these ends, and the instant by the server's clock. Raises `CannotAppend` where they are not `of` so many.
         """
         asked = " UNION ALL ".join(
-            f"SELECT * FROM (SELECT {partition}, position, recorded"
+            f"SELECT * FROM (SELECT {partition}, position, recorded, partitions"
             f" FROM {self._topology.schema_of(partition)}.inbox_end FOR UPDATE) AS end_{partition}"
             for partition in partitions
         )
-        asked += f"{' UNION ALL ' if partitions else ''}SELECT -1, -1, {_NOW}"  # as a partition that ends now
-        found = {row[0]: End(*row[1:]) for row in c.execute(asked)}
+        asked += f"{' UNION ALL ' if partitions else ''}SELECT -1, -1, {_NOW}, 0"  # as a partition that ends now
+        rows = c.execute(asked).fetchall()
+        if others := {row[3] for row in rows} - {0, of}:
+            raise CannotAppend(
+                f"{self._ledger.name}: its inbox has {max(others)} partitions, and {self.partitions} are known here: it"
+                " was split, or is being split; start again, or run `points split` again, which goes on"
+            )
+        found = {row[0]: End(*row[1:3]) for row in rows}
         return found, found.pop(-1).recorded
 
     def _insert(self, c: psycopg.Cursor[Any], partition: int, batch: Sequence[Numbered], end: End, feed: int) -> None:
@@ -221,6 +230,49 @@ class PostgresInbox(Inbox):
         )
         if feed:
             c.execute(_MOVE_SPAN.format(schema=schema), (feed, end.position + 1, last))
+
+    def grow(self, partitions: int) -> bool:
+        """Give the inbox more partitions, each of which goes on behind the one it branches off; close it after that.
+
+        Those are in the schemas in which a split makes them. Return False, with nothing done, where records wait.
+        """
+        topology, ledger = self._topology, self._ledger
+        with ExitStack() as stack:
+            ends: dict[int, End] = {}
+            cursors: dict[int, psycopg.Cursor[Any]] = {}
+            for server in self._servers_of(ledger.partitions, None):
+                c = stack.enter_context(server.transaction(topology.schema))
+                here = [partition for partition in ledger.partitions if topology.server_of(partition) is server]
+                ends |= self._lock_ends(c, here, partitions)[0]
+                cursors |= dict.fromkeys(here, c)
+            until = time.monotonic() + _GROW_SECONDS
+            while any(ledger.journal(partition).head().offset < end.position for partition, end in ends.items()):
+                if time.monotonic() > until:
+                    return False
+                time.sleep(_LOOK_SECONDS)
+            for partition, end in ends.items():
+                c = cursors[partition]
+                c.execute(f"UPDATE {topology.schema_of(partition)}.inbox_end SET partitions = %s", (partitions,))
+                for child in range(partition + self.partitions, partitions, self.partitions):
+                    schema = topology.making_of(child)
+                    c.execute(
+                        f"UPDATE {schema}.inbox_end SET position = %s, recorded = %s, partitions = %s",
+                        (*end[:2], partitions),
+                    )
+                    if end.position >= 0:
+                        c.execute(
+                            f"INSERT INTO {schema}.inbox (position, line, recorded, backlog, feed, key, value,"
+                            " whole_length, whole_sha256) VALUES (%s, 0, %s, 0, 0, '', '', 0, '')",
+                            end[:2],
+                        )
+        return True
+
+    def has_partitions(self, partitions: int) -> bool:
+        """Return True if the inbox has so many partitions, and not those of the ledger alone."""
+        found = (
+            self._rows(partition, "SELECT partitions FROM {schema}.inbox_end") for partition in self._ledger.partitions
+        )
+        return all(rows == [(partitions,)] for rows in found)
 
     def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
         """Remove a record's bytes; length and hash stay. The file keeps them until VACUUM takes the old row away."""

@@ -31,7 +31,7 @@ from consumers.local.port import (
 from consumers.stream import Record
 from ledger.errors import may_pass
 from ledger.journal.blocks import Block, blocks_after, encode_block, inbox_id
-from ledger.journal.opening import BUSY_SECONDS
+from ledger.journal.opening import BUSY_SECONDS, reading_of
 from ledger.journal.port import Damaged, JournalError, Unavailable
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
@@ -68,6 +68,7 @@ class SQLiteInbox(Inbox):
         if found != FORMAT:
             way_out = "install a newer points" if found > FORMAT else "run `points store migrate`"
             raise JournalError(f"{path} has format {found}, this version of points reads format {FORMAT}: {way_out}")
+        self._check_partitions()
         self._seen = -1  # the version of the file's content when its ends were read
         self._ends: list[End] = []
 
@@ -76,6 +77,14 @@ class SQLiteInbox(Inbox):
         """As `inbox_id` has it: drawn when the file was made, or first fed by a version that knows of ids."""
         with self._reading():
             return inbox_id(self._db)
+
+    def _check_partitions(self) -> None:
+        """Raise `JournalError` where the inbox has other partitions: the ledger is being split, or was since."""
+        if (found := _partitions_of(self._db)) != self.partitions:
+            raise JournalError(
+                f"{self.path} has {found} partitions, and the ledger {self.partitions}: it was split, or is being"
+                " split; start again, or run `points split` again, which goes on"
+            )
 
     def _format(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -88,10 +97,7 @@ class SQLiteInbox(Inbox):
             for partition in range(self.partitions):
                 if found:
                     self._db.execute(f"ALTER TABLE partition_{partition} RENAME TO records_{partition}")
-                self._db.execute(
-                    f"CREATE TABLE partition_{partition} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
-                    " recorded INTEGER NOT NULL, line INTEGER NOT NULL, feed INTEGER NOT NULL, block BLOB NOT NULL)"
-                )
+                self._make_table(partition)
                 if found:
                     self._make_blocks(partition)
             self._db.execute(
@@ -109,6 +115,12 @@ class SQLiteInbox(Inbox):
             self._db.execute(f"PRAGMA application_id = {1 + randbelow((1 << 31) - 1)}")
         self._db.execute("COMMIT")
         return max(0, FORMAT - found)
+
+    def _make_table(self, partition: int) -> None:
+        self._db.execute(
+            f"CREATE TABLE partition_{partition} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
+            " recorded INTEGER NOT NULL, line INTEGER NOT NULL, feed INTEGER NOT NULL, block BLOB NOT NULL)"
+        )
 
     def _make_blocks(self, partition: int) -> None:
         """From format 1, which had a row a record."""
@@ -220,6 +232,7 @@ class SQLiteInbox(Inbox):
         """Where each partition ends; looked up where another connection may have appended."""
         seen = self._db.execute("PRAGMA data_version").fetchone()[0]
         if seen != self._seen:
+            self._check_partitions()
             self._ends = [self._end(partition) for partition in range(self.partitions)]
             self._seen = seen
         return self._ends
@@ -280,8 +293,41 @@ class SQLiteInbox(Inbox):
         if self.end(partition) < 0:
             self._insert(partition, position, [(0, InboxLine(partition, recorded, 0, "", b""))], 0, 0)
 
+    def grow(self, partitions: int, decided: Sequence[int]) -> bool:
+        """Give the inbox more partitions, each of which goes on behind the one it branches off; close it after that.
+
+        Return False, with nothing done, where records wait behind the offsets that were `decided`.
+        """
+        with self._reading():
+            self._db.execute("BEGIN IMMEDIATE")
+            ends = [self._end(partition) for partition in range(self.partitions)]
+            if [end.position for end in ends] != list(decided):
+                self._db.execute("ROLLBACK")
+                return False
+            for partition in range(self.partitions, partitions):
+                self._make_table(partition)
+                end = ends[partition % self.partitions]
+                if end.position >= 0:
+                    self._insert(partition, end.position, [(0, InboxLine(partition, end.recorded, 0, "", b""))], 0, 0)
+            self._db.execute("COMMIT")
+        return True
+
     def close(self) -> None:
         self._db.close()
+
+
+def has_partitions(path: Path, partitions: int) -> bool:
+    """Return True if an inbox has so many partitions. Raises `JournalError`."""
+    try:
+        with reading_of(path) as db:
+            return _partitions_of(db) == partitions
+    except sqlite3.Error as error:
+        raise (Unavailable if may_pass(error) else Damaged)(f"{path}: {error}") from error
+
+
+def _partitions_of(db: sqlite3.Connection) -> int:
+    tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'partition_[0-9]*'"
+    return int(db.execute(tables).fetchone()[0])
 
 
 def _cut(numbered: Iterable[tuple[int, Numbered]]) -> Iterator[tuple[int, list[Numbered]]]:

@@ -41,7 +41,7 @@ def last_taken(journal: Journal) -> LastTaken | None:
     head = journal.head()
     for letter in journal.parked(head.offset - 1, upto=head.offset, retried=True):
         return LastTaken(letter.offset, letter.sha256) if letter.reason != GAP else None
-    for row in journal.scan(head.entries - 1, head.entries):
+    for row in journal.scan(max(head.entries - 1, journal.begins), head.entries):
         entry = decode_entry(row.state)
         return LastTaken(entry.offset, entry.received)
     return None

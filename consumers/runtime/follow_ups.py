@@ -6,7 +6,8 @@ Anybody may send them, and send them again: a receipt makes each count once. How
 journal's tracking table, moved only behind what the stream has taken, so that none is left out after a crash.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from consumers import clock
@@ -14,6 +15,8 @@ from consumers.local.port import Append, InboxLine
 from consumers.stream import BACKLOG
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
+from ledger.journal.native import PlainRow
+from ledger.journal.pruned import is_stub
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
@@ -34,17 +37,15 @@ class FollowUp(NamedTuple):
     peer: str
 
 
-def follow_ups_between(
-    journal: Journal, partition: int, after: int, upto: int, ledger: str = ""
-) -> Iterator[list[FollowUp]]:
-    """Yield the follow-ups that the entries behind a sequence leave, up to another, some entries at a time.
+def follow_ups_in(blocks: Iterable[Sequence[PlainRow]], partition: int, ledger: str = "") -> Iterator[list[FollowUp]]:
+    """Yield the follow-ups that a partition's entries leave, some entries at a time; a stub's were sent before.
 
-    `ledger` is the own name of this one.
+    `partition` is the one that its accounts were born in, and `ledger` the own name of this one.
     """
-    for rows in journal.scan_rows_of(after, upto):
+    for rows in blocks:
         found = []
         for sequence, _, _, state, _ in rows:
-            if leaves_any(state):
+            if leaves_any(state) and not is_stub(state):
                 entry = decode_entry(state)
                 recorded = entry.recorded if entry.backlog else 0
                 found += [
@@ -86,7 +87,8 @@ class FollowUps:
         upto = self._journal.head().entries
         to: dict[int, int] = {}
         own = self._ledger.settings.name
-        for found in follow_ups_between(self._journal, self._partition, self._sent, upto, own):
+        born = self._ledger.born_in(self._partition)
+        for found in follow_ups_in(self._journal.stored_rows_of(self._sent, upto), born, own):
             to.update(self.append(append, [one for one in found if one.peer == self._peer]))
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
@@ -128,11 +130,11 @@ class Unsent:
     def _oldest(self, journal: Journal, partition: int, peer: str) -> int:
         after = max(journal.published_upto(flow_to(peer)), self._none_upto.get((partition, peer), 0))
         upto = min(journal.head().entries, after + LOOKED_AT)
-        for row in journal.scan(after, upto):
-            if leaves_any(row.state):
-                entry = decode_entry(row.state)
+        for sequence, _, _, state, _ in chain.from_iterable(journal.stored_rows_of(after, upto)):
+            if leaves_any(state) and not is_stub(state):
+                entry = decode_entry(state)
                 if any(peer_of(told) == peer for told in told_in(entry)):
-                    self._none_upto[partition, peer] = row.sequence - 1
+                    self._none_upto[partition, peer] = sequence - 1
                     return entry.recorded
         self._none_upto[partition, peer] = max(after, upto)
         return 0
@@ -145,9 +147,9 @@ def send_again(ledger: Ledger, append: Append) -> int:
     """
     count = 0
     for partition in ledger.partitions:
-        journal, source = ledger.journal(partition), source_of(partition)
-        flow = FollowUps(ledger, partition)
-        for found in follow_ups_between(journal, partition, 0, journal.head().entries):
+        journal, born, first = ledger.journal(partition), ledger.born_in(partition), ledger.branch(partition).entries
+        source, flow = source_of(born), FollowUps(ledger, partition)
+        for found in follow_ups_in(journal.scan_rows_of(first, journal.head().entries), born):
             missing = [
                 one
                 for one in found

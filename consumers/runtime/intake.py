@@ -9,6 +9,7 @@ from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 from consumers.stream import AHEAD, OUTSIDE, UNTRUSTED_BACKLOG, Record
+from ledger.journal.ledger import Settings
 from ledger.journal.native import plain_intake
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
@@ -16,11 +17,12 @@ from ledger.journal.port import KEPT_WHOLE, DeadLetter
 from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BETWEEN_LEDGERS, FOLLOW_UPS, GRANTOR_FACTS, OPERATOR_FACTS, PARTNER_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, FollowUp, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, FollowUp, MemberMerged, ProgrammePublished
 from ledger.wire.follow_ups import is_from_ledger, is_of_peer, source_of
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
+GUEST = "guest/"  # how the name of an account begins that somebody has who is no member yet
 
 _FAULTS = {
     "empty": "the record has no value (a tombstone); a fact is never deleted",
@@ -30,21 +32,50 @@ _FAULTS = {
 }
 
 
+class Sources(NamedTuple):
+    """The sources whose word counts, as a ledger's settings name them: operators, and who may say some of it besides.
+
+    `grantors` may grant tiers, `partners` answer to exchanges, `claimers` have a guest's account become a member's.
+    `peers` are no sources: ledgers, by their names, whose accounts may tell those of this one some things.
+    """
+
+    operators: frozenset[str] = frozenset()
+    grantors: frozenset[str] = frozenset()
+    peers: frozenset[str] = frozenset()
+    partners: frozenset[str] = frozenset()
+    claimers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sources":
+        """Return those that the settings of a ledger name."""
+        return cls(*(frozenset(getattr(settings, field)) for field in cls._fields))
+
+    def may_say(self, fact: Fact) -> bool:
+        """Return True if a fact that not everybody may give is from a source which may."""
+        if type(fact) in OPERATOR_FACTS:
+            return fact.source in self.operators or self.are_named_for(fact)
+        return type(fact) not in PARTNER_FACTS or fact.source in self.partners
+
+    def are_named_for(self, fact: Fact) -> bool:
+        """Return True if the source of an operators' fact is none of theirs, but may give this one."""
+        if isinstance(fact, MemberMerged):
+            return fact.source in self.claimers and fact.subject.startswith(GUEST)
+        return type(fact) in GRANTOR_FACTS and fact.source in self.grantors
+
+
 class Intake(NamedTuple):
     """What the checks of a partition's records go by."""
 
     partition: int
-    operators: frozenset[str]
     partitioner: Partitioner
-    grantors: frozenset[str]
-    peers: frozenset[str] = frozenset()
-    partners: frozenset[str] = frozenset()
+    sources: Sources
+    born_in: Partitioner | None = None  # the partition that an account was born in, where that may be another one
     read_plain: Callable[[Sequence[Record]], Sequence[FactRecord | None]] | None = None  # the native engine's
 
     def with_native(self, module: Any) -> "Intake":
         """Return the same, with the native engine's module reading the facts that are plain."""
         partitions = self.partitioner.partitions
-        read = plain_intake(module, self.partition, partitions, self.operators, self.grantors)
+        read = plain_intake(module, self.partition, partitions, self.sources.operators, self.sources.grantors)
         return self._replace(read_plain=read)
 
     def take(
@@ -85,17 +116,14 @@ class Intake(NamedTuple):
             raise BadFact(record.fault, _FAULTS[record.fault])
         is_ahead = record.backlog & AHEAD != 0
         stamped = record.recorded - record.pushed
-        told_by = self.partitioner if not record.backlog & OUTSIDE else None
+        told_by = (self.born_in or self.partitioner) if not record.backlog & OUTSIDE else None
         check_admissible(
             fact,
             occurred,
             stamped,
-            self.operators,
-            grantors=self.grantors,
-            partners=self.partners,
+            self.sources,
             is_ahead=is_ahead,
             told_by=told_by,
-            peers=self.peers,
         )
         subject = fact.subject
         if record.key != subject:
@@ -116,22 +144,18 @@ def check_admissible(
     fact: Fact,
     occurred: int,
     recorded: int,
-    operators: Container[str],
+    sources: Sources,
     *,
-    grantors: Container[str] = (),
-    partners: Container[str] = (),
     is_ahead: bool = False,
     told_by: Callable[[str], int] | None = None,
-    peers: Container[str] = (),
 ) -> None:
-    """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
+    """Raise `BadFact` for a fact from the future, of a source that may not give it, or under the programme's subject.
 
-    `grantors` are the sources that may grant tiers besides the operators, and `partners` those that may answer to
-    exchanges. `is_ahead` says that its importer saw it to be from the future. `told_by` is the partition of an account,
-    where accounts of the ledger may tell each other things, and those of its `peers` may tell them some.
+    `is_ahead` says that its importer saw it to be from the future. `told_by` is the partition of an account, where
+    accounts of the ledger may tell each other things, and those of its peers may tell them some.
     """
     if is_from_ledger(fact) or type(fact) in FOLLOW_UPS:
-        _check_follow_up(fact, told_by, peers)
+        _check_follow_up(fact, told_by, sources.peers)
         return
     if is_ahead or occurred > recorded + MAX_AHEAD:
         raise BadFact(
@@ -139,10 +163,10 @@ def check_admissible(
         )
     if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-    if type(fact) in OPERATOR_FACTS and fact.source not in operators and not _may_grant(fact, grantors):
+    if not sources.may_say(fact):
+        if type(fact) in PARTNER_FACTS:
+            raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s partners')
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
-    if type(fact) in PARTNER_FACTS and fact.source not in partners:
-        raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s partners')
 
 
 def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None, peers: Container[str]) -> None:
@@ -159,10 +183,6 @@ def _check_follow_up(fact: Fact, told_by: Callable[[str], int] | None, peers: Co
             "not-authorised",
             f"\"{fact.source}\" is no source of this ledger's own accounts, or of a peer's, that says this",
         )
-
-
-def _may_grant(fact: Fact, grantors: Container[str]) -> bool:
-    return type(fact) in GRANTOR_FACTS and fact.source in grantors
 
 
 def dead_lettered(record: Record, bad: BadFact) -> DeadLetter:

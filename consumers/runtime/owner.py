@@ -14,7 +14,7 @@ from consumers.local.port import Append, Inbox
 from consumers.runtime.continuity import LastTaken, check_id, check_taken, last_taken
 from consumers.runtime.events import MOST_PARKED, Decided, Parked
 from consumers.runtime.follow_ups import FollowUps
-from consumers.runtime.intake import Intake, dead_lettered
+from consumers.runtime.intake import Intake, Sources, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
 from consumers.stream import Record, Stream
@@ -61,14 +61,8 @@ class PartitionOwner:
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
-        self._intake = Intake(
-            partition,
-            frozenset(settings.operators),
-            Partitioner(settings.partitions),
-            frozenset(settings.grantors),
-            frozenset(settings.peers),
-            frozenset(settings.partners),
-        )
+        born_in = Partitioner(ledger.born_partitions)
+        self._intake = Intake(partition, Partitioner(settings.partitions), Sources.of(settings), born_in)
 
     def acquire(self, share: float = 1.0) -> PartitionWriter:
         """Become the owner: every earlier one is fenced from here on. Raises `JournalError`.

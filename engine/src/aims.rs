@@ -6,8 +6,11 @@ use crate::facts::Aim;
 use crate::lots::{claw_back, lot_page};
 use crate::pages::{ActivityPage, Award, ClaimPage, GrantPage, OrderPage, Page, ReviewPage};
 
-/// Return the lot that people read as `entry.place`.
+/// Return the lot that people read as `entry.place`; 0, which is none, for one of another name: this member has one.
 pub fn lot_named(text: &str) -> i64 {
+    if text.contains('~') {
+        return 0;
+    }
     let (number, place) = text.split_once('.').expect("the fact's check saw to that");
     let whole = |digits: &str| digits.parse::<i64>().expect("the fact's check saw to that");
     lot_key(whole(number), whole(place) - 1)
@@ -33,16 +36,16 @@ pub fn take_of(draft: &mut Draft, aim: &Aim, kind: &Text, points: i64) -> Done<i
     if !aim.grant.is_empty() {
         let grant = draft.page::<GrantPage>(&format!("grant/{}", aim.grant))?.filter(|grant| grant.kind == *kind);
         let grant = grant.ok_or_else(|| decline("unknown-award", [("grant", (&aim.grant).into())]))?;
-        return take_of_lot(draft, grant.lot, kind, points);
+        return take_of_lot(draft, grant.lot, kind, points, &lot_text(grant.lot).into());
     }
-    take_of_lot(draft, lot_named(&aim.lot), kind, points)
+    take_of_lot(draft, lot_named(&aim.lot), kind, points, &aim.lot)
 }
 
 /// Take of the award that opened a lot: it stands on the page of what gave it, or on no page but the lot's.
-fn take_of_lot(draft: &mut Draft, key: i64, kind: &Text, points: i64) -> Done<i64> {
+fn take_of_lot(draft: &mut Draft, key: i64, kind: &Text, points: i64, name: &Text) -> Done<i64> {
     let earned = draft.pages.opened(key >> LOT_BITS)?.into_iter().find(|earned| earned.lot == key);
     let Some(earned) = earned.filter(|earned| earned.kind == *kind) else {
-        return Err(decline("unknown-award", [("lot", lot_text(key).into())]));
+        return Err(decline("unknown-award", [("lot", name.into())]));
     };
     let names: &[&str] = match (earned.page.is_empty(), earned.line.is_empty()) {
         (true, _) => &[],

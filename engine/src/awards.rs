@@ -5,6 +5,7 @@
 
 use crate::account::Term;
 use crate::caps::Place;
+use crate::card_orders::has_rate;
 use crate::draft::{Done, Draft, MAX_TOTAL, Stop, at_shop, bounded};
 use crate::entries::{CounterAdded, Earned, FirstSeen, Map, Multiplied, Scored, ScoredOnce, Text, Withheld};
 use crate::evaluate::{Asked, Line, amount_of, meets, multiplier_of};
@@ -79,7 +80,10 @@ pub fn apply_rules(
         let mut term: Option<Term> = None;
         if let Some(membership) = &rule.member {
             term = draft.account.term_at(membership, draft.occurred).cloned();
-            if term.is_none() {
+            let Some(held) = &term else {
+                continue;
+            };
+            if line.is_some() && order.is_some() && !has_rate(draft, held)? {
                 continue;
             }
         }

@@ -32,6 +32,15 @@ pub fn remember(draft: &mut Draft, data: &Data, order: &Text, page: &OrderPage, 
     Ok(())
 }
 
+/// Return true if what is bought in a term earns at its card's rate: not of one that was refunded whole since.
+pub fn has_rate(draft: &mut Draft, term: &Term) -> Done<bool> {
+    if term.until > draft.clock {
+        return Ok(true);
+    }
+    let page = draft.page::<CardPage>(&format!("card/{}", term.card))?;
+    Ok(!page.is_some_and(|page| page.is_taken_back))
+}
+
 /// Put an order that earned at a card's rate on the card's pages, once in a row.
 pub fn put_order(draft: &mut Draft, card: &Text, order: &Text) -> Done {
     let key = format!("card/{card}");

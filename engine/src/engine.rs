@@ -12,7 +12,7 @@ use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
 use crate::evolve::apply_entry;
 use crate::facts::Fact;
 use crate::handed_back::HandedBack;
-use crate::members::{KeptPages, Member};
+use crate::members::{Encoded, KeptPages, Member, keeping};
 use crate::page_keys::{cards_ahead, pages_ahead};
 use crate::pages::Page;
 use crate::programme::Programme;
@@ -20,6 +20,9 @@ use crate::quiet::caught;
 
 const SNAPSHOT_EVERY: i64 = 64;
 const SNAPSHOT_ON_EVICTION: i64 = 8;
+const HOT: usize = 4; // this part of the memory for members is the hot ones' at least
+// A member is kept so many batches longer than one of half as many entries.
+const BATCHES_LONGER: u64 = 20;
 const MEMBERS_AT_ONCE: usize = 256; // that are read before the first of them is decided on
 
 /// A member's snapshot, if there is one, and the entries behind it.
@@ -85,6 +88,8 @@ pub struct Engine {
     most_bytes: usize,
     members: FxHashMap<Text, Member>,
     bytes: usize,
+    encoded: FxHashMap<Text, Encoded>,
+    encoded_bytes: usize,
     batches: u64,
 }
 
@@ -98,6 +103,8 @@ impl Engine {
             most_bytes,
             members: FxHashMap::default(),
             bytes: 0,
+            encoded: FxHashMap::default(),
+            encoded_bytes: 0,
             batches: 0,
         }
     }
@@ -105,7 +112,8 @@ impl Engine {
     /// Forget all members: after an error some may be ahead of what is stored.
     pub fn clear(&mut self) {
         self.members.clear();
-        self.bytes = 0;
+        self.encoded.clear();
+        (self.bytes, self.encoded_bytes) = (0, 0);
     }
 
     /// Forget a member, whom Python has decided about.
@@ -113,11 +121,19 @@ impl Engine {
         if let Some(known) = self.members.remove(member) {
             self.bytes -= known.weight;
         }
+        self.take_encoded(member);
+    }
+
+    /// Take a member out of the encoded ones.
+    fn take_encoded(&mut self, member: &str) -> Option<Encoded> {
+        let taken = self.encoded.remove(member)?;
+        self.encoded_bytes -= taken.weight();
+        Some(taken)
     }
 
     /// Return true if a member is in memory.
     pub fn has(&self, member: &str) -> bool {
-        self.members.contains_key(member)
+        self.members.contains_key(member) || self.encoded.contains_key(member)
     }
 
     /// Decide a batch, member by member; `repeats` by the places of facts that came before.
@@ -136,7 +152,7 @@ impl Engine {
             by_member.entry(&item.member).or_default().push(place);
         }
         let mut ahead = self.read_ahead(&by_member, items, store)?;
-        let lacking: Vec<&Text> = by_member.keys().filter(|name| !self.has(name)).copied().collect();
+        let lacking: Vec<&Text> = by_member.keys().filter(|&&name| !self.members.contains_key(name)).copied().collect();
         let mut lacking = lacking.chunks(MEMBERS_AT_ONCE);
         let mut loaded: FxHashMap<&Text, Result<Member, String>> = FxHashMap::default();
         for (&name, places) in &by_member {
@@ -153,11 +169,7 @@ impl Engine {
                 None => {
                     while !loaded.contains_key(name) {
                         let some = lacking.next().expect("all that are not in memory are named");
-                        let found = store.accounts(some.iter().map(|name| &***name).collect())?;
-                        if found.len() != some.len() {
-                            return Err("the store has not answered for each member".to_owned());
-                        }
-                        let mut members: Vec<_> = some.iter().copied().zip(found.into_iter().map(folded)).collect();
+                        let mut members = self.load(some, store)?;
                         self.read_cards_ahead(&mut members, &by_member, items, store)?;
                         loaded.extend(members);
                     }
@@ -186,21 +198,42 @@ impl Engine {
                 member.pages.keep(&key, Some(&packed));
                 batch.pages.push((key, name.clone(), packed));
             }
-            member.used = self.batches;
             if member.account.number - member.saved >= SNAPSHOT_EVERY {
                 member.saved = member.account.number;
                 batch.snapshots.push((name.clone(), member.saved, pack(&member.account)));
             }
+            member.worth = worth(self.batches, member.account.number);
             member.weight = member.weigh();
             self.bytes += member.weight;
             self.members.insert(name.clone(), member);
         }
-        if self.bytes > self.most_bytes {
-            self.evict(&mut batch);
-        }
+        self.evict(&mut batch);
         batch.pages.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
         batch.snapshots.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         Ok(batch)
+    }
+
+    /// Return members who are not ready to be decided on: decoded, or read of the store.
+    fn load<'a>(
+        &mut self,
+        names: &[&'a Text],
+        store: &mut dyn Store,
+    ) -> Result<Vec<(&'a Text, Result<Member, String>)>, String> {
+        let (mut loaded, mut lacking) = (Vec::with_capacity(names.len()), Vec::new());
+        for &name in names {
+            match self.take_encoded(name) {
+                Some(encoded) => loaded.push((name, encoded.decoded())),
+                None => lacking.push(name),
+            }
+        }
+        if !lacking.is_empty() {
+            let found = store.accounts(lacking.iter().map(|name| &***name).collect())?;
+            if found.len() != lacking.len() {
+                return Err("the store has not answered for each member".to_owned());
+            }
+            loaded.extend(lacking.into_iter().zip(found.into_iter().map(folded)));
+        }
+        Ok(loaded)
     }
 
     /// Read at once the pages that a batch will ask for and that are not in memory; each by its member and key.
@@ -301,23 +334,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Let go of the members used longest ago, with a snapshot where a reload would have to fold many entries.
+    /// Where there are too many bytes, encode the hot members worth least, and let go of the encoded ones worth least.
+    ///
+    /// Of one that goes there is a snapshot where a reload would have to fold many entries.
     fn evict(&mut self, batch: &mut Batch) {
-        let mut by_use: Vec<(u64, Text)> =
-            self.members.iter().map(|(name, member)| (member.used, name.clone())).collect();
-        by_use.sort_unstable();
-        for (_, name) in by_use {
-            if self.bytes <= self.most_bytes / 4 * 3 {
-                break;
-            }
-            if let Some(member) = self.members.remove(&name) {
-                self.bytes -= member.weight;
-                if member.account.number - member.saved >= SNAPSHOT_ON_EVICTION {
-                    batch.snapshots.push((name, member.account.number, pack(&member.account)));
-                }
+        if self.bytes + self.encoded_bytes <= self.most_bytes {
+            return;
+        }
+        let most = self.most_bytes / 8 * 7;
+        let over = self.bytes + self.encoded_bytes - most;
+        let hot = self.bytes.saturating_sub(over / 4 * 5).max(most / HOT); // a fifth of what is encoded stays
+        let least = keeping(self.members.values().map(|member| (member.worth, member.weight)), hot);
+        for (name, member) in self.members.extract_if(|_, member| member.worth < least) {
+            self.bytes -= member.weight;
+            let encoded = Encoded::of(&member);
+            self.encoded_bytes += encoded.weight();
+            self.encoded.insert(name, encoded);
+        }
+        let weights = self.encoded.values().map(|member| (member.worth, member.weight()));
+        let least = keeping(weights, most.saturating_sub(self.bytes));
+        for (name, member) in self.encoded.extract_if(|_, member| member.worth < least) {
+            self.encoded_bytes -= member.weight();
+            if member.number - member.saved >= SNAPSHOT_ON_EVICTION {
+                batch.snapshots.push((name, member.number, member.state.into_vec()));
             }
         }
     }
+}
+
+/// Return what a member is worth who was used last in a batch: who does much stays longer than who does little.
+fn worth(batches: u64, number: i64) -> u64 {
+    batches + BATCHES_LONGER * u64::from(number.unsigned_abs().max(1).ilog2())
 }
 
 /// Return the links of a chain behind a link, one for each entry.
@@ -341,7 +388,7 @@ fn folded((snapshot, entries): Stored) -> Result<Member, String> {
     for bytes in &entries {
         apply_entry(&mut account, &unpack::<Entry>(bytes)?);
     }
-    Ok(Member { account, saved, pages: KeptPages::default(), used: 0, weight: 0 })
+    Ok(Member::new(account, saved))
 }
 
 /// Return the bytes of an entry, a page or an account.

@@ -2,8 +2,9 @@
 
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back, lot_page
+from ledger.core.openings import opening_of
 from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, OrderPage, Page, PageLine, ReviewPage
-from ledger.wire.entries import LOT_BITS, Earned, lot_named, lot_text
+from ledger.wire.entries import Earned, lot_text
 from ledger.wire.facts import Aim
 
 
@@ -25,15 +26,15 @@ def take_of(draft: Draft, aim: Aim, kind: str, points: int) -> int:
         grant = draft.pages.get(f"grant/{aim.grant}")
         if not isinstance(grant, GrantPage) or grant.kind != kind:
             draft.decline("unknown-award", grant=aim.grant)
-        return _take_of_lot(draft, grant.lot, kind, points)
-    return _take_of_lot(draft, lot_named(aim.lot), kind, points)
+        return _take_of_lot(draft, grant.lot, kind, points, lot_text(grant.lot))
+    return _take_of_lot(draft, draft.find_lot(aim.lot), kind, points, aim.lot)
 
 
-def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
+def _take_of_lot(draft: Draft, key: int, kind: str, points: int, name: str) -> int:
     """Take of the award that opened a lot: it stands on the page of what gave it, or on no page but the lot's."""
-    earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
+    earned = opening_of(draft, key)
     if earned is None or earned.kind != kind:
-        draft.decline("unknown-award", lot=lot_text(key))
+        draft.decline("unknown-award", lot=name)
     for name in (("order", "review") if earned.line else ("order", "claim", "activity")) if earned.page else ():
         page = draft.pages.get(f"{name}/{earned.page}")
         award = _award_of(page, earned.line, key)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
 from ledger.core.asks import begin
+from ledger.core.card_orders import has_rate
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
@@ -79,6 +80,10 @@ def apply_rules(
                     if term is None:
                         if trace is not None:
                             trace.skipped(rule, "no-membership", {"line": name})
+                        continue
+                    if line is not None and order is not None and not has_rate(draft, term):
+                        if trace is not None:
+                            trace.skipped(rule, "card-taken-back", {"line": name, "card": term.card})
                         continue
                 if rule.times:
                     times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())

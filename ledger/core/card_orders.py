@@ -50,6 +50,17 @@ def remember(draft: Draft, data: Any, page: OrderPage, line: PageLine) -> None:
             put_order(draft, term.card, data.order)
 
 
+def has_rate(draft: Draft, term: Term) -> bool:
+    """Return True if what is bought in a term earns at its card's rate: not of one that was refunded whole since.
+
+    So an order that is told late earns what it has left if it was told in time.
+    """
+    if term.until > draft.clock:
+        return True
+    page = draft.pages.get(f"card/{term.card}")
+    return not (isinstance(page, CardPage) and page.is_taken_back)
+
+
 def put_order(draft: Draft, card: str, order: str) -> None:
     """Put an order that earned at a card's rate on the card's pages, once in a row."""
     page = draft.pages.get(f"card/{card}")

@@ -253,7 +253,9 @@ def _decide_named(draft: NamedDraft, row: FactType, fact: Fact, at: _Arrival) ->
         _judge_age(draft, row, at)
         data = forwarding.wrapped(draft, fact)
         if len(bytes(data.fact)) > forwarding.MOST_BYTES:
-            draft.decline("out-of-range", bytes=len(bytes(data.fact)), most=forwarding.MOST_BYTES)
+            head = draft.bundle.alias.head
+            length = len(bytes(data.fact))
+            draft.decline("too-long-for-alias", bytes=length, most=forwarding.MOST_BYTES, head=head)
         forwarding.note(draft, data, forwarding.place(draft, data, is_new=True))
     else:
         decide_under(draft, row, fact.data, "")

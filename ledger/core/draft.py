@@ -16,7 +16,7 @@ from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
-from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, Told, lot_text
+from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, Told, lot_named, lot_text
 from ledger.wire.facts import KIND_LEFT_OUT, Fact
 
 _APPLY_SCORED = APPLY[Scored]
@@ -171,6 +171,10 @@ class Draft(Struct, gc=False):
     def lot_name(self, lot: int) -> str:
         """Return the name of a lot, as pools know it."""
         return lot_text(lot)
+
+    def find_lot(self, name: str) -> int:
+        """Return the key of the lot that a fact names, 0 where there is none so called."""
+        return lot_named(name)
 
     def hold_key(self, hold: str) -> str:
         """Return the name under which the account keeps a hold."""

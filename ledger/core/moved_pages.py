@@ -22,7 +22,7 @@ from ledger.core.pages import (
 )
 from ledger.wire.entries import BIRTH_BIT, birth_of, lot_of, owner_of
 
-_LOT = "lot/"
+_OF_LOTS = ("lot", "opened")  # the kinds of pages whose keys name a lot
 
 
 class Numbers:
@@ -40,7 +40,8 @@ class Numbers:
 
     def key(self, key: str) -> str:
         """Return a page's key here."""
-        return f"{_LOT}{self.lot(int(key[len(_LOT) :]))}" if key.startswith(_LOT) else key
+        kind, _, name = key.partition("/")
+        return f"{kind}/{self.lot(int(name))}" if kind in _OF_LOTS else key
 
     def page(self, page: Page) -> Page:
         """Return a page with every lot that it names by its key here."""

@@ -13,9 +13,21 @@ from ledger.core.bundles import count_for
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
 from ledger.core.name_keys import named, under
-from ledger.core.page_keys import pages_named
+from ledger.core.openings import opening_of
+from ledger.core.page_keys import aim_of, pages_named
 from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
-from ledger.wire.entries import Change, Earned, Scored, Under, birth_of, lot_of, lot_text, owner_of
+from ledger.wire.entries import (
+    BIRTH_BIT,
+    Change,
+    Earned,
+    Scored,
+    Under,
+    birth_of,
+    lot_named,
+    lot_of,
+    lot_text,
+    owner_of,
+)
 from ledger.wire.fact_catalogue import FactType
 
 MOVING = "moving"  # the key of the page of what a move has still to send
@@ -64,7 +76,7 @@ class NamedPages:
             page = self._own_part(key, page)
             name = self.acting
         elif key.startswith(_LOT):
-            name = self._owner(int(key[len(_LOT) :]))
+            name = self.owner(int(key[len(_LOT) :]))
         else:
             name = self._found.get(key, self.acting)
         self.store(under(name, key), page)
@@ -114,15 +126,16 @@ class NamedPages:
         """Begin another fact of the same entry."""
         self._found.clear()
 
-    def _owner(self, lot: int) -> str:
+    def owner(self, lot: int) -> str:
+        """Return the name that a lot is of, empty for the account's own."""
         owner, bundle = owner_of(lot), self._account.bundle
         return bundle.known[owner - 1] if owner and bundle is not None else ""
 
 
 def _sum(pages: list[Page]) -> Page | None:
-    """Return what some pages of one key count together; one that counts nothing by itself stands as it is."""
-    if len(pages) < 2:
-        return pages[0] if pages else None
+    """Return what some pages of one key count together, as a page of its own: what is added to it is nobody's yet."""
+    if not pages:
+        return None
     total = copy_page(pages[0])
     for page in pages[1:]:
         if isinstance(total, DayPage) and isinstance(page, DayPage):
@@ -160,6 +173,7 @@ class NamedDraft(Draft, kw_only=True, gc=False):
 
     member: str  # the account's own name
     named: NamedPages
+    aimed: int = 0  # the lot that the fact names
 
     @property
     def bundle(self) -> Bundle:
@@ -205,6 +219,29 @@ class NamedDraft(Draft, kw_only=True, gc=False):
             return text
         return f"{self.bundle.known[birth - 1] if birth else self.member}:{text}"
 
+    def find_lot(self, name: str) -> int:
+        """Return the key of the lot that the fact names, wherever it was opened; 0 where there is none so called."""
+        return self.aimed
+
+    def look_up(self, lot: str) -> int:
+        """Return the key of the lot that people call so, 0 where there is none.
+
+        As entry and place it is one that the account of the name which acts opened. With whose it is, it says what this
+        account calls it, and nothing to who means another name.
+        """
+        text, _, slots = lot.partition("~")
+        own, known = lot_named(text), len(self.bundle.known)
+        if own >= 1 << BIRTH_BIT:
+            return 0
+        acting = self.named.acting
+        owner = birth = self.bundle.number_of(acting) if acting else 0
+        if slots:
+            if acting:
+                return 0
+            owner, birth = map(int, slots.split("."))
+        key = lot_of(owner, birth, own) if max(owner, birth) <= known else 0
+        return key if opening_of(self, key) is not None else 0
+
     def hold_key(self, hold: str) -> str:
         """Return the name under which the account keeps a hold: where there is none yet, that of the name that acts."""
         keys = [under(name, hold) for name in self.named.names()]
@@ -240,6 +277,11 @@ def named_draft(draft: Draft, member: str) -> NamedDraft:
 def decide_under(draft: NamedDraft, row: FactType, data: Any, sent_to: str) -> None:
     """Let a fact be decided under the name whose page it names, or else under the one that it was sent to."""
     draft.act_as(sent_to)
+    aim = aim_of(row, data)
+    if aim is not None and aim.lot:
+        draft.aimed = draft.look_up(aim.lot)
+        draft.act_as(draft.named.owner(draft.aimed))
+        return
     for key in pages_named(row, data):
         found = draft.named.where(key)
         if found is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from ledger.core.account import Account, term_at
 from ledger.rulebook.compiled import Programme
 from ledger.wire.fact_catalogue import BY_CLASS, FactType
-from ledger.wire.facts import Fact, OrderCompleted, PointsAdjusted, PointsClaimed
+from ledger.wire.facts import Aim, Fact, OrderCompleted, PointsAdjusted, PointsClaimed
 from ledger.wire.times import day_of
 
 
@@ -22,9 +22,15 @@ def pages_named(row: FactType, data: Any) -> Iterator[str]:
             yield f"{kind}/{name}"
     for field, kind in row.also.items():
         yield f"{kind}/{getattr(data, field)}"
-    aim = data.of if row.fact is PointsAdjusted or row.fact is PointsClaimed else None
+    aim = aim_of(row, data)
     if aim is not None and not aim.lot:
         yield f"order/{aim.order}" if aim.order else f"grant/{aim.grant}"
+
+
+def aim_of(row: FactType, data: Any) -> Aim | None:
+    """Return the award that the data of a fact is aimed at, None where it is at none."""
+    found: Aim | None = data.of if row.fact is PointsAdjusted or row.fact is PointsClaimed else None
+    return found
 
 
 def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:

@@ -322,6 +322,20 @@ class ScorePage(Struct, array_like=True, gc=False, tag="score"):
         return max(0, sum(self.parts.values()))
 
 
+class OpenedPage(Struct, array_like=True, gc=False, tag="opened"):
+    """How a lot was opened that has moved with its name, as the account told it that opened it: see `Earned`."""
+
+    kind: str
+    points: int
+    rule: str
+    earned_at: int
+    expires_at: int
+    page: str = ""
+    line: str = ""
+    card: str = ""
+    returnable: bool = False
+
+
 class GrantPage(Struct, array_like=True, gc=False, tag="grant"):
     """Points that a campaign granted: the lot they were put in."""
 
@@ -464,7 +478,7 @@ _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
 _TransferPages = TransferPage | ReceivedPage | OutsidePage | GivenPage
 _PoolPages = AskPage | ClaimedAskPage | OpenAsksPage | DrawnPage | LimitPage | QueuePage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
-_MovePages = MovingPage | KeptFactPage
+_MovePages = MovingPage | KeptFactPage | OpenedPage
 Page = _OrderPages | _CardPages | LotPage | DayPage | _TransferPages | _OtherPages | _PoolPages | _MovePages
 
 SEEN: Final = SeenPage()

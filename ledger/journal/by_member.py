@@ -41,7 +41,7 @@ class ByMember(Protocol):
         ...
 
 
-class Span(NamedTuple):
+class MemberSpan(NamedTuple):
     """Members behind one up to another, or to the last where `last` is None; whether their entries fit into memory."""
 
     after: str
@@ -49,28 +49,28 @@ class Span(NamedTuple):
     fits: bool
 
 
-def spans(journal: ByMember, upto: int, after: str) -> Iterator[Span]:
+def spans(journal: ByMember, upto: int, after: str) -> Iterator[MemberSpan]:
     """Yield the members behind one in spans whose entries up to a sequence fit into memory, or of one who has more.
 
     Those of a journal that would be gone over too often, or cannot be gone over, are one span that does not fit.
     """
     most = IN_MEMORY // (journal.mean_size(upto) + _ROW_BYTES)
     if upto > most * PASSES:
-        yield Span(after, None, fits=False)
+        yield MemberSpan(after, None, fits=False)
         return
     last, entries = after, 0
     try:
         for member, size in journal.member_sizes(after):
             if entries and entries + size > most:
-                yield Span(after, last, entries <= most)
+                yield MemberSpan(after, last, entries <= most)
                 after, entries = last, 0
             last = member
             entries += size
     except Damaged:  # what can be looked up is looked up, and what cannot raises it again
-        yield Span(after, None, fits=False)
+        yield MemberSpan(after, None, fits=False)
         return
     if entries:
-        yield Span(after, last, entries <= most)
+        yield MemberSpan(after, last, entries <= most)
 
 
 def rows_by_member(journal: ByMember, upto: int, after: str) -> Iterator[EntryRows]:
@@ -83,7 +83,7 @@ def rows_by_member(journal: ByMember, upto: int, after: str) -> Iterator[EntryRo
             yield from _some_at_a_time(grouped, journal.scan_rows)
 
 
-def _grouped(journal: ByMember, upto: int, span: Span) -> Iterator[EntryRows] | None:
+def _grouped(journal: ByMember, upto: int, span: MemberSpan) -> Iterator[EntryRows] | None:
     """Return a span's entries member by member; None where they do not fit, or are not plainly there."""
     if not span.fits or span.last is None:
         return None

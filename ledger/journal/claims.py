@@ -9,7 +9,7 @@ from ledger.journal.port import Claims, JournalError
 from ledger.journal.postgres_server import Server
 
 # Of the server's own end of the session: claims of a machine that is gone are free after half a minute.
-_KEEPALIVE = """SELECT NULL AS partition, set_config('tcp_keepalives_idle', '10', false),
+KEEPALIVE = """SELECT NULL AS partition, set_config('tcp_keepalives_idle', '10', false),
     set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)"""
 
 
@@ -30,7 +30,7 @@ class PostgresClaims(Claims):
         with server.errors():
             self._connection = server.pool.getconn()
         try:
-            self._partitions(_KEEPALIVE)
+            self._partitions(KEEPALIVE)
         except JournalError:
             self.close()
             raise

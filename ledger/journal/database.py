@@ -13,12 +13,14 @@ import psycopg
 from msgspec.structs import replace
 
 from ledger.journal.claims import PostgresClaims, channel_of
-from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Opening, Settings, Stream, new_id
+from ledger.journal.failpoints import failpoint
+from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, LedgerLocked, Opening, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.origin import Origin
 from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
+from ledger.journal.sql import Journal
 from ledger.journal.topology import Topology
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
@@ -65,6 +67,23 @@ LEDGER_STEPS: Steps = (
             sort text NOT NULL, name text NOT NULL, content bytea NOT NULL, stamp bigint NOT NULL,
             PRIMARY KEY (sort, name))""",
     ),
+    (  # webhooks, and texts and backtests of drafts
+        """CREATE TABLE IF NOT EXISTS {schema}_state.webhooks (
+            name text PRIMARY KEY, url text NOT NULL, secret text NOT NULL, types text NOT NULL,
+            outcomes text NOT NULL, is_private bigint NOT NULL, by text NOT NULL, created bigint NOT NULL,
+            is_active bigint NOT NULL, failing_since bigint, failures bigint NOT NULL, why text NOT NULL,
+            delivered bigint NOT NULL, delivered_at bigint, old_secret text NOT NULL DEFAULT '',
+            old_until bigint NOT NULL DEFAULT 0, once text NOT NULL DEFAULT '')""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.told (
+            name text NOT NULL, partition bigint NOT NULL, sequence bigint NOT NULL, link bytea NOT NULL,
+            PRIMARY KEY (name, partition))""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.texts (
+            sha256 text PRIMARY KEY, toml bytea NOT NULL, kept bigint NOT NULL)""",
+        """CREATE TABLE IF NOT EXISTS {schema}_state.backtests (
+            draft text PRIMARY KEY, sha256 text NOT NULL, file text NOT NULL, by text NOT NULL, since bigint,
+            state text NOT NULL, entries bigint NOT NULL, total bigint NOT NULL, began bigint NOT NULL, ended bigint,
+            why text NOT NULL, cancelled_by text NOT NULL, report bytea, report_sha256 text NOT NULL)""",
+    ),
 )
 
 
@@ -98,7 +117,7 @@ class DatabaseLedger(Ledger):
                 _check_unborn(topology)
                 raise JournalError(f"there is no ledger in {topology.main.name}; `points store migrate` makes one")
             settings, book = found
-            topology.spread(settings.partitions, settings.servers)
+            topology.spread(settings.born_partitions, settings.servers)
         except BaseException:
             topology.close()
             raise
@@ -157,6 +176,39 @@ class DatabaseLedger(Ledger):
         )
         if rows != [(False,)]:
             raise Damaged(f"{self.name}, schema {schema}: the table inbox_end does not say where the inbox ends")
+
+    @contextmanager
+    def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
+        """Open the journals of partitions that a split makes, in schemas of their own until they are whole."""
+        topology = self.topology
+        name = f"points split {topology.schema}"
+        with closing(topology.main.connect()) as connection, topology.main.errors():
+            row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (name,)).fetchone()
+            if row != (True,):
+                raise LedgerLocked(f"{self.name} is being split by another process")
+            made: dict[int, Journal] = {}
+            for partition in partitions:
+                server, schema = topology.server_of(partition), topology.making_of(partition)
+                with server.transaction() as c:
+                    if format_of(c, f"{topology.schema_of(partition)}.shard"):
+                        schema = topology.schema_of(partition)
+                    else:
+                        migrate_journal(c, schema, f"{server.name}, schema {schema}")
+                made[partition] = PostgresJournal(server, schema)
+            yield made
+
+    def grow(self, settings: Settings, partitions: range) -> None:
+        """Let the schemas of new partitions have their names, and put the settings, by which the ledger has them."""
+        topology = self.topology
+        for partition in partitions:
+            making, schema = topology.making_of(partition), topology.schema_of(partition)
+            with topology.server_of(partition).transaction(making) as c:
+                if format_of(c, f"{making}.shard"):
+                    c.execute(f"ALTER SCHEMA {making} RENAME TO {schema}")
+            failpoint("split-moved")
+        with topology.main.transaction() as c:
+            c.execute(f"UPDATE {topology.schema}.ledger SET settings = %s", (msgspec.json.encode(settings).decode(),))
+        failpoint("split-switched")
 
     def put_settings(self) -> None:
         """Write the settings and the book that this ledger was opened with."""
@@ -240,7 +292,7 @@ def migrate(
         else:
             settings, text = known
             _check_unchanged(settings, text, partitions, book, topic, servers)
-        topology.spread(settings.partitions, settings.servers)
+        topology.spread(settings.born_partitions, settings.servers)
         ledger = DatabaseLedger(topology, settings, text, shares_connections=True)
         steps = ledger.migrate_journals(is_birth=known is None)
         steps += _migrate_ledger(topology, settings, text)
@@ -358,7 +410,7 @@ def kept_in(address: str) -> list[tuple[str, int, Origin | None, str]]:
         origin = next((one[2] for one in found if one[2] is not None), None)
         if origin is not None:
             settings = _decoded(origin.settings, topology)
-            topology.spread(settings.partitions, settings.servers)
+            topology.spread(settings.born_partitions, settings.servers)
             elsewhere = [p for p in range(settings.partitions) if topology.server_of(p) is not topology.main]
             found += [_kept(topology.server_of(p), topology.schema_of(p)) for p in elsewhere]
         return sorted(found, key=itemgetter(1))
@@ -377,7 +429,7 @@ def born_as(address: str, origin: Origin) -> DatabaseLedger:
     topology = Topology(address)
     try:
         settings = _decoded(origin.settings, topology)
-        topology.spread(settings.partitions, settings.servers)
+        topology.spread(settings.born_partitions, settings.servers)
     except BaseException:
         topology.close()
         raise

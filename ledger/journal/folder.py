@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 
 from ledger.journal.blocks import blocks_after, inbox_id
 from ledger.journal.durable import sync
+from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger, LedgerLocked, Opening, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
@@ -35,6 +36,7 @@ SETTINGS = "ledger.json"
 BOOK = "book.toml"
 LOCK = "lock"
 INBOX = "inbox.db"
+MAKING = "splitting"  # the folder of journals that a split makes
 BIRTH = "ledger.json.part"  # the settings, while the rest is still being made
 FORMAT = 1  # of the folder; each file in it has one of its own
 _JOURNAL = re.compile(r"partition-(\d{1,4})\.db")
@@ -181,6 +183,32 @@ class FolderLedger(Ledger):
         except sqlite3.Error as error:
             raise JournalError(f"{self.inbox}: {error}") from error
 
+    @contextmanager
+    def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
+        """Open the journals of partitions that a split makes, in a folder of their own until they are whole."""
+        folder = self.folder / MAKING
+        folder.mkdir(exist_ok=True)
+        with _locked(folder), ExitStack() as stack:
+            made: dict[int, Journal] = {}
+            for partition in partitions:
+                path = _journal_in(self.folder, partition)
+                path = path if path.exists() else _journal_in(folder, partition)
+                made[partition] = stack.enter_context(closing(SQLiteJournal(path, create=True)))
+            yield made
+
+    def grow(self, settings: Settings, partitions: range) -> None:
+        """Put the journals of new partitions in their place, and then the settings, by which the ledger has them."""
+        for partition in partitions:
+            made = _journal_in(self.folder / MAKING, partition)
+            if made.exists():
+                _settle(made)
+                made.replace(_journal_in(self.folder, partition))
+                failpoint("split-moved")
+        sync(self.folder)
+        _write_whole(self.folder / SETTINGS, _settings_file(settings))
+        sync(self.folder)
+        failpoint("split-switched")
+
     def reopen(self) -> "FolderLedger":
         """Return the ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
@@ -246,6 +274,20 @@ class FolderLedger(Ledger):
         except BadProgramme as error:
             raise JournalError(f"{error}; it was edited, and {PUT_BACK}") from error
 
+    def compact(self, partition: int) -> None:
+        """Give the room that a journal holds and does not use back to the disk, with the lock held.
+
+        As much room is needed meanwhile as the journal takes then. Raises `JournalError`.
+        """
+        self.close_journal(partition)
+        path = self._journal_file(partition)
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: {error}; what was pruned is pruned, and its room is used again") from error
+
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))
 
@@ -265,6 +307,13 @@ def journal_made(path: Path, origin: Origin) -> Journal:
 
 def _journal_in(folder: Path, partition: int) -> Path:
     return folder / f"partition-{partition}.db"
+
+
+def _settle(path: Path) -> None:
+    """Bring all of a file of SQLite that nobody has open into the file itself."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sync(path)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -2,8 +2,9 @@
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from operator import itemgetter
@@ -13,12 +14,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ledger.core.account import Account
 from ledger.core.decide import Limits
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_of, accounts_at, folded
 from ledger.journal.books import Books
+from ledger.journal.failpoints import failpoint
+from ledger.journal.growth import End, Growth, branch_of, owner_at, parent_of
 from ledger.journal.origin import Origin, problem_with
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
@@ -65,7 +69,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     It may be open until the first that feeds the ledger settles it for life. `grantors` are sources that
     may grant tiers, as the operators may. `name` is what other ledgers call this one, and `peers` the ledgers of ours
     that may give points here, and be asked for some; `partners` are the sources that may answer to exchanges with
-    them.
+    them. `claimers` are sources that may have a guest's account become a name of a member's. `partitions` is how many
+    there are now, and `grown` the splits that made them of those it was born with.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
@@ -78,6 +83,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=LEDGER_NAME)] = ""
     peers: tuple[Annotated[str, Meta(pattern=LEDGER_NAME)], ...] = ()
     partners: tuple[str, ...] = ()
+    claimers: tuple[str, ...] = ()
+    grown: tuple[Growth, ...] = ()
+
+    @property
+    def born_partitions(self) -> int:
+        """How many partitions the ledger was born with."""
+        return self.grown[0].partitions if self.grown else self.partitions
 
 
 def new_id() -> str:
@@ -151,13 +163,14 @@ class Ledger(ABC):
     def change_settings(self, settings: Settings) -> None:
         """Take other settings from now on, in every journal and beside them; owners are fenced.
 
-        They may differ in who counts: the operators, the name, its peers and partners. The ledger has to be one that
-        may be written. Interrupted, it is to be done again. Raises `JournalError`.
+        They may differ in who counts: the operators, the name, its peers, partners and claimers. The ledger has to be
+        one that may be written. Interrupted, it is to be done again. Raises `JournalError`.
         """
         self.settings = settings
         self._origin = None
         for partition in self.partitions:
             journal = self._open_journal(partition)
+            journal.check_open()
             stored, wanted = journal.state().origin, self.origin(partition)
             if stored is None or stored._replace(settings="") != wanted._replace(settings=""):
                 raise JournalError(f"{journal.name} {problem_with(stored, wanted)}; {WAY_OUT}")
@@ -189,9 +202,9 @@ class Ledger(ABC):
     def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
         """Return the new owner of a partition (see `writing`), with a share (0 to 1) of the memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
-        return PartitionWriter(
-            self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
-        )
+        journal = self.journal(partition)
+        self._catch_up(partition, journal)
+        return PartitionWriter(journal, partition, self.new_book(), self.limits, counts_programme=home, share=share)
 
     @property
     def identity(self) -> str:
@@ -202,29 +215,113 @@ class Ledger(ABC):
     def genesis(self) -> str:
         """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
         born = self.settings
-        deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
+        deciding = msgspec.json.encode([born.id, self.born_partitions, born.request_max_age_seconds])
         return sha256(deciding + b"\n" + self.genesis_book.encode()).hexdigest()
 
     def origin(self, partition: int) -> Origin:
         """Return what the journal of a partition keeps of this ledger."""
         if self._origin is None:
-            born = self.settings
-            text = msgspec.json.encode(born).decode()
-            self._origin = Origin(born.id, 0, born.partitions, self.genesis, text, self.genesis_book)
+            self._origin = self.origin_by(self.settings, 0)
         return self._origin._replace(partition=partition)
+
+    def origin_by(self, settings: Settings, partition: int) -> Origin:
+        """Return what the journal of a partition keeps of this ledger where it has these settings."""
+        text = msgspec.json.encode(settings).decode()
+        return Origin(settings.id, partition, settings.partitions, self.genesis, text, self.genesis_book)
+
+    def _origin_before(self, partition: int) -> Origin | None:
+        """Return what a journal that was there before the last split kept until then, None for one that was not."""
+        born = self.settings
+        if not born.grown or partition >= born.grown[-1].partitions:
+            return None
+        before = replace(born, partitions=born.grown[-1].partitions, grown=born.grown[:-1])
+        return self.origin_by(before, partition)
+
+    def _is_behind(self, partition: int, stored: Origin | None) -> bool:
+        """Return True if a journal keeps what the ledger was before its last split, to be stamped anew."""
+        before = self._origin_before(partition)
+        return (
+            before is not None
+            and bool(problem_with(stored, self.origin(partition)))
+            and not problem_with(stored, before)
+        )
+
+    @property
+    def born_partitions(self) -> int:
+        """How many partitions the ledger was born with: what accounts tell each other goes by these, for life."""
+        return self.settings.born_partitions
+
+    def _catch_up(self, partition: int, journal: Journal) -> None:
+        """Let a journal know of the last split, where it does not yet, and be decided on again."""
+        if self._is_behind(partition, journal.state().origin):
+            journal.stamp(self.origin(partition), reopens=True)
+
+    @abstractmethod
+    def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
+        """Open the journals of partitions that a split makes, beside the others until they are whole.
+
+        Those that were begun go on. Raises `LedgerLocked` where another process makes them.
+        """
+
+    @abstractmethod
+    def grow(self, settings: Settings, partitions: range) -> None:
+        """Put the journals of new partitions in their place, and then the settings, by which the ledger has them."""
+
+    def has_split_to_end(self) -> bool:
+        """Return True if the last split was killed before all journals knew of it."""
+        return any(self._is_behind(partition, self.journal(partition).state().origin) for partition in self.partitions)
+
+    def end_split(self) -> None:
+        """Let all journals know of the last split."""
+        for partition in self.partitions:
+            self._catch_up(partition, self.journal(partition))
+            failpoint("split-reopened")
+
+    def born_in(self, partition: int) -> int:
+        """Return the partition that the accounts of a partition were born in."""
+        return partition % self.born_partitions
+
+    def branch(self, partition: int) -> End:
+        """Return where a partition branched off its parent: its own entries come behind that.
+
+        Its positions do, too, but where Kafka feeds the ledger: a new partition of a topic begins at 0.
+        """
+        found = branch_of(self.settings.grown, partition)
+        return replace(found, offset=-1) if self.settings.stream == KAFKA else found
+
+    def owner_at(self, partition: int, sequence: int) -> int:
+        """Return the partition in whose chain an entry stands, of a member at home in a partition."""
+        return owner_at(self.settings.grown, partition, sequence)
+
+    def positions(self, found: Mapping[int, int]) -> dict[int, int]:
+        """Return how far each partition was read, from what is known of that.
+
+        Of a partition that branched off since, what it shares with its parent was read there.
+        """
+        read: dict[int, int] = {}
+        for partition in self.partitions:
+            branch = self.branch(partition).entries
+            parent = parent_of(self.settings.grown, partition)
+            known = found.get(partition, 0)
+            read[partition] = known if known or parent == partition else min(branch, read[parent])
+        return read
 
     @property
     def limits(self) -> Limits:
         """The settings that bound decisions."""
-        return Limits(self.settings.request_max_age_seconds * SECOND, self.settings.partitions)
+        return Limits(self.settings.request_max_age_seconds * SECOND, self.born_partitions)
 
     @property
     def partitions(self) -> range:
         """The numbers of the partitions."""
         return range(self.settings.partitions)
 
+    def count(self) -> int:
+        """Return how many entries there are."""
+        return sum(head - self.branch(partition).entries for partition, head in self.heads().items())
+
     def heads(self) -> dict[int, int]:
-        """Return how many entries each partition has."""
+        """Return the sequence of each partition's last entry; it counts from its oldest parent's first on."""
         return {partition: self.journal(partition).head().entries for partition in self.partitions}
 
     def new_book(self) -> Programme:
@@ -284,11 +381,25 @@ class Ledger(ABC):
         journal = self._journals.get(partition)
         if journal is None:
             journal = self._open_journal(partition)
-            if problem := problem_with(journal.state().origin, self.origin(partition)):
+            stored = journal.state().origin
+            problem = problem_with(stored, self.origin(partition))
+            if problem and not self._is_behind(partition, stored):
                 journal.close()
                 raise JournalError(f"{journal.name} {problem}; {WAY_OUT}")
+            journal.partitions = self.settings.partitions
+            if self.settings.grown:
+                journal.parent, journal.begins = self._parent(partition)
+                journal.is_home = partial(self._is_home, partition)
             self._journals[partition] = journal
         return journal
+
+    def _parent(self, partition: int) -> tuple[Journal | None, int]:
+        """Return the journal that a partition branched off, and the sequence behind which its own entries come."""
+        parent = parent_of(self.settings.grown, partition)
+        return (None if parent == partition else self.journal(parent)), self.branch(partition).entries
+
+    def _is_home(self, partition: int, member: str) -> bool:
+        return member == PROGRAMME_SUBJECT or self.partition_of(member) == partition
 
     def close_journal(self, partition: int) -> None:
         """Close a partition's journal, which is opened anew when it is needed: its file may have been mended."""

@@ -23,6 +23,7 @@ from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.native import NativeEngine
 from ledger.journal.port import TOPIC, Damaged, DeadLetter, Snapshot, StoredRow
+from ledger.journal.pruned import is_of_fact
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
@@ -115,6 +116,7 @@ class _MemberPages:
     derived: Callable[[Batch, str], list[str]]  # the keys of the pages that the entries before this batch made
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
     entered: dict[int, list[Change]] = field(default_factory=dict)  # in this batch
+    before: list[str] | None = None  # what `derived` says, once it was asked: that takes a decision an entry
 
     def get(self, key: str) -> Page | None:
         name = (key, self.member)
@@ -139,7 +141,9 @@ class _MemberPages:
 
     def all_keys(self) -> list[str]:
         own = [key for key, member in self.written if member == self.member]
-        return sorted({*own, *self.derived(self.batch, self.member)})
+        if self.before is None:
+            self.before = self.derived(self.batch, self.member)
+        return sorted({*own, *self.before})
 
 
 @dataclass(slots=True)
@@ -424,6 +428,8 @@ class PartitionWriter:
 
     def _page_keys(self, batch: Batch, member: str) -> list[str]:
         """Return the keys of all pages of a member as the store has them."""
+        if batch.has_pruned(member):  # no archive is read to decide
+            return batch.page_keys(member)
         return page_keys(batch.entries_of(member), self.book, self.journal.published(), self.limits)
 
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
@@ -437,11 +443,11 @@ class PartitionWriter:
 
     def _stored_repetition(self, work: _Work, sequence: int, item: FactRecord) -> Repetition:
         """Return what a receipt points at in an earlier batch."""
-        state = work.batch.entry_state(sequence)
-        if state is None:
+        first = work.batch.entry_at(sequence)
+        if first is None:
             raise Damaged(f"a receipt of {item.id} points at entry {sequence}, which is not there")
-        entry = decode_entry(state)
-        return Repetition(entry.number, entry.fact == item.canonical)
+        number, state = first
+        return Repetition(number, is_of_fact(state, item.canonical))
 
     def _publish(self, work: _Work, account: Account, fact: ProgrammePublished, item: FactRecord) -> Decision:
         decision = publication(account, self.book, fact.data.toml, item.occurred, item.engine)

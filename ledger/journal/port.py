@@ -53,6 +53,10 @@ class Unavailable(CannotRunNow, JournalError):
     """
 
 
+class BeingSplit(Unavailable):
+    """The partition is being split into several: nothing is decided until that is done."""
+
+
 class WentBack(Unavailable):
     """The store is not as its owner left it, by its own token: an earlier state of it stands there now.
 

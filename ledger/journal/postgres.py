@@ -88,6 +88,12 @@ JOURNAL_STEPS: Steps = (
         "ALTER TABLE {schema}.parked ADD COLUMN seal bytea",
     ),
     ("ALTER TABLE {schema}.inbox ADD COLUMN pushed bigint NOT NULL DEFAULT 0",),  # recorded is later than the clock
+    (  # which entries an archive has that were pruned here
+        """CREATE TABLE {schema}.pruned (
+            first bigint PRIMARY KEY, last bigint NOT NULL, month text NOT NULL, archive text NOT NULL)""",
+    ),
+    # How many partitions the ledger has, once it was split: who knows of others may not append.
+    ("ALTER TABLE {schema}.inbox_end ADD COLUMN partitions integer NOT NULL DEFAULT 0",),
 )
 
 
@@ -184,7 +190,7 @@ class PostgresBatch(Batch):
             " ORDER BY originator_id, originator_version",
             (members,),
         )
-        for row in self._cursor:
+        for row in self._whole(self._cursor.fetchall()):
             self._entries[row[1]].append(EntryRow(*row))
 
     def snapshot(self, member: str) -> Snapshot | None:
@@ -227,6 +233,9 @@ class PostgresBatch(Batch):
             copy.set_types(_TYPES[table])
             for row in rows:
                 copy.write_row(row)
+
+    def _each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        self._cursor.executemany(sql.replace("?", "%s"), parameters)
 
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:

@@ -160,8 +160,11 @@ class Server:
         while cause is not None and not isinstance(cause, psycopg.Error):
             cause = cause.__cause__
         state = getattr(cause, "sqlstate", None) or ""
-        if state in ("42P01", "3F000"):  # no such table, no such schema
-            return JournalError(f"{place}: {error}; `points store migrate` makes what a ledger needs")
+        if isinstance(cause, psycopg.Error) and state in ("42P01", "3F000", "42703"):  # no such table, schema, column
+            return JournalError(
+                f"{place}: {cause.diag.message_primary}: it has an older format than this version of points reads, or"
+                " was never made whole; run `points store migrate`, which makes what is missing and keeps what is there"
+            )
         if isinstance(cause, PoolTimeout):
             return Unavailable(f"{place}: {self._why_no_connection()}")
         # No connection, no rights, no transaction any more, a disk that is full, a wait that was too long.

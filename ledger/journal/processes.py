@@ -1,5 +1,6 @@
 """Worker processes: started, heard and ended in one way, wherever several are wanted."""
 
+import os
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,9 @@ from typing import Any, NamedTuple
 
 from ledger.errors import CannotRunNow
 
+END_SECONDS = 5.0  # for a process that waits for work, and is given none
 _AGAIN = "what was decided is kept: run the same command again"
+_THREADS = "/proc/self/task"  # a folder for each thread of this process, also of those that a library runs
 
 Work = Callable[..., None]  # takes a pipe and arguments; a function found by its name
 
@@ -35,9 +38,13 @@ def start_worker(work: Work, *arguments: Any, daemon: bool = True) -> tuple[Base
     return process, ours
 
 
-def _run(pipe: Connection, work: Work, arguments: Sequence[Any]) -> None:
+def _ignore_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _run(pipe: Connection, work: Work, arguments: Sequence[Any]) -> None:
+    _ignore_signals()
     error = None
     try:
         work(pipe, *arguments)
@@ -50,6 +57,62 @@ def _run(pipe: Connection, work: Work, arguments: Sequence[Any]) -> None:
         pipe.send(_Ended(error))
 
 
+class WaitingWorkers:
+    """Processes that wait for their work, forked from this one: what it has imported by now they need not import.
+
+    There are none where forking is not safe, while another thread runs, or where the system does not say so. A file of
+    SQLite that is open would not bear it: they are made before a ledger is opened.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._waiting: list[tuple[BaseProcess, Connection]] = []
+        if not _may_fork():
+            return
+        context = get_context("fork")
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            inherited = [ours, *(pipe for _, pipe in self._waiting)]
+            process = context.Process(target=_wait, args=(theirs, inherited), daemon=True)
+            process.start()
+            theirs.close()
+            self._waiting.append((process, ours))
+
+    def give(self, work: Work, *arguments: Any) -> tuple[BaseProcess, Connection]:
+        """As `start_worker`, by a process that waits, as long as there is one."""
+        if not self._waiting:
+            return start_worker(work, *arguments)
+        process, ours = self._waiting.pop(0)
+        with suppress(OSError):  # one that is gone shows when it is heard
+            ours.send((work, arguments))
+        return process, ours
+
+    def close(self) -> None:
+        """End those that were given no work."""
+        for _, pipe in self._waiting:
+            pipe.close()
+        for process, _ in self._waiting:
+            end_worker(process, END_SECONDS)
+        self._waiting.clear()
+
+
+def _may_fork() -> bool:
+    try:
+        return len(os.listdir(_THREADS)) == 1
+    except OSError:
+        return False
+
+
+def _wait(pipe: Connection, inherited: Sequence[Connection]) -> None:
+    _ignore_signals()
+    for other in inherited:  # or their ends would not show while this process runs
+        other.close()
+    try:
+        work, arguments = pipe.recv()
+    except (EOFError, OSError):
+        return
+    _run(pipe, work, arguments)
+
+
 def end_worker(process: BaseProcess, seconds: float) -> None:
     """Wait up to `seconds` for a process to end by itself, and kill it then."""
     process.join(seconds)
@@ -59,17 +122,22 @@ def end_worker(process: BaseProcess, seconds: float) -> None:
 
 
 class Workers:
-    """Processes that run ``work(pipe, *arguments)``, one for each of `arguments`.
+    """Processes that run ``work(pipe, *arguments)``, one for each of `arguments`; those that are `waiting` first.
 
     Where one ends with an error of those to `outlast` the others go on, and it is raised once all have ended.
     """
 
     def __init__(
-        self, work: Work, arguments: Iterable[Sequence[Any]], outlast: tuple[type[Exception], ...] = ()
+        self,
+        work: Work,
+        arguments: Iterable[Sequence[Any]],
+        outlast: tuple[type[Exception], ...] = (),
+        waiting: WaitingWorkers | None = None,
     ) -> None:
         self._outlast = outlast
         self.failures: list[Exception] = []  # that were outlasted so far
-        started = [start_worker(work, *these) for these in arguments]
+        start = start_worker if waiting is None else waiting.give
+        started = [start(work, *these) for these in arguments]
         self._processes = [process for process, _ in started]
         self._pipes = [pipe for _, pipe in started]
 

@@ -9,30 +9,33 @@ Statements mark parameters by `?` and name tables with their schema, which in a 
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, groupby, starmap, takewhile
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ledger.core.pages import Page, decode_page
-from ledger.journal.by_member import EntryRows, Span, rows_by_member, spans
+from ledger.journal.by_member import EntryRows, MemberSpan, rows_by_member, spans
 from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
     STREAM,
     TOPIC,
+    BeingSplit,
     Damaged,
     DeadLetter,
     EntryRow,
     Fenced,
     Head,
+    JournalError,
     Published,
     Receipt,
     Snapshot,
     StoredRow,
     WentBack,
 )
+from ledger.journal.pruned import MARK, STUB_BYTES, Span, archived, is_stub, leaf_in
 
 if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
@@ -52,11 +55,20 @@ _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_n
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
 
+CLOSED = 1 << 40  # added to the fencing token of a journal that is being split
+
+_T = TypeVar("_T")
+_member_of = attrgetter("member")
+_second, _third = itemgetter(1), itemgetter(2)
 _LETTER = "position, recorded, reason, detail, length, sha256, kept, retried > 0"
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
     return DeadLetter._make((*row[:7], bool(row[7])))
+
+
+def _being_split(name: str) -> str:
+    return f"{name} is being split: nothing is decided until `points split`, run again, is done"
 
 
 def _no_head(name: str, rows: int) -> Damaged:
@@ -80,7 +92,21 @@ class _Reader(ABC):
             f" FROM {self.schema}.stored_events WHERE {condition}",
             parameters,
         )
-        return list(starmap(EntryRow, rows))
+        return list(starmap(EntryRow, self._whole(rows)))
+
+    def _whole(self, rows: list[Any]) -> list[Any]:
+        """Return rows (sequence, member, number, state, …) with the bytes of entries that an archive keeps."""
+        stubs = {row[0]: row[3] for row in rows if len(row[3]) == STUB_BYTES and is_stub(row[3])}  # seldom: no call
+        if not stubs:
+            return rows
+        ((partition,),) = self._rows(f"SELECT partition FROM {self.schema}.origin")
+        states = archived(self.name, partition, self.pruned_spans(), stubs)
+        return [(*row[:3], states.get(row[0], row[3]), *row[4:]) for row in rows]
+
+    def pruned_spans(self) -> list[Span]:
+        """Return the spans of entries that were pruned, by their first."""
+        rows = self._rows(f"SELECT first, last, month, archive FROM {self.schema}.pruned ORDER BY first")
+        return list(starmap(Span, rows))
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""
@@ -137,6 +163,12 @@ class Journal(_Reader):
     seal: bytes = b""  # over head and position, as the last owner by this object left them
     sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
     stream: str = ""  # the id of the topic, as it is under the seal
+    # Of a ledger that grew: the journal that this one branched off and the sequence behind which its own entries come,
+    # who is at home here, and of how many partitions it was one when it was opened. What it has of others is left over.
+    parent: "Journal | None" = None
+    begins: int = 0
+    is_home: Callable[[str], bool] | None = None
+    partitions: int = 0
 
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
@@ -175,10 +207,29 @@ class Journal(_Reader):
             self.sources.clear()
         self.sources.update(batch.named)
 
-    def stamp(self, origin: Origin) -> None:
-        """Write which ledger the journal belongs to, and fence every owner that knew another. Raises `Damaged`."""
+    def check_open(self) -> None:
+        """Raise `BeingSplit` where nobody may own the journal, since it is being split."""
+        if self.state().epoch >= CLOSED:
+            raise BeingSplit(_being_split(self.name))
+
+    @contextmanager
+    def amending(self) -> Iterator["Batch"]:
+        """One transaction beside the owner's, by nobody's token: what it changes is not the chain's."""
         with self._writing() as cursor:
-            self.batch(self, cursor, 0, None).stamp(origin)
+            yield self.batch(self, cursor, 0, None)
+
+    def stamp(self, origin: Origin, *, reopens: bool = False) -> None:
+        """Write which ledger the journal belongs to, and fence every owner that knew another. Raises `Damaged`.
+
+        A journal that was closed for a split stays closed unless it `reopens`.
+        """
+        with self.amending() as batch:
+            batch.stamp(origin, reopens=reopens)
+
+    def close_for_split(self) -> None:
+        """Fence every owner and let nobody become one, until the journal is stamped anew and reopened."""
+        with self.amending() as batch:
+            batch.close_for_split()
 
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
         """Write the library's events, by nobody's token and without a chain; returns their sequences."""
@@ -259,13 +310,23 @@ class Journal(_Reader):
             " ORDER BY originator_id LIMIT ?",
             (after, _SCAN_MEMBERS),
         ):
-            yield from (row[0] for row in rows)
+            yield from self._at_home([row[0] for row in rows], str)
             after = rows[-1][0]
 
+    def _at_home(self, rows: list[_T], member_of: Callable[[_T], str]) -> list[_T]:
+        """Return those of some rows whose member is at home here."""
+        if self.is_home is None:
+            return rows
+        are_home = {member: self.is_home(member) for member in set(map(member_of, rows))}
+        return [row for row in rows if are_home[member_of(row)]]
+
     def published_upto(self, flow: str) -> int:
-        """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
+        """Return how far a flow out of this journal was acknowledged, 0 at its beginning.
+
+        What stands before it branched off flows out of its parent.
+        """
         rows = self._rows(f"SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?", (flow,))
-        return int(rows[0][0]) if rows else 0
+        return max(self.begins, int(rows[0][0]) if rows else 0)
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries in journal order, streamed; those that are there when the first is read."""
@@ -274,6 +335,31 @@ class Journal(_Reader):
 
     def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
         """Return the same up to a sequence, some at a time, as plain rows."""
+        return map(self._whole, self.stored_rows_of(after, upto))
+
+    def link_at(self, sequence: int) -> bytes:
+        """Return the chain's link of the entry of a sequence, nothing where there is none."""
+        if self.parent is not None and sequence <= self.begins:
+            return self.parent.link_at(sequence)
+        rows = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
+        return (rows[0][0] or b"") if rows else b""
+
+    def leaves(self, after: int, upto: int) -> Iterator[bytes]:
+        """Return the leaves of entries in journal order, streamed; no archive is read for them."""
+        return (leaf_in(row[3]) for rows in self.stored_rows_of(after, upto) for row in rows)
+
+    def stored_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return entries as `scan_rows_of` does, with the stubs of those that were pruned.
+
+        Those of before the partition branched off are its parent's.
+        """
+        if self.parent is not None and after < self.begins:
+            yield from self.parent.stored_rows_of(after, min(upto, self.begins))
+            after = self.begins
+        yield from self.own_rows_of(after, upto)
+
+    def own_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return what is stored here: copies up to where it branched off, then its own entries, with stubs."""
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
             f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
@@ -295,9 +381,9 @@ class Journal(_Reader):
             " ORDER BY originator_id, originator_version LIMIT ?"
         )
         while len(rows := self._entry_rows(condition, (after, number, last, self.scan_rows))) == self.scan_rows:
-            yield from rows
+            yield from self._at_home(rows, _member_of)
             after, number = rows[-1].member, rows[-1].number
-        yield from rows
+        yield from self._at_home(rows, _member_of)
 
     def scan_of(self, member: str, upto: int) -> Iterator[EntryRow]:
         """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
@@ -310,7 +396,7 @@ class Journal(_Reader):
         """
         return rows_by_member(self, upto, after)
 
-    def spans_by_member(self, upto: int) -> Iterator[Span]:
+    def spans_by_member(self, upto: int) -> Iterator[MemberSpan]:
         """Return all members in spans; of one whose entries fit into memory `rows_in_order` takes half the time."""
         return spans(self, upto, "")
 
@@ -324,7 +410,8 @@ class Journal(_Reader):
         )
         number, until = _ALL, () if last is None else (last,)
         while rows := self._rows(query, (after, number, upto, *until, self.scan_rows)):
-            yield rows
+            if at_home := self._at_home(rows, _second):
+                yield self._whole(at_home)
             if len(rows) < self.scan_rows:
                 return
             _, after, number, _ = rows[-1]
@@ -338,7 +425,8 @@ class Journal(_Reader):
         )
         behind = 0
         while rows := self._rows(query, (behind, upto, after, last, self.scan_rows)):
-            yield rows
+            if at_home := self._at_home(rows, _second):
+                yield self._whole(at_home)
             if len(rows) < self.scan_rows:
                 return
             behind = rows[-1][0]
@@ -364,7 +452,7 @@ class Journal(_Reader):
 
     def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
-        return groupby(self.scan_by_member(after), attrgetter("member"))
+        return groupby(self.scan_by_member(after), _member_of)
 
     def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed; all where none is given."""
@@ -392,7 +480,7 @@ class Journal(_Reader):
             names = defaultdict[int, str](
                 str, self._rows(f"SELECT number, name FROM {self.schema}.sources WHERE number BETWEEN ? AND ?", span)
             )
-            yield names, rows
+            yield names, self._at_home(rows, _third)
 
     def received(self, names: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], EntryRow]:
         """Return by (source, id, member) the entry that first decided a fact, of those that were decided."""
@@ -408,7 +496,8 @@ class Journal(_Reader):
             f" JOIN {self.schema}.stored_events e ON e.{self.entry_id} = receipts.place",
             [part for name in names for part in name],
         )
-        return {(row[0], row[1], row[3]): EntryRow(*row[2:]) for row in rows}
+        entries = self._whole([row[2:] for row in rows])
+        return {(row[0], row[1], row[3]): EntryRow(*entry) for row, entry in zip(rows, entries, strict=True)}
 
     def pages(self) -> Iterator[tuple[str, str, bytes]]:
         """Return every page as it is stored (key, member, bytes), streamed."""
@@ -422,8 +511,18 @@ class Journal(_Reader):
             " ORDER BY key, member LIMIT ?",
             (key, member, _SCAN_PAGES),
         ):
-            yield rows
+            yield self._at_home(rows, _second)
             key, member, _ = rows[-1]
+
+    def snapshots(self) -> Iterator[list[Snapshot]]:
+        """Return all snapshots, some at a time, by member."""
+        after = ""
+        while rows := self._rows(
+            f"SELECT member, number, state FROM {self.schema}.accounts WHERE member > ? ORDER BY member LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield list(starmap(Snapshot, rows))
+            after = rows[-1][0]
 
     def snapshots_of_nobody(self) -> Iterator[str]:
         """Return the members with a snapshot and no entry, streamed."""
@@ -465,7 +564,7 @@ class Journal(_Reader):
             (member, member),
         )
         first = rows.pop(0) if rows and rows[0][0] == 0 else None
-        return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in rows]
+        return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in self._whole(rows)]
 
     def last_number(self, member: str) -> int:
         """Return the number of a member's last entry, 0 where there is none."""
@@ -562,12 +661,19 @@ class Batch(_Reader):
         The last entry has to be the one that the head names, too: tables may have been swapped.
         """
         state = self.state()
+        if state.epoch >= CLOSED:
+            raise BeingSplit(_being_split(self.name))
+        ours = self._journal.partitions
+        if ours and state.origin is not None and state.origin.partitions != ours:
+            raise JournalError(
+                f"{self.name}: the ledger was split from {ours} into {state.origin.partitions} partitions: start again"
+            )
         if not (state.is_sealed() or (not state.seal and state.origin is None)):
             raise Damaged(
                 f"{self.name}: its head, its position or what it says of its ledger was changed, since the seal over"
                 " them does not fit"
             )
-        if state.head:
+        if state.head > self._journal.begins:
             last = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (state.head,))
             if [row[0] for row in last] != [state.link]:
                 raise Damaged(f"{self.name}: entry {state.head}, by the head the last, is missing or another")
@@ -580,7 +686,7 @@ class Batch(_Reader):
         self._journal.seal = self.seal
         return epoch
 
-    def stamp(self, origin: Origin) -> None:
+    def stamp(self, origin: Origin, *, reopens: bool = False) -> None:
         """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
         state = self.state()
         if state.seal and not state.is_sealed():
@@ -590,7 +696,28 @@ class Batch(_Reader):
         self._rows(f"DELETE FROM {self.schema}.origin")
         self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
         is_new = state.origin is None and not state.head  # nobody owned it: there is nobody to fence
-        self._move_epoch(state._replace(origin=origin), 0 if is_new else 1)
+        self._move_epoch(
+            state._replace(origin=origin), (0 if is_new else 1) - CLOSED * (reopens and state.epoch >= CLOSED)
+        )
+
+    def close_for_split(self) -> None:
+        """Fence owners of before, and let nobody own the journal."""
+        state = self.state()
+        if state.epoch < CLOSED:
+            self._move_epoch(state, CLOSED)
+
+    def mark(self, flow: str, number: int) -> None:
+        """Remember how far a flow has come."""
+        self._rows(_MOVE.format(self.schema), (flow, number))
+
+    def begin_behind(self, end: State) -> None:
+        """Let the journal go on where another one ended; it is stamped after this."""
+        self._rows(
+            f"UPDATE {self.schema}.shard SET head = ?, link = ?, recorded = ?, stream = ?",
+            (end.head, end.link, end.recorded, end.stream),
+        )
+        self._rows(f"DELETE FROM {self.schema}.tracking")
+        self.mark(STREAM, end.position)
 
     def bind(self, stream: str) -> None:
         """Keep the id of the topic in which the position means something, in place of an earlier one."""
@@ -621,6 +748,10 @@ class Batch(_Reader):
     @abstractmethod
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write whole rows, each in place of the one of its key."""
+
+    @abstractmethod
+    def _each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of the parameters."""
 
     def source(self, name: str) -> int:
         """Return the number by which receipts name a source."""
@@ -659,10 +790,11 @@ class Batch(_Reader):
     def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
         """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""
 
-    def entry_state(self, sequence: int) -> bytes | None:
-        """Return the bytes of an entry of an earlier batch."""
-        rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
-        return rows[0][0] if rows else None
+    def entry_at(self, sequence: int) -> tuple[int, bytes] | None:
+        """Return an entry of an earlier batch: its number, and its bytes or its stub where it was pruned."""
+        query = f"SELECT originator_version, state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?"
+        rows = self._rows(query, (sequence,))
+        return rows[0] if rows else None
 
     def append(self, rows: Sequence[StoredRow]) -> None:
         """Write entries (see `EntryRow`)."""
@@ -675,6 +807,26 @@ class Batch(_Reader):
     def put_accounts(self, accounts: Sequence[Snapshot]) -> None:
         """Write snapshots, best in the order of members."""
         self._replace("accounts", accounts)
+
+    def put_stubs(self, span: Span, stubs: Sequence[tuple[bytes, int]]) -> None:
+        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`."""
+        self._rows(f"DELETE FROM {self.schema}.pruned WHERE first = ?", (span.first,))
+        self._rows(f"INSERT INTO {self.schema}.pruned VALUES (?, ?, ?, ?)", span)
+        self._each(f"UPDATE {self.schema}.stored_events SET state = ? WHERE {self.entry_id} = ?", stubs)
+
+    def page_keys(self, member: str) -> list[str]:
+        """Return the keys of a member's pages, in order. No index has them: every page of the partition is read."""
+        rows = self._rows(f"SELECT key FROM {self.schema}.pages WHERE member = ? ORDER BY key", (member,))
+        return [row[0] for row in rows]
+
+    def has_pruned(self, member: str) -> bool:
+        """Return True if entries of a member were pruned."""
+        rows = self._rows(
+            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND length(state) = ?"
+            " AND substr(state, 1, 1) = ? LIMIT 1",
+            (member, STUB_BYTES, MARK),
+        )
+        return bool(rows)
 
     def put_programme(self, sequence: int, version: str, toml: str) -> None:
         """Keep a published rule book."""

@@ -14,6 +14,7 @@ from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import NOTHING_IN_IT, Damaged, JournalError, Unavailable
+from ledger.journal.pruned import is_stub
 from ledger.journal.sql import Batch, Journal
 
 _PRAGMAS = (
@@ -57,6 +58,10 @@ STEPS: Steps = (
         "ALTER TABLE shard ADD COLUMN seal BLOB",
         "ALTER TABLE shard ADD COLUMN stream TEXT NOT NULL DEFAULT ''",  # the id of the topic, where that is known
         "ALTER TABLE parked ADD COLUMN seal BLOB",
+    ),
+    (  # which entries an archive has that were pruned here
+        """CREATE TABLE pruned (
+            first INTEGER PRIMARY KEY, last INTEGER NOT NULL, month TEXT NOT NULL, archive TEXT NOT NULL)""",
     ),
 )
 
@@ -118,6 +123,10 @@ class SQLiteBatch(Batch):
             behind = list(chain.from_iterable(numbers.items()))
             for member, state in self._rows(_ENTRIES_BEHIND, [*behind, *rest, *rest]):
                 found[member][1].append(state)
+            for member in some:
+                if any(map(is_stub, found[member][1])):  # its snapshot was lost
+                    rows = self.entries_of(member, numbers[member])
+                    found[member] = (found[member][0], [row.state for row in rows])
         return [found[member] for member in members]
 
     def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
@@ -138,6 +147,9 @@ class SQLiteBatch(Batch):
 
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+
+    def _each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        self._cursor.executemany(sql, parameters)
 
     def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         self._cursor.executemany(sql, map(tuple, rows))  # SQLite's driver takes plain tuples faster than named ones

@@ -21,12 +21,17 @@ class Topology:
         """Open the main server. Raises `JournalError` where it will not do or the address cannot be read."""
         self.address = address
         theirs, self.schema, self._connections = schema_named(address)
+        self._born = 1
         self._spans: list[tuple[range, str]] = []
         self._others: dict[str, Server] = {}
         self.main = self._opened(theirs)
 
     def spread(self, partitions: int, servers: Mapping[str, str]) -> None:
-        """Put spans of partitions (such as "32-63") on other servers, by address. Raises `JournalError`."""
+        """Put spans of partitions (such as "32-63") on other servers, by address. Raises `JournalError`.
+
+        `partitions` is how many the ledger was born with: one that branched off since stands where its parent does.
+        """
+        self._born = partitions
         taken: set[int] = set()
         for text, address in servers.items():
             span = _span(text, partitions)
@@ -41,9 +46,13 @@ class Topology:
         """Return the schema of a partition."""
         return f"{self.schema}_{partition}"
 
+    def making_of(self, partition: int) -> str:
+        """Return the schema in which a split makes a partition, until it is whole."""
+        return f"{self.schema_of(partition)}_new"
+
     def server_of(self, partition: int) -> Server:
         """Return the server of a partition, opened when it is first needed. Raises `JournalError`."""
-        address = next((address for span, address in self._spans if partition in span), None)
+        address = next((address for span, address in self._spans if partition % self._born in span), None)
         if address is None:
             return self.main
         if address not in self._others:

@@ -109,7 +109,10 @@ class BulkLine(Struct, frozen=True):
 
 
 class Lot(Struct, frozen=True, omit_defaults=True):
-    """Points earned together: `left` of them are there until `expires_at` (None: for ever)."""
+    """Points earned together: `left` of them are there until `expires_at` (None: for ever).
+
+    `account` is left out where the `entry` is the member's own; else it names the account that it is of.
+    """
 
     entry: int
     rule: str
@@ -119,6 +122,7 @@ class Lot(Struct, frozen=True, omit_defaults=True):
     expires_at: str | None
     pending: bool = False
     pending_until: str | UnsetType = UNSET
+    account: str = ""
 
 
 class Balance(Struct, frozen=True):
@@ -422,11 +426,25 @@ class OnItsWay(Struct, frozen=True):
     sent: bool
 
 
+class WaitsThere(Struct, frozen=True):
+    """A fact that an account has taken and not decided: its entry `number` keeps it until the rest has come.
+
+    It is for a name that is on its way there (`type` is that of the fact within), or a part of what moves with one.
+    """
+
+    member: str
+    number: int
+    type: str
+    points: int
+    since: str
+
+
 class Transit(Struct):
     """What accounts tell each other: what was told, what of it is on its way since when, and what nobody left.
 
-    Of each kind `in_transit` is what left accounts less what came to them. Over all kinds that is what is on its way,
-    less what is ahead: taken by an account whose partition was looked at later than that of the one it came from.
+    Of each kind `in_transit` is what left accounts less what came to them. Over all kinds that is what is on its way
+    and what waits where it came, less what is ahead: taken by an account whose partition was looked at later than that
+    of the one it came from.
     """
 
     told: int = 0
@@ -437,6 +455,8 @@ class Transit(Struct):
     in_transit: dict[str, int] = {}
     waiting: list[OnItsWay] = []
     faults: list[str] = []
+    points_waiting: int = 0
+    waits_there: list[WaitsThere] = []
 
 
 class BooksOfKind(Struct, frozen=True):

@@ -294,13 +294,19 @@ class Release(_Data):
     hold: Id
 
 
+_LOT_NAME = r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4}(~[0-9]{1,3}\.[0-9]{1,3})?)?$"
+
+
 class Aim(_Data):
-    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
+    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1").
+
+    Of a member with several names a lot may have the name that `points show` says, with whose it is ("12.1~1.1").
+    """
 
     order: Name = ""
     line: Name = ""
     grant: Name = ""
-    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
+    lot: Annotated[str, Meta(max_length=40, pattern=_LOT_NAME)] = ""
 
     def __post_init__(self) -> None:
         said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
@@ -562,11 +568,15 @@ class Unmerge(_Data):
 
 
 class MergeAsk(FollowUp, kw_only=True):
-    """Names that ask to be taken in; `era` is the entry of their account that began it, `cards` are those they have."""
+    """Names that ask to be taken in; `era` is the entry of their account that began it, `cards` are those they have.
+
+    `most` is the largest sum that they bring.
+    """
 
     names: Annotated[list[Id], Meta(min_length=1, max_length=MAX_NAMES)]
     era: Count
     cards: Annotated[list[Id], Meta(max_length=MAX_CARDS_ASKED)] = []
+    most: Large = 0
 
 
 class MergeAnswer(FollowUp, kw_only=True):

@@ -70,6 +70,12 @@ REASONS: Final[dict[str, Reason]] = {
     "order-missing": Reason(ENTRY, "This use is for an order, and none is named."),
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
+    "too-long-for-alias": Reason(
+        ENTRY, "It is too long to be handed on to the account that has this name now, `head`: send it to that."
+    ),
+    "too-large-together": Reason(
+        ENTRY, "What both accounts count is together more than one may hold: they stay two.", (NOTE,)
+    ),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
     "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line.", (NOTE,)),
     "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),

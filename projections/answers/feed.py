@@ -71,7 +71,7 @@ def read_upto(ledger: Ledger, cursor: str) -> list[int]:
     if cursor == NOW:
         return [heads[partition] for partition in ledger.partitions]
     if not cursor:
-        return [0] * len(ledger.partitions)
+        return _branches(ledger)
     try:
         raw = cursor.encode("ascii")
         if len(raw) > LONGEST_CURSOR:
@@ -79,11 +79,16 @@ def read_upto(ledger: Ledger, cursor: str) -> list[int]:
         found = msgspec.msgpack.decode(urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)), type=_Cursor)
     except UNREADABLE:
         raise BadCursor("the cursor is none that this feed gave; leave it out to begin at the first entry") from None
-    if found.ledger != ledger.identity[:8] or len(found.read) != len(ledger.partitions):
+    counts = (len(ledger.partitions), *(growth.partitions for growth in ledger.settings.grown))
+    if found.ledger != ledger.identity[:8] or len(found.read) not in counts:
         raise BadCursor("the cursor is of another ledger; leave it out to begin at the first entry")
     if any(not 0 <= read <= heads[partition] for partition, read in enumerate(found.read)):
         raise BadCursor("the cursor is ahead of the ledger, which went back to an earlier state; begin anew")
-    return list(found.read)
+    return [*found.read, *_branches(ledger)[len(found.read) :]]
+
+
+def _branches(ledger: Ledger) -> list[int]:
+    return [ledger.branch(partition).entries for partition in ledger.partitions]
 
 
 def page_of(ledger: Ledger, cursor: str, limit: int, wanted: Filter = ALL) -> Page:

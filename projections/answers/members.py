@@ -6,6 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ledger.core.account import Account
+from ledger.core.decisions.forwarding import FORWARDED, HANDED_BACK, WAITS
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import NOT_MEMBERS
@@ -14,8 +15,10 @@ from ledger.wire.entries import OUTCOMES, Change
 from ledger.wire.entries import Entry as StoredEntry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_entry, fact_head
-from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT, Fact, MemberForwarded
 
+ELSEWHERE = frozenset({FORWARDED, HANDED_BACK, WAITS})  # reasons of entries whose facts another entry decides
 LOOKED_AT = 4_000  # entries for one page at most, where a filter leaves out most of them
 
 
@@ -41,9 +44,30 @@ def is_member(subject: str) -> bool:
     return subject != PROGRAMME_SUBJECT and not subject.startswith(NOT_MEMBERS)
 
 
+def is_alias(account: Account) -> bool:
+    """Return True if an account is another name of a member, who is counted where that name lives."""
+    return account.bundle is not None and account.bundle.alias is not None
+
+
+def head_of(ledger: Ledger, member: str, as_of: int) -> str:
+    """Return the account in which a member's name lives at an instant: its own, or the one that it became a name of."""
+    for _ in range(MAX_NAMES):
+        account = ledger.account(member, as_of)
+        if account is None or account.bundle is None or account.bundle.alias is None:
+            break
+        member = account.bundle.alias.head
+    return member
+
+
 def is_active(entry: StoredEntry) -> bool:
     """Return True if an entry says that a member is active: a fact that is handed on does so where it is decided."""
-    return is_member(entry.member) and entry.reason not in ("forwarded", "handed-back")
+    return is_member(entry.member) and entry.reason not in (FORWARDED, HANDED_BACK)
+
+
+def decided_fact(fact: bytes) -> Fact:
+    """Return the fact that an entry decided, by what it keeps: of one that came for another name, the fact within."""
+    found = decode_canonical(fact)[0]
+    return decode_canonical(bytes(found.data.fact))[0] if isinstance(found, MemberForwarded) else found
 
 
 def members_after(ledger: Ledger, after: str, limit: int) -> list[str]:

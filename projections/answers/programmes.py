@@ -96,9 +96,13 @@ def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
     """Entries by the version that decided them; a published book's own entry counts once, as everywhere."""
     found: Counter[str] = Counter()
     home = ledger.partition_of(PROGRAMME_SUBJECT)
-    rows = ((partition, row) for partition in ledger.partitions for row in ledger.journal(partition).scan())
+    rows = (
+        (partition, row)
+        for partition in ledger.partitions
+        for row in ledger.journal(partition).scan(ledger.branch(partition).entries)
+    )
     for partition, row in ticking(rows, progress):
-        if row.member != PROGRAMME_SUBJECT or partition == home:
+        if row.member != PROGRAMME_SUBJECT or partition == ledger.owner_at(home, row.sequence):
             found[decode_head(row.state).version] += 1
     return found
 

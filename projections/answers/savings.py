@@ -2,6 +2,8 @@
 
 Nothing is decided by what a benefit saves, so all is reckoned by the version of the book that holds when it is asked.
 The fold keeps what happened: claims that were not given back, tagged lines with what came back of them, cards.
+Where a member became another's name, what was before stays told of that name, and what comes back of it too; what is
+sent to it from then on is told of the head, which has the cards.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,17 +12,17 @@ from fractions import Fraction
 import msgspec
 from msgspec import Struct, field
 
+from ledger.core.bundles import term_of
 from ledger.core.fees import price_of
 from ledger.core.perks import holder_of, offer_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import HOUSE, Programme, ProgrammeVersion
 from ledger.wire import answers, entries, facts
 from ledger.wire.entries import Entry
-from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.follow_ups import told_in
 from ledger.wire.times import DAY, to_text
 from projections.answers.benefits import draft_at
-from projections.answers.members import account_of
+from projections.answers.members import ELSEWHERE, account_of, decided_fact
 from projections.answers.shops import entries_until
 
 YEAR = 365 * DAY  # of orders before the instant, for which a card that the member had not would have saved money
@@ -73,12 +75,17 @@ _EARLY = frozenset({"before-completion", "unknown-order"})
 
 def fold_savings(state: SavingsState, entry: Entry) -> None:
     """Take an entry in."""
-    if entry.outcome == entries.ACCEPTED:
+    if entry.outcome == entries.ACCEPTED and entry.reason in ELSEWHERE:
+        _fold_elsewhere(state, entry)
+    elif entry.outcome == entries.ACCEPTED:
         _fold_fact(state, entry)
     for change in entry.changes:
         if isinstance(change, entries.TermOpened):
             fee = state.cards[change.card].fee_fen if change.card in state.cards else 0
             state.cards[change.card] = HeldCard(change.membership, change.product, change.from_at, change.until_at, fee)
+        elif isinstance(change, entries.TermCame):
+            term = term_of(change.term)
+            state.cards[change.card] = HeldCard(change.membership, term.product, term.start, term.until)
         elif isinstance(change, entries.TermMoved) and change.card in state.cards:
             state.cards[change.card].start, state.cards[change.card].until = change.from_at, change.until_at
         elif isinstance(change, entries.BenefitGivenBack):
@@ -105,8 +112,21 @@ def _take_seat(state: SavingsState, moved: list[entries.SeatMoved]) -> None:
             card.until = min(card.until, end)
 
 
+def _fold_elsewhere(state: SavingsState, entry: Entry) -> None:
+    """Take what another account decides: of it only what comes back of what was before the names became one."""
+    match decided_fact(entry.fact):
+        case facts.OrderReturned() as fact:
+            for line in fact.data.lines:
+                if not line.exchange:
+                    _return(state, entry, fact.data.order, line.line, line.quantity, line.refund_fen)
+        case facts.BenefitReturned() as fact:
+            state.claims.pop(fact.data.claim, None)
+        case _:
+            pass
+
+
 def _fold_fact(state: SavingsState, entry: Entry) -> None:
-    fact, _ = decode_canonical(entry.fact)
+    fact = decided_fact(entry.fact)
     match fact:
         case facts.OrderCompleted():
             lines = state.lines.get(fact.data.order, {})

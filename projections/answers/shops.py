@@ -1,36 +1,96 @@
-"""What is kept for each shop: scores as a member's entries tell them (no account has them), and sums over all shops."""
+"""What is kept for each shop: scores as a member's entries tell them (no account has them), and sums over all shops.
+
+A member who has several names is told the sum over them, which is what decisions read; each name's share stands beside
+it, as its pages do in the ledger (two-accounts.md F). What a name has comes with its pages, in the facts of a move.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage
+from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage, decode_page
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
-from ledger.wire.entries import BenefitCounted, BenefitGivenBack, Change, Entry, Joined, Scored, TierMoved
+from ledger.wire.entries import (
+    ACCEPTED,
+    BenefitCounted,
+    BenefitGivenBack,
+    Change,
+    Entry,
+    Joined,
+    NameCame,
+    NameLeft,
+    Scored,
+    TierMoved,
+    Under,
+)
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import PROGRAMME_SUBJECT, MemberMoved, MemberPages, MovedPage
 from ledger.wire.times import month_text
+
+_WITH_PAGES = tuple(f'"{fact.__struct_config__.tag}"'.encode() for fact in (MemberPages, MemberMoved))
+_AT_SHOPS = ("score/", "benefit/", "joined/")  # how the keys of pages begin that are about a shop
+_Parts = dict[str, int]
+_Claims = dict[str, dict[str, dict[int, int]]]  # by shop, benefit and bucket
 
 
 class ShopScore(Struct, array_like=True, gc=False):
     """A score of one shop: its points by part, and its tier (None: it never moved from the first)."""
 
-    points: dict[str, int] = field(default_factory=dict)
+    points: _Parts = field(default_factory=dict)
     tier: str | None = None
 
 
-class ShopScores(Struct, array_like=True, gc=False):
-    """A member's scores that are kept for each shop, by ``score@shop``, and the shops that the member joined."""
+class ShopShare(Struct, array_like=True, gc=False):
+    """What one name has at shops: scores by ``score@shop``, the shops that it joined, and its claims that count."""
 
     scores: dict[str, ShopScore] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
-    claims: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)  # by shop, benefit and bucket
+    claims: _Claims = field(default_factory=dict)
+
+    def take_page(self, key: str, state: bytes) -> None:
+        """Take a page of a shop that came in place of the one before."""
+        kind, name = key.split("/", 1)
+        page = decode_page(state)
+        if kind == "joined":
+            if name not in self.joined:
+                self.joined.append(name)
+            return
+        name, shop = name.split("/", 1)
+        if isinstance(page, ScorePage):
+            self.scores[f"{name}{AT_SHOP}{shop}"] = ShopScore(page.parts, page.tier)
+        elif isinstance(page, QuotaPage):
+            self.claims.setdefault(shop, {})[name] = page.used
+
+
+class ShopScores(ShopShare, array_like=True, gc=False):
+    """What a member has at shops: under the member's own name, and in `others` under other names that are here.
+
+    The tier of a score is that of the sum, and stands with each name that has points of it. `coming` are names whose
+    pages came before them (empty: the own one), `pieces` parts of a move of which others are still to come, and
+    `acting` is the name that the present entry goes on under.
+    """
+
+    others: dict[str, ShopShare] = field(default_factory=dict)
+    coming: dict[str, ShopShare] = field(default_factory=dict)
+    pieces: dict[str, dict[int, list[MovedPage]]] = field(default_factory=dict)
+    acting: str = ""
+
+    def begin(self, fact: bytes, outcome: int) -> None:
+        """Begin an entry, before its changes: take the pages that its fact brings."""
+        self.acting = ""
+        if outcome == ACCEPTED and any(one in fact for one in _WITH_PAGES):
+            found = decode_canonical(fact)[0]
+            if isinstance(found, MemberPages):
+                self._take_pages(found.subject, found.data.pages)
+            elif isinstance(found, MemberMoved):
+                self._take_part(found)
 
     def take(self, change: Change) -> None:
         """Take a change in; those that are about no shop change nothing."""
@@ -40,55 +100,140 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     def begun(self, version: ProgrammeVersion) -> list[str]:
         """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
-        return sorted({*self.claims, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
+        claimed = (shop for share in self.shares() for shop in share.claims)
+        return sorted({*claimed, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
 
     def pages(self, version: ProgrammeVersion) -> PagesInMemory:
         """Return the pages that conditions and quotas of shops are asked of."""
         pages = PagesInMemory()
-        for shop in self.joined:
+        for shop in self._joined():
             pages.put(f"joined/{shop}", SeenPage())
         for name, key in self._begun(version):
-            score = self.scores.get(key) or ShopScore()
-            page = ScorePage(score.points, _tier(version, name, score))
+            page = ScorePage(self._points(key), self._tier(version, name, key))
             pages.put(f"score/{name}/{key.partition(AT_SHOP)[2]}", page)
-        for shop, benefits in self.claims.items():
-            for benefit, used in benefits.items():
-                pages.put(f"benefit/{benefit}/{shop}", QuotaPage(used))
+        used: dict[str, dict[int, int]] = {}
+        for share in self.shares():
+            for shop, benefits in share.claims.items():
+                for benefit, counted in benefits.items():
+                    _add(used.setdefault(f"benefit/{benefit}/{shop}", {}), counted)
+        for key, counted in used.items():
+            pages.put(key, QuotaPage(counted))
         return pages
-
-    def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
-        """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
-        for name, tables in version.programme.scores.items():
-            if name in version.keyed_scores:
-                begun = [f"{name}{AT_SHOP}{shop}" for shop in self.joined if tables.joined]
-                begun += [key for key in self.scores if without_shop(key) == name]
-                yield from ((name, key) for key in sorted(set(begun)))
 
     def describe(self, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, str, answers.Score]]:
         """Yield each score of the book, ``score@shop`` and what it is at an instant: by score, then by shop."""
         month = month_text(version.month(as_of))
         for name, key in self._begun(version):
-            score = self.scores.get(key) or ShopScore()
-            tier, value = _tier(version, name, score), max(0, sum(score.points.values()))
-            parts = dict.fromkeys(version.programme.scores[name].parts, 0) | score.points
+            points, tier = self._points(key), self._tier(version, name, key)
+            value, parts = max(0, sum(points.values())), dict.fromkeys(version.programme.scores[name].parts, 0) | points
             following = next_tier(version.rankings[name], tier, value)
             because: answers.Because | UnsetType = "value" if tier else UNSET
             yield name, key, answers.Score(value, tier, month, parts, because=because, next=following)
 
+    def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
+        """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
+        scored = [key for share in self.shares() for key in share.scores]
+        for name, tables in version.programme.scores.items():
+            if name in version.keyed_scores:
+                begun = [f"{name}{AT_SHOP}{shop}" for shop in self._joined() if tables.joined]
+                begun += [key for key in scored if without_shop(key) == name]
+                yield from ((name, key) for key in sorted(set(begun)))
+
+    def _joined(self) -> list[str]:
+        return list(dict.fromkeys(shop for share in self.shares() for shop in share.joined))
+
+    def _points(self, score: str) -> _Parts:
+        total: _Parts = {}
+        for share in self.shares():
+            if score in share.scores:
+                _add(total, share.scores[score].points)
+        return total
+
+    def _tier(self, version: ProgrammeVersion, name: str, score: str) -> str:
+        tier = self.tier_of(score)
+        return version.rankings[name].first_tier if tier is None else tier
+
+    def shares(self) -> Iterator[ShopShare]:
+        """Yield what each name has that is here, the member's own first."""
+        yield self
+        yield from self.others.values()
+
+    def share(self) -> ShopShare:
+        """Return what the name has that acts."""
+        return self.others.setdefault(self.acting, ShopShare()) if self.acting else self
+
+    def tier_of(self, score: str) -> str | None:
+        """Return the tier of ``score@shop``; None where it never moved from the first, or has not begun."""
+        return next((share.scores[score].tier for share in self.shares() if score in share.scores), None)
+
+    def has(self, score: str) -> bool:
+        """Return True if a name that is here has points of ``score@shop``."""
+        return any(score in share.scores for share in self.shares())
+
+    def _take_part(self, fact: MemberMoved) -> None:
+        """Take the pages of a move whose parts are all here, in the order of the parts; keep them until they are."""
+        data, move = fact.data, f"{fact.data.era}/{fact.data.frm}"
+        parts = self.pieces.setdefault(move, {})
+        parts[data.part] = [page for page in data.pages if page.key.startswith(_AT_SHOPS)]
+        if len(parts) == data.parts:
+            del self.pieces[move]
+            self._take_pages(fact.subject, [page for part in range(data.parts) for page in parts[part]])
+
+    def _take_pages(self, member: str, pages: list[MovedPage]) -> None:
+        state = b""
+        for page in pages:
+            if page.key.startswith(_AT_SHOPS):
+                state += page.state
+                if not page.more:
+                    name = "" if page.name == member else page.name
+                    self.coming.setdefault(name, ShopShare()).take_page(page.key, state)
+                    state = b""
+
+
+def _add(total: dict[Any, int], counts: dict[Any, int]) -> None:
+    for key, count in counts.items():
+        total[key] = total.get(key, 0) + count
+
+
+def _under(shops: ShopScores, change: Under) -> None:
+    shops.acting = change.name
+
+
+def _name_came(shops: ShopScores, change: NameCame) -> None:
+    """Let a name be here: where no other had a score of a shop, its tier is that of the name."""
+    share = shops.coming.pop(change.name, ShopShare())
+    for name, score in share.scores.items():
+        if shops.has(name):
+            score.tier = shops.tier_of(name)
+    if change.name:
+        shops.others[change.name] = share
+    else:
+        shops.scores, shops.joined, shops.claims = share.scores, share.joined, share.claims
+
+
+def _name_left(shops: ShopScores, change: NameLeft) -> None:
+    if change.name:
+        shops.others.pop(change.name, None)
+    else:
+        shops.scores, shops.joined, shops.claims = {}, [], {}
+
 
 def _joined(shops: ShopScores, change: Joined) -> None:
-    shops.joined.append(change.shop)
+    shops.share().joined.append(change.shop)
 
 
 def _scored(shops: ShopScores, change: Scored) -> None:
     if AT_SHOP in change.score:
-        points = shops.scores.setdefault(change.score, ShopScore()).points
-        points[change.part] = points.get(change.part, 0) + change.points
+        scores = shops.share().scores
+        if change.score not in scores:
+            scores[change.score] = ShopScore(tier=shops.tier_of(change.score))
+        _add(scores[change.score].points, {change.part: change.points})
 
 
 def _tier_moved(shops: ShopScores, change: TierMoved) -> None:
-    if AT_SHOP in change.score:
-        shops.scores.setdefault(change.score, ShopScore()).tier = change.after
+    for share in shops.shares() if AT_SHOP in change.score else ():
+        if change.score in share.scores:
+            share.scores[change.score].tier = change.after
 
 
 def _claimed(shops: ShopScores, change: BenefitCounted) -> None:
@@ -101,21 +246,20 @@ def _given_back(shops: ShopScores, change: BenefitGivenBack) -> None:
 
 def _claim(shops: ShopScores, change: BenefitCounted | BenefitGivenBack, by: int) -> None:
     if change.shop:
-        used = shops.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
-        used[change.bucket] = used.get(change.bucket, 0) + by
+        used = shops.share().claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
+        _add(used, {change.bucket: by})
 
 
 _TAKEN: dict[type[Change], Callable[[ShopScores, Any], None]] = {
+    Under: _under,
+    NameCame: _name_came,
+    NameLeft: _name_left,
     Joined: _joined,
     Scored: _scored,
     TierMoved: _tier_moved,
     BenefitCounted: _claimed,
     BenefitGivenBack: _given_back,
 }
-
-
-def _tier(version: ProgrammeVersion, name: str, score: ShopScore) -> str:
-    return version.rankings[name].first_tier if score.tier is None else score.tier
 
 
 def next_tier(ranking: Ranking, tier: str, value: int) -> answers.NextTier | UnsetType:
@@ -141,6 +285,7 @@ def shops_of(entries: Iterable[Entry]) -> ShopScores:
     """Return a member's scores by shop, from the entries."""
     found = ShopScores()
     for entry in entries:
+        found.begin(entry.fact, entry.outcome)
         for change in entry.changes:
             found.take(change)
     return found

@@ -18,7 +18,7 @@ from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.rankings import DAYS, LIFE, MONTHS, YEAR, Ranking, period_at, window_of
 from ledger.wire import answers
-from ledger.wire.entries import TierMoved, entry_of
+from ledger.wire.entries import TierMoved, birth_of, entry_of
 from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.benefits import benefits_alone, benefits_of, draft_at, quotas_of
@@ -57,7 +57,7 @@ def describe_account(
         to_text(as_of, offset),
         account.number,
         account.frozen,
-        {kind: _purse(account.purse(kind), offset) for kind in kinds},
+        {kind: _purse(account, kind, offset) for kind in kinds},
         {
             name: describe_score(account, version, name, as_of, falls.get(name))
             for name in programme.scores
@@ -172,12 +172,19 @@ def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["tr
     return "trial" if term.trial else "active"
 
 
-def _purse(purse: Purse, offset: Zone) -> answers.Purse:
-    lots = [_lot(*found, offset) for found in open_lots(purse)]
+def opened_at(account: Account, key: int) -> str:
+    """Return the name of the account that opened a lot, empty where it is this one."""
+    birth = birth_of(key)
+    return account.bundle.known[birth - 1] if birth and account.bundle is not None else ""
+
+
+def _purse(account: Account, kind: str, offset: Zone) -> answers.Purse:
+    purse = account.purse(kind)
+    lots = [_lot(*found, offset, opened_at(account, found[0])) for found in open_lots(purse)]
     return answers.Purse(purse.spendable(), purse.pending(), purse.held(), purse.debt, lots)
 
 
-def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
+def _lot(key: int, lot: Lot, end: int | None, offset: Zone, of: str) -> answers.Lot:
     return answers.Lot(
         entry_of(key),
         lot.rule,
@@ -187,6 +194,7 @@ def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
         None if end is None else to_text(end, offset),
         bool(lot.pending_until),
         to_text(lot.pending_until, offset) if 0 < lot.pending_until < MAX_INSTANT else UNSET,
+        of,
     )
 
 

@@ -2,11 +2,15 @@
 
 The balance is what is spendable of a kind after an entry. An entry moves it by its `effect` and by what was `lost`
 of it because it fell due before the decision. A line stands in the month of the member's own clock.
+
+Where names come to a member or leave, the line says by name what came of it and what went: all that they had before is
+in their own statements.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ledger.core.account import Account
@@ -17,22 +21,25 @@ from ledger.journal.port import EntryRow
 from ledger.wire.entries import (
     OUTCOMES,
     Captured,
-    Change,
     ClawedBack,
     Confirmed,
     Earned,
+    Entry,
     Expired,
     Forfeited,
     GivenBack,
     Held,
     MovedIn,
     MovedOut,
+    NameCame,
+    NameLeft,
     Refrozen,
     Released,
     Repaid,
     Restored,
     Spent,
     TransitChange,
+    owner_of,
 )
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
@@ -62,7 +69,7 @@ Moves = (
 )
 LINES = columns(
     "member number:integer occurred:instant month type id outcome reason unit effect:integer expired:integer"
-    " balance:integer"
+    " balance:integer names:json"
 )
 
 
@@ -71,6 +78,7 @@ class Line(NamedTuple):
 
     `lost` is what of the expired was spendable, below 0, and `balances` what is spendable by kind after it; None where
     that is not known. `folded` are the duplicates before it that stand in its line, from the one numbered `oldest`.
+    `names` says, of names that came or left, what of each became spendable here or went (below 0), by kind.
     """
 
     number: int
@@ -86,6 +94,7 @@ class Line(NamedTuple):
     balances: dict[str, int] | None
     folded: int = 0
     oldest: int = 0
+    names: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 
 
 class Wanted(NamedTuple):
@@ -149,8 +158,9 @@ class LineReader:
             if isinstance(change, Expired):
                 expired[change.kind] = expired.get(change.kind, 0) + change.points
         effect, lost, balances = effect_of(entry.changes), dict[str, int](), None
+        names: dict[str, dict[str, int]] = {}
         if self.account is not None:
-            effect, lost = self._moved(self.account, entry.changes, effect)
+            effect, lost = self._moved(self.account, entry, effect, names)
             entry_is_over(self.account)
             balances = {kind: self._balances.get(kind, 0) for kind in self.account.purses}
         return Line(
@@ -165,20 +175,25 @@ class LineReader:
             expired,
             {unit: points for unit, points in lost.items() if points},
             balances,
+            names=names,
         )
 
     def _moved(
-        self, account: Account, changes: Iterable[Change], effect: dict[str, int]
+        self, account: Account, entry: Entry, effect: dict[str, int], names: dict[str, dict[str, int]]
     ) -> tuple[dict[str, int], dict[str, int]]:
         """Apply changes; return by unit what they did to what is spendable, and what of it fell due.
 
-        A purse is added up once for each run of changes: it may have many lots.
+        What names brought or took is put into `names`. A purse is added up once for each run of changes: it may have
+        many lots.
         """
+        changes = entry.changes
         kinds = {change.kind for change in changes if isinstance(change, Moves)}
         effect, lost = {unit: points for unit, points in effect.items() if unit not in kinds}, dict[str, int]()
         for is_lost, run in groupby(changes, lambda change: isinstance(change, Expired)):
             touched = dict[str, None]()
             for change in run:
+                if isinstance(change, NameCame | NameLeft | MovedIn | MovedOut):
+                    _note_name(account, entry.member, change, names)
                 evolve(account, change)
                 if isinstance(change, Moves):
                     touched[change.kind] = None
@@ -188,6 +203,24 @@ class LineReader:
                 of[kind] = of.get(kind, 0) + spendable - self._balances.get(kind, 0)
                 self._balances[kind] = spendable
         return effect, lost
+
+
+def _note_name(
+    account: Account, member: str, change: NameCame | NameLeft | MovedIn | MovedOut, names: dict[str, dict[str, int]]
+) -> None:
+    """Note which name comes or leaves, and what of a lot of its own becomes spendable or goes; `account` is before."""
+    if isinstance(change, NameCame | NameLeft):
+        names.setdefault(change.name or member, {})
+        return
+    owner, purse = owner_of(change.lot), account.purse(change.kind)
+    name = account.bundle.known[owner - 1] if owner and account.bundle is not None else member
+    of = names.setdefault(name, {})
+    if isinstance(change, MovedIn):
+        came = 0 if change.pending_until else change.points
+    else:
+        came = 0 if purse.lots[change.lot].pending_until else -change.points
+    if came:
+        of[change.kind] = of.get(change.kind, 0) + came
 
 
 def lines_of(ledger: Ledger, member: str, last: int) -> Iterator[Line]:
@@ -232,6 +265,7 @@ def _rows(member: str, lines: Iterable[Line], kind: str) -> Iterator[Row]:
         units = [unit for unit in {**line.effect, **line.expired} if kind in ("", unit)]
         for unit in units:
             balance = None if line.balances is None else line.balances.get(unit)
-            yield *head, unit, line.effect.get(unit, 0), line.expired.get(unit, 0), balance
+            named = {name: of.get(unit, 0) for name, of in line.names.items()} or None
+            yield *head, unit, line.effect.get(unit, 0), line.expired.get(unit, 0), balance, named
         if not units:
-            yield *head, None, None, None, None
+            yield *head, None, None, None, None, dict.fromkeys(line.names, 0) or None

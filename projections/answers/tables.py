@@ -15,9 +15,9 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import Zone, month_text
-from projections.answers.members import is_member
+from projections.answers.members import is_alias, is_member
 from projections.answers.shops import ShopScores, shops_by_member, without_shop
-from projections.answers.show import open_lots, state_of
+from projections.answers.show import open_lots, opened_at, state_of
 
 Form = Literal["text", "integer", "instant", "flag", "json"]
 Row = tuple[Any, ...]
@@ -49,6 +49,7 @@ def columns(names: str) -> tuple[Column, ...]:
 BALANCES = columns("member kind spendable:integer pending:integer held:integer debt:integer")
 LOTS = columns(
     "member kind entry:integer rule earned:integer left:integer earned_at:instant expires_at:instant pending:flag"
+    " account"
 )
 MEMBERSHIPS = columns("member membership state product from:instant until:instant")
 ENTRIES = columns(
@@ -92,11 +93,14 @@ def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) 
     for kind, purse in sorted(account.purses.items()):
         for key, lot, end in open_lots(purse):
             entry, pending = entry_of(key), bool(lot.pending_until)
-            yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, end, pending
+            of = opened_at(account, key) or None
+            yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, end, pending, of
 
 
 def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """Each score of the book that is not kept for each shop, with a column a part."""
+    """Each score of the book that is not kept for each shop, with a column a part; another's name has none."""
+    if is_alias(account):
+        return
     parts = _parts(version)
     for name in version.programme.scores:
         if name in version.keyed_scores:

@@ -7,15 +7,17 @@ from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from ledger.core.account import decode_account
 from ledger.core.pages import PagesInMemory, encode_page
-from ledger.journal.by_member import IN_MEMORY, Span
+from ledger.journal.by_member import IN_MEMORY, MemberSpan
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Damaged, Snapshot
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.plain import plain_version
-from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_codec import decode_entry, encode_entry
 from projections.audit.compare import Comparing, add_fields_that_differ, is_account
 from projections.audit.differences import Differences
 from projections.audit.pages import GROUPS
@@ -48,7 +50,7 @@ class NativeComparing(Comparing):
                 yield from self._compare_looked_up(span)
         yield from self._take(*self._native.finish())
 
-    def _group(self, span: Span) -> bool:
+    def _group(self, span: MemberSpan) -> bool:
         """Let the engine group the entries of a span; return False, with none held, where they are to be looked up."""
         if not span.fits or span.last is None:
             return False
@@ -69,7 +71,7 @@ class NativeComparing(Comparing):
             yield from self._take(*self._native.compare_grouped(len(begun), snapshots))
         self._native.clear_grouped()
 
-    def _compare_looked_up(self, span: Span) -> Iterator[tuple[str, int]]:
+    def _compare_looked_up(self, span: MemberSpan) -> Iterator[tuple[str, int]]:
         last = ""
         for rows in self._journal.rows_looked_up(self._upto, span.after, span.last):
             begun = [member for member in dict.fromkeys(map(_member_of, rows)) if member != last]
@@ -86,6 +88,11 @@ class NativeComparing(Comparing):
     ) -> Iterator[tuple[str, int]]:
         """Name what differs; it counts when its member ends. Yield the members who end."""
         for sequence, member, number, state, is_of_account, derived in differences:
+            owner = self._owner_at(self.differ.partition, sequence)
+            if not is_of_account and owner != self.differ.partition:  # which is what the engine writes into every entry
+                derived = encode_entry(replace(decode_entry(derived), partition=owner))
+                if derived == state:
+                    continue
             found = self._found.setdefault(member, Differences(self.differ.partition))
             where = {"member": member, "number": number, "place": sequence}
             if not is_of_account:

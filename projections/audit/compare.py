@@ -27,7 +27,7 @@ class Comparing:
     def __init__(self, ledger: Ledger, partition: int, upto: int) -> None:
         self._journal = ledger.journal(partition)
         self._limits = ledger.limits
-        self._partition_of = ledger.partition_of
+        self._partition_of, self._owner_at = ledger.partition_of, ledger.owner_at
         self._books = BookHistory(ledger, partition)
         self._upto = upto
         self.differ = Differences(partition)
@@ -67,7 +67,7 @@ class Comparing:
                 is_foreign = True
             if is_foreign:
                 continue  # what stands behind it was decided on an account that cannot be derived
-            entry = entry_from(found.decision, found.item, row.number, differ.partition)
+            entry = entry_from(found.decision, found.item, row.number, self._owner_at(differ.partition, row.sequence))
             if encode_entry(entry) != row.state:
                 add_fields_that_differ(differ, where_of(row), row.state, entry)
             if snapshot is not None and snapshot.number == row.number and not is_account(snapshot.state, found.account):

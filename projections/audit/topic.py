@@ -22,10 +22,11 @@ _ALL = (1 << 62) - 1
 def compare_topic(ledger: Ledger, differ: Differences) -> None:
     """Compare the inbox's records up to the journal's position with its entries and dead letters."""
     ledger.check_stream(INBOX)
-    position = ledger.journal(differ.partition).head().offset
-    compare_records(ledger, position, _records(ledger, differ.partition, position), differ)
-    ledger.check_inbox(differ.partition)
-    for _ in _records(ledger, differ.partition, _ALL, position):
+    partition = differ.partition
+    position, first = ledger.journal(partition).head().offset, ledger.branch(partition).offset
+    compare_records(ledger, position, _records(ledger, partition, position, first), differ)
+    ledger.check_inbox(partition)
+    for _ in _records(ledger, partition, _ALL, position):
         pass  # what waits is read, too: it raises where it is damaged
 
 
@@ -33,7 +34,8 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
     """Compare a partition's records in the stream up to a position with the journal's entries and dead letters."""
     partition = differ.partition
     journal = ledger.journal(partition)
-    entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)
+    entries = _entries(journal, ledger.branch(partition).entries, upto, differ)
+    parked = journal.scan_parked(-1, upto)
     entry, letter = next(entries, None), next(parked, None)
     for record in records:
         offset = record.offset
@@ -87,9 +89,12 @@ def _compare_dead_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[d
         yield {"field": "reason", "stored": letter.reason, "derived": "a code of dead letters"}
 
 
-def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry]:
-    """Yield the entries up to an offset, in order; an unreadable one is reported, and then missed by its record."""
-    for row in journal.scan():
+def _entries(journal: Journal, after: int, upto: int, differ: Differences) -> Iterator[Entry]:
+    """Yield the entries behind a sequence up to an offset, in order.
+
+    An unreadable one is reported, and then missed by its record.
+    """
+    for row in journal.scan(after):
         try:
             entry = decode_entry(row.state)
         except UNREADABLE as error:

@@ -11,12 +11,24 @@ import msgspec
 from ledger.core.decisions.outside import ASKED
 from ledger.core.pages import OutsidePage
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import OnItsWay, Transit
-from ledger.wire.entries import Entry, MovedIn, MovedOut, Recalled, Sent, Told, TransitChange
+from ledger.wire.answers import OnItsWay, Transit, WaitsThere
+from ledger.wire.entries import (
+    ACCEPTED,
+    DecidedLate,
+    Delayed,
+    Entry,
+    MovedIn,
+    MovedOut,
+    NameCame,
+    Recalled,
+    Sent,
+    Told,
+    TransitChange,
+)
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import FactHead, fact_head
 from ledger.wire.fact_codec import BadFact, canonical, decode
-from ledger.wire.facts import LEDGER_SOURCE, ExchangeAsked
+from ledger.wire.facts import LEDGER_SOURCE, ExchangeAsked, MemberMoved
 from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, ledger_of, name_of, peer_of, source_of, told_in
 from ledger.wire.times import to_text
 from projections.ticking import Progress
@@ -35,8 +47,27 @@ class _Asked(msgspec.Struct):
     request: str
 
 
+class _Typed(msgspec.Struct):
+    type: str
+
+
+class _Forwarded(msgspec.Struct):
+    fact: _Typed
+    points: int = 0
+
+
+class _Part(msgspec.Struct):
+    frm: str
+    era: int
+    parts: int = 1
+    points: int = 0
+
+
+_MOVED = str(MemberMoved.__struct_config__.tag)
 _ASKED = str(ExchangeAsked.__struct_config__.tag)
 _asked = msgspec.json.Decoder(_Asked)
+_forwarded = msgspec.json.Decoder(_Forwarded)
+_part = msgspec.json.Decoder(_Part)
 _carried = msgspec.json.Decoder(_Carried)
 
 
@@ -58,6 +89,7 @@ class _Pairing:
         self._found = Transit()
         self._waiting: set[str] = set()  # the names of what is on its way
         self._oldest = 0
+        self._kept: dict[tuple[str, str], dict[int, WaitsThere]] = {}  # by account and what they wait for, by entry
         self._sent = {
             (partition, peer): ledger.journal(partition).published_upto(flow_to(peer))
             for partition in ledger.partitions
@@ -68,14 +100,16 @@ class _Pairing:
         """Return what was found."""
         done, found = 0, self._found
         for partition in self._ledger.partitions:
-            for row in self._ledger.journal(partition).scan(0, self._heads[partition]):
+            for row in self._ledger.journal(partition).scan(
+                self._ledger.branch(partition).entries, self._heads[partition]
+            ):
                 done += 1
                 if not done % TICK_EVERY:
                     self._progress(done)
                 leaves, takes = leaves_any(row.state), _SOURCE in row.state
                 if leaves or takes:
                     entry = decode_entry(row.state)
-                    points = self._sum(entry)
+                    points = self._sum(entry) + self._note_kept(entry)
                     self._pair_told(partition, row.sequence, entry)
                     if takes and entry.reason != "duplicate":
                         self._pair_taken(entry, points)
@@ -85,6 +119,8 @@ class _Pairing:
                     self._taken_since(decode_entry(row.state))
         self._progress(done)
         found.in_transit = {kind: points for kind, points in found.in_transit.items() if points}
+        kept = [one for of in self._kept.values() for one in of.values()]
+        found.points_waiting, found.waits_there = sum(one.points for one in kept), kept[:LISTED]
         found.oldest = to_text(self._oldest, self._ledger.book.offset) if self._oldest else ""
         return found
 
@@ -100,6 +136,31 @@ class _Pairing:
                 taken += 0 if goes else points
         return taken
 
+    def _note_kept(self, entry: Entry) -> int:
+        """Note what an entry keeps until more has come, and what waits no more; return the points that it keeps."""
+        head, points = fact_head(entry), 0
+        for change in entry.changes:
+            if isinstance(change, Delayed):
+                within = _forwarded.decode(head.data)
+                points = within.points
+                self._keeps(entry, "", change.number, within.fact.type, points)
+            elif isinstance(change, DecidedLate):
+                self._kept.get((entry.member, ""), {}).pop(change.number, None)
+        if head.type == _MOVED and entry.outcome == ACCEPTED:
+            part = _part.decode(head.data)
+            move = f"{part.era} {part.frm}"
+            if any(isinstance(change, NameCame) for change in entry.changes):
+                self._kept.pop((entry.member, move), None)
+            elif part.parts > 1:
+                points = part.points
+                self._keeps(entry, move, entry.number, head.type, points)
+        return points
+
+    def _keeps(self, entry: Entry, of: str, number: int, type_: str, points: int) -> None:
+        since = to_text(entry.recorded, self._ledger.book.offset)
+        found = WaitsThere(entry.member, number, type_, points, since)
+        self._kept.setdefault((entry.member, of), {})[number] = found
+
     def _pair_told(self, partition: int, sequence: int, entry: Entry) -> None:
         for told in told_in(entry):
             self._found.told += 1
@@ -110,7 +171,7 @@ class _Pairing:
 
     def _is_taken(self, partition: int, entry: Entry, told: Told) -> bool:
         journal = self._ledger.journal(self._ledger.partition_of(told.to))
-        return journal.has_receipt(source_of(partition), name_of(entry, told), told.to)
+        return journal.has_receipt(source_of(self._ledger.born_in(partition)), name_of(entry, told), told.to)
 
     def _is_through(self, entry: Entry, told: Told, *, is_sent: bool) -> bool:
         """Return True if nothing is to come of what another ledger was told: it was answered, or it was sent."""
@@ -140,13 +201,14 @@ class _Pairing:
             return  # what looks like it stands in its data, or another ledger left it
         left = self._left_as(head)
         if left is None:
-            why = "is no name of a follow-up" if _named(head.id) is None else "no entry left"
+            why = "is no name of a follow-up" if named_by(head.id) is None else "no entry left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which {why}")
             return
         partition, sequence, sender, told = left
-        if told.to != entry.member or head.source != source_of(partition):
+        born = self._ledger.born_in(partition)
+        if told.to != entry.member or head.source != source_of(born):
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id}, which no entry left")
-        elif _canonical(fact_of(sender, told, partition)) != entry.fact:
+        elif _canonical(fact_of(sender, told, born)) != entry.fact:
             why = "with other content than was left"
             self._found.faults.append(f"{entry.member} entry {entry.number} took {head.id} {why}")
         elif sequence > self._heads[partition]:
@@ -161,7 +223,7 @@ class _Pairing:
 
     def _left_as(self, head: FactHead) -> tuple[int, int, Entry, Told] | None:
         """Return the partition and sequence of the entry that left a follow-up, the entry, and the follow-up itself."""
-        named = _named(head.id)
+        named = named_by(head.id)
         if named is None:
             return None
         frm, number, place = named
@@ -174,7 +236,7 @@ class _Pairing:
         return None
 
 
-def _named(name: str) -> tuple[str, int, int] | None:
+def named_by(name: str) -> tuple[str, int, int] | None:
     """Return the account, the entry's number and the place that a follow-up's name says, None where it is none."""
     of_entry, _, place = name.rpartition(".")
     frm, _, number = of_entry.rpartition(":")

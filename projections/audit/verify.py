@@ -4,22 +4,25 @@ A rule book's version is the hash of its text, and entries name it: a text that 
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from msgspec.structs import asdict
 
 from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
+from ledger.journal.growth import partitions_at
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.pruned import Elsewhere
 from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.murmur import partition_of
 from ledger.wire.unreadable import UNREADABLE
 from projections.ahead import read_ahead
 from projections.audit.differences import Difference, Differences
@@ -70,7 +73,10 @@ class _Part(NamedTuple):
 
 
 def verify_partition(ledger: Ledger, partition: int, checkpoints: Sequence[Signed]) -> Iterator[int | _Part]:
-    """Recompute one partition's chain: counts of entries as they are done, and last what was found."""
+    """Recompute one partition's chain: counts of entries as they are done, and last what was found.
+
+    It begins where the partition branched off; what stands before that is its parent's.
+    """
     broken = Differences(partition)
     entries, link = yield from _follow(ledger, broken, checkpoints)
     gaps = _gaps(ledger, broken)
@@ -87,18 +93,20 @@ def _follow(
     told = 0
     try:
         followed = _Chain(ledger, broken, checkpoints)
-        blocks = journal.scan_rows_of(0, head.head)
+        blocks = journal.scan_rows_of(followed.place, head.head)
         for rows in read_ahead(blocks) if followed.is_native else blocks:
             followed.take(rows)
             if followed.entries - told >= EVERY:
                 yield followed.entries - told
                 told = followed.entries
+    except Elsewhere:
+        raise  # an archive that is out of reach is no damage
     except (Damaged, Unavailable) as error:
         place, entries, link = (followed.place, followed.entries, followed.link) if followed else (0, 0, GENESIS_LINK)
         broken.add(place=place + 1, member="", number=0, problem=f"the file cannot be read any further: {error}")
         return entries, link
     yield followed.entries - told
-    for at, problem in (*followed.end(head), *_beside(ledger, journal, head, followed.entries)):
+    for at, problem in (*followed.end(head), *_beside(ledger, broken.partition, head, followed.entries)):
         broken.add(place=at, member="", number=0, problem=problem)
     return followed.entries, followed.link
 
@@ -107,13 +115,17 @@ class _Chain:
     """A partition's entries as they pass by in their order: how many, and the last one's sequence, link and offset."""
 
     def __init__(self, ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed]) -> None:
-        self.entries, self.place, self.link, self.offset = 0, 0, GENESIS_LINK, -1
         self._ledger, self._broken, self._partition = ledger, broken, broken.partition
-        self._signatures = _Signatures(self._partition, checkpoints)
+        branch = ledger.branch(self._partition)
+        self.entries, self.place, self.offset = 0, branch.entries, branch.offset
+        self.link = bytes.fromhex(branch.link)
+        self._signatures = _Signatures(ledger, self._partition, checkpoints)
         self._texts = _Texts(ledger, self._partition)
         # What was signed is compared leaf by leaf, and the native engine keeps none.
         self._native = None if checkpoints else native_module()
         self.is_native = self._native is not None
+        for problem in self._signatures.compare(self.link):
+            self._report(self.place, problem)
 
     def take(self, rows: Sequence[tuple[int, str, int, bytes, bytes]]) -> None:
         """Take the next entries; what is wrong with them goes to `broken`."""
@@ -125,7 +137,10 @@ class _Chain:
         """Let the native engine go over entries; return False, with nothing taken, where they are not plainly good."""
         if self._native is None:
             return False
-        before, home = (self.place, self.link, self.offset), (self._partition, len(self._ledger.partitions))
+        partitions = self._partitions_at(rows[-1][0])
+        if self._partitions_at(rows[0][0]) != partitions:
+            return False
+        before, home = (self.place, self.link, self.offset), (self._partition, partitions)
         try:
             behind = self._native.follow_chain(before, *home, list(self._texts.known), rows)
         except (TypeError, ValueError, OverflowError):  # a column that holds something else than it should
@@ -135,6 +150,10 @@ class _Chain:
         self.place, self.link, self.offset = behind
         self.entries += len(rows)
         return True
+
+    def _partitions_at(self, sequence: int) -> int:
+        settings = self._ledger.settings
+        return partitions_at(settings.grown, self._partition, sequence, settings.partitions)
 
     def _see(self, row: EntryRow) -> None:
         self.entries += 1
@@ -156,8 +175,10 @@ class _Chain:
             return
         if (entry.member, entry.number, entry.partition) != (row.member, row.number, self._partition):
             self._report(place, "the entry stands under another member, number or partition", row)
-        if row.member != PROGRAMME_SUBJECT and (home := self._ledger.partition_of(row.member)) != self._partition:
-            self._report(place, f"the member belongs to partition {home}", row)
+        if row.member != PROGRAMME_SUBJECT:
+            home = partition_of(row.member, self._partitions_at(place))
+            if home != self._partition:
+                self._report(place, f"the member belongs to partition {home}", row)
         if entry.offset <= self.offset:
             self._report(place, f"its position {entry.offset} does not come after {self.offset}", row)
         self.offset = entry.offset
@@ -178,10 +199,10 @@ class _Chain:
         yield from self._texts.unseen(head.head)
 
 
-def _beside(ledger: Ledger, journal: Journal, head: State, entries: int) -> Iterator[tuple[int, str]]:
+def _beside(ledger: Ledger, partition: int, head: State, entries: int) -> Iterator[tuple[int, str]]:
     """Yield what `_beside_the_chain` does, and where it cannot be read."""
     try:
-        yield from _beside_the_chain(ledger, journal, head, entries)
+        yield from _beside_the_chain(ledger, partition, head, entries)
     except (Damaged, Unavailable) as error:
         yield 0, f"the file cannot be read any further: {error}"
 
@@ -201,11 +222,12 @@ def _gaps(ledger: Ledger, broken: Differences) -> list[dict[str, Any]]:
     return found
 
 
-def _beside_the_chain(ledger: Ledger, journal: Journal, head: State, entries: int) -> Iterator[tuple[int, str]]:
+def _beside_the_chain(ledger: Ledger, partition: int, head: State, entries: int) -> Iterator[tuple[int, str]]:
     """Yield what is wrong with what the chain does not cover, and the place: the head, dead letters, what flowed out.
 
     How many `entries` there are says with the dead letters whether a record of the inbox came to nothing.
     """
+    journal, branch = ledger.journal(partition), ledger.branch(partition)
     if not head.is_sealed():
         yield head.head, "the journal's head, its position or what it says of its ledger was changed"
     if head.last > head.head:
@@ -217,14 +239,29 @@ def _beside_the_chain(ledger: Ledger, journal: Journal, head: State, entries: in
     if (last := journal.last_parked()) > journal.head().offset:  # asked later: it may have been parked meanwhile
         yield 0, f"the dead letter at offset {last} stands behind the position"
     letters = journal.count_parked(head.position - 1, retried=True)
-    if ledger.settings.stream == INBOX and entries == head.head and entries + letters != head.position:
-        yield (
-            0,
-            f"the position says {head.position} records, and there are {entries} entries and {letters} dead letters",
-        )
+    records = head.position - branch.offset - 1
+    if ledger.settings.stream == INBOX and entries == head.head - branch.entries and entries + letters != records:
+        yield 0, f"the position says {records} records, and there are {entries} entries and {letters} dead letters"
+    yield from _copies(ledger, journal, partition)
     for flow, upto in journal.flows().items():
         if not 0 <= upto <= max(head.head, head.position):
             yield 0, f"{flow} is acknowledged up to {upto}, beyond the end of the journal"
+
+
+def _copies(ledger: Ledger, journal: Journal, partition: int) -> Iterator[tuple[int, str]]:
+    """Yield where the copies of what its members had in its parent, which a partition began with, are not those."""
+    settings = ledger.settings
+    upto = ledger.branch(partition).entries
+    if not upto:
+        return
+    partitions = partitions_at(settings.grown, partition, upto + 1, settings.partitions)
+    there = chain.from_iterable(journal.stored_rows_of(0, upto))
+    wanted = (row for row in there if row[1] == PROGRAMME_SUBJECT or partition_of(row[1], partitions) == partition)
+    for copy, row in zip_longest(chain.from_iterable(journal.own_rows_of(0, upto)), wanted):
+        if copy != row:
+            at = min(one[0] for one in (copy, row) if one is not None)
+            yield at, "the copy of what its parent decided is missing, or another"
+            return
 
 
 class _Texts:
@@ -234,6 +271,11 @@ class _Texts:
         self._journal = ledger.journal(partition)
         self._published = {book.sequence: book for book in self._journal.published()}
         self.known = {"", version_of(ledger.genesis_book)}
+        upto = ledger.branch(partition).entries
+        for book in [book for book in self._published.values() if book.sequence <= upto]:  # its parent published these
+            if book.version == version_of(str(book.toml)):
+                del self._published[book.sequence]
+            self.known.add(book.version)
 
     def see(self, place: int, entry: Entry) -> Iterator[str]:
         """Take the next entry; yield what is wrong with a text, once for each version."""
@@ -255,16 +297,23 @@ class _Texts:
 class _Signatures:
     """What checkpoints signed of a partition, compared as its entries pass by."""
 
-    def __init__(self, partition: int, checkpoints: Sequence[Signed]) -> None:
+    def __init__(self, ledger: Ledger, partition: int, checkpoints: Sequence[Signed]) -> None:
         marks = [(m, s.checkpoint.at) for s in checkpoints for m in s.checkpoint.partitions if m.partition == partition]
         self._waiting = sorted(marks, key=lambda waiting: waiting[0].entries, reverse=True)
         self._tree = Frontier()
+        upto = ledger.branch(partition).entries if marks else 0
+        for row in ledger.journal(partition).scan(0, upto):  # of its parent
+            self._tree.add(leaf_of(row.state))
 
     def see(self, leaf: bytes, link: bytes) -> Iterator[str]:
         """Take the next entry; yield what is wrong where a checkpoint ends with it."""
         if not self._waiting:
             return
         self._tree.add(leaf)
+        yield from self.compare(link)
+
+    def compare(self, link: bytes) -> Iterator[str]:
+        """Yield what is wrong where checkpoints end with the last entry, whose link this is."""
         while self._waiting and self._waiting[-1][0].entries <= self._tree.size:
             mark, at = self._waiting.pop()
             if mark.entries and (mark.link, mark.tree) != (link.hex(), self._tree.head().hex()):

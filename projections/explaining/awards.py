@@ -54,7 +54,7 @@ def explain_scored(context: Context, change: Scored) -> View:
     if change.rule == DEDUCTION:
         parts = [words.say("scored.deduction", part=part)]
     elif change.points < 0:
-        parts = [words.say("scored.back", change, cause=cause_text(moment.step.fact, words), part=part)]
+        parts = [words.say("scored.back", change, cause=cause_text(moment.step.decided, words), part=part)]
     else:
         caps = _caps(context, rule, change) if rule else []
         parts = [_counting(context, rule, change, line)]
@@ -100,8 +100,8 @@ def explain_withheld(context: Context, change: Withheld) -> View:
 def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: OrderLine | PageLine | None) -> str:
     words = context.words
     if rule is None:
-        return words.say(f"given.{change.rule}", context.moment.step.fact.data, rule=change.rule)
-    fact, page = context.moment.step.fact, context.moment.pages.get(f"order/{change.page}")
+        return words.say(f"given.{change.rule}", context.moment.step.decided.data, rule=change.rule)
+    fact, page = context.moment.step.decided, context.moment.page(f"order/{change.page}")
     if isinstance(fact, OrderAmended) and isinstance(page, OrderPage) and page.line(change.line) is not None:
         return words.say("given.amended", made=words.points(change.points, rule.kind or rule.score))
     if line is None or rule.times or (rule.award.give.per_fen is None and not rule.award.give.steps):
@@ -125,7 +125,7 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine |
         "product": term.product if term else "",
     }
     text = words.say("given.member", item)
-    ordinary, fact = moment.version.rules.get(award.instead_of or ""), moment.step.fact
+    ordinary, fact = moment.version.rules.get(award.instead_of or ""), moment.step.decided
     if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted | OrderAmended):
         points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}

@@ -61,7 +61,7 @@ def _plain(context: Context, change: entries.Change, **values: Any) -> View:
 
 def _in_lots(context: Context, change: Any) -> View:
     """Points out of a lot, back into it, or set aside in it: `what` is the same for all lots that moved together."""
-    history, words, fact, code = context.history, context.words, context.moment.step.fact, TAGS[type(change)]
+    history, words, fact, code = context.history, context.words, context.moment.step.decided, TAGS[type(change)]
     debt = context.scratch.purse(change.kind).debt
     values: View = {"use": "", "cause": cause_text(fact, words), "debt": debt, "after": debt - change.points}
     if hasattr(change, "redemption"):
@@ -101,7 +101,7 @@ def _why_expired(context: Context, change: entries.Expired) -> str:
         return words.say("what.expired", change)
     earned, number = story.earned, context.moment.step.entry.number
     was_freed = any(isinstance(event, entries.Confirmed) for step, event in story.events if step.entry.number < number)
-    if isinstance(context.moment.step.fact, PoolAnswered) and not was_freed:
+    if isinstance(context.moment.step.decided, PoolAnswered) and not was_freed:
         return words.say("what.expired.lapsed", change)
     if earned.pending_until and not was_freed:
         return words.say("what.expired.pending", change)
@@ -113,7 +113,7 @@ def _why_expired(context: Context, change: entries.Expired) -> str:
 
 def _spent_award(context: Context, change: entries.ClawedBack) -> str:
     """The rule whose points were spent where a claw-back took from a lot that is not the award's own, else ""."""
-    story, data = context.history.lots.get(change.lot), context.moment.step.fact.data
+    story, data = context.history.lots.get(change.lot), context.moment.step.decided.data
     award = (change.origin, change.line, getattr(data, "order", "") or getattr(data, "review", ""))
     is_own = story is not None and (story.earned.rule, story.earned.line, story.earned.page) == award
     return "" if is_own or not change.line else context.words.rule(change.origin)

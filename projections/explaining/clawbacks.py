@@ -19,8 +19,8 @@ def explain_clawbacks(context: Context) -> list[View]:
 
     `claim` is what the award no longer keeps, `taken` what of it left the member's lots (or the score) in this entry.
     """
-    moment, fact = context.moment, context.moment.step.fact
-    page = moment.after.get(f"order/{getattr(fact.data, 'order', '')}")
+    moment, fact = context.moment, context.moment.step.decided
+    page = moment.page_after(f"order/{getattr(fact.data, 'order', '')}")
     views = []
     for claim in moment.claims.values() if not moment.step.entry.outcome else ():
         line = page.line(claim.line) if isinstance(page, OrderPage) else None

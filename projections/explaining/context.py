@@ -35,11 +35,11 @@ def put(words: Words, amount: str, how: str, **more: Any) -> dict[str, Any]:
 
 def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
     """The order line that an award is about: of the order that was paid or completed, or of the reviewed one."""
-    fact = moment.step.fact
+    fact = moment.step.decided
     if isinstance(fact, OrderPaid | OrderCompleted | OrderAmended):
         return next((line for line in fact.data.lines if line.line == name), None)
     if isinstance(fact, ReviewPosted):
-        page = moment.pages.get(f"order/{fact.data.order}")
+        page = moment.page(f"order/{fact.data.order}")
         return page.line(fact.data.line) if isinstance(page, OrderPage) else None
     return None
 
@@ -52,7 +52,7 @@ def data_of(fact: Fact) -> dict[str, Any]:
 
 def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, Any]:
     """What a rule counted by: the line, and what the fact says beside its lines."""
-    inputs = data_of(moment.step.fact)
+    inputs = data_of(moment.step.decided)
     inputs.pop("lines", None)
     if line is not None:
         inputs |= {name: getattr(line, name) for name in ("line", "category", "quantity", "paid_fen")}

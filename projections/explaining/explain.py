@@ -7,18 +7,19 @@ An explanation is data (`dict`, good for JSON) in which every figure stands besi
 from typing import Any
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.entries import OUTCOMES
+from ledger.wire.entries import OUTCOMES, entry_of
 from ledger.wire.facts import fact_type
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
 from projections.explaining.context import Context, data_of, purse_sums
-from projections.explaining.facts import fact_text
+from projections.explaining.facts import told_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
 from projections.explaining.member import LINES, explain_member
 from projections.explaining.movements import effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_details
+from projections.explaining.whereabouts import whereabouts
 
 
 def explain(
@@ -77,7 +78,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
         "version": entry.version,
         "version_from": version.programme.from_.isoformat(),
         "engine": entry.engine,
-        "fact": {"text": fact_text(fact, words), "data": data_of(fact)},
+        "fact": {"text": told_text(moment.step, words), "data": data_of(fact)},
         "outcome": OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "figures": entry.figures,
@@ -99,6 +100,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     }
     if "first" in reason:
         explanation["first"] = reason["first"]
+    explanation |= whereabouts(history, moment.step, words)
     what = effect_text(entry.changes, words) or words.say("line.unmoved")
     explanation["text"] = words.speech.ended(
         words.say(
@@ -120,15 +122,16 @@ def explain_lot(
     """
     history = History(ledger, member, as_of, language)
     key = lot_of(lot)
-    story = history.lots.get(key)
+    number = int(lot.partition(".")[0])
+    story = history.lots.get(key) if entry_of(key) == number else None
     if story is None:
-        number = history.step(key >> 16).entry.number
-        has = [name for name in history.lots if name >> 16 == number]
+        history.step(number)
+        has = [name for name in history.lots if entry_of(name) == number]
         opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
         raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = history.words_of(story.origin.entry)
     origin = _entry(history, story.origin.entry.number)
-    opening = ("earned", "received")  # as a change is called that opens a lot
+    opening = ("earned", "received", "moved-in")  # as a change is called that opens a lot here
     opened_by = next(view for view in origin["changes"] if view["change"] in opening and view["lot"] == lot)
     return {
         "explains": "lot",

@@ -13,7 +13,7 @@ from ledger.wire.facts import (
     OrderPaid,
     OrderReturned,
 )
-from projections.explaining.history import History, LotStory
+from projections.explaining.history import History, LotStory, Step
 from projections.explaining.words import Words
 
 MOST_LINES = 3  # of a return that are told one by one
@@ -55,9 +55,15 @@ def fact_text(fact: Fact, words: Words) -> str:
     return words.say(f"fact.{name_of(fact)}", fact.data, **more)
 
 
+def told_text(step: Step, words: Words) -> str:
+    """The sentence of an entry's fact; of one that came for another name, the fact within and that name."""
+    what = fact_text(step.decided, words)
+    return words.say("fact.under", name=step.name, what=what) if step.name else what
+
+
 def origin_text(story: LotStory, words: Words) -> str:
     """Where a lot came from, briefly: 购物返豆 for line 1 of order O1."""
-    earned, fact = story.earned, story.origin.fact
+    earned, fact = story.earned, story.origin.decided
     rule = words.rule_name(earned.rule) or earned.rule
     return words.say(f"origin.{name_of(fact)}", fact.data, rule=rule, line=earned.line)
 

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from ledger.core.account import Account, copy_account
 from ledger.core.decide import Decision, Limits, Repetition, run_to
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
+from ledger.core.name_keys import under
 from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
@@ -21,10 +25,10 @@ from ledger.journal.partition import FactRecord, decided
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, MovedIn, Received, Waiting
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
+from ledger.wire.fact_codec import canonical, decode_canonical
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
 from ledger.wire.times import SECOND, to_text
-from projections.answers.members import UnknownMember
+from projections.answers.members import ELSEWHERE, UnknownMember, decided_fact
 from projections.book_history import BookHistory
 from projections.explaining.speech import ENGLISH
 from projections.explaining.words import Words
@@ -39,11 +43,17 @@ class NothingToExplain(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An entry, the fact it decided, and its place in the journal."""
+    """An entry, its fact, its place in the journal, and the fact that it decided: within one for another name."""
 
     entry: Entry
     fact: Fact
     place: int
+    decided: Fact
+
+    @property
+    def name(self) -> str:
+        """The name under which a fact came that another account handed on; empty: the member's own."""
+        return self.decided.subject if self.decided.subject != self.fact.subject else ""
 
 
 @dataclass(slots=True)
@@ -142,9 +152,24 @@ class Moment:
         """The keys of all pages, in order."""
         return self.after.all_keys()
 
+    def page(self, key: str) -> Page | None:
+        """Return a page as the decision found it, under whichever name; None where it asked for none."""
+        return self._under_names(self.pages.get, key)
+
+    def page_after(self, key: str) -> Page | None:
+        """Return a page as it is after the decision, under whichever name."""
+        return self._under_names(self.after.get, key)
+
+    def _under_names(self, get: Callable[[str], Page | None], key: str) -> Page | None:
+        names = self.at.bundle.names if self.at.bundle is not None else ()
+        found = (get(under(name, key)) for name in dict.fromkeys((self.step.name, "", *names)))
+        return next((page for page in found if page is not None), None)
+
     def would_accept(self, fact: Fact) -> bool:
         """Return True if the engine had accepted another fact in this one's place."""
         account, pages = copy_account(self.before), TrialPages(self.after)
+        if isinstance(outer := self.step.fact, MemberForwarded):
+            fact = replace(outer, data=replace(outer.data, fact=Raw(canonical(fact))))
         try:
             decision = _decide_again(self.step.entry, fact, account, pages, self.book, self.limits, None)
         except OutOfRange:
@@ -170,6 +195,7 @@ class History:
         if member == PROGRAMME_SUBJECT:
             raise UnknownMember(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
+        self.ledger = ledger
         self.member = member
         self._books = BookHistory(ledger, ledger.partition_of(member))
         self.whole_book = self._books.whole
@@ -186,7 +212,8 @@ class History:
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
-            step = Step(entry, decode_canonical(entry.fact)[0], row.sequence)
+            fact = decode_canonical(entry.fact)[0]
+            step = Step(entry, fact, row.sequence, fact if entry.reason in ELSEWHERE else decided_fact(entry.fact))
             self.steps.append(step)
             self._index(step)
         self._is_now = as_of is None
@@ -195,8 +222,8 @@ class History:
         self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
     def _index(self, step: Step) -> None:
-        if isinstance(step.fact, RedemptionRequested) and step.entry.outcome == ACCEPTED:
-            self.redemptions[step.fact.data.redemption] = step.fact.data
+        if isinstance(step.decided, RedemptionRequested) and step.entry.outcome == ACCEPTED:
+            self.redemptions[step.decided.data.redemption] = step.decided.data
         for change in step.entry.changes:
             key = getattr(change, "lot", None)
             if isinstance(change, Earned):

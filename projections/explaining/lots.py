@@ -1,5 +1,6 @@
 """Where a lot's points came from and went: each step with the entry it stands in, to the last point."""
 
+import re
 from typing import Any
 
 from ledger.rulebook.compiled import ProgrammeVersion
@@ -12,10 +13,12 @@ from projections.explaining.words import Words
 MOST_EVENTS = 6  # of a lot's life that its sentence has
 
 
+_LOT = re.compile(r"[0-9]{1,18}\.[0-9]{0,17}[1-9][0-9]{0,17}(~[0-9]{1,4}\.[0-9]{1,4})?")
+
+
 def lot_of(text: str) -> int:
-    """A lot's key from its name, entry.place. Raises `NothingToExplain`."""
-    number, _, place = text.partition(".")
-    if not (number.isascii() and number.isdigit() and place.isascii() and place.isdigit() and int(place) > 0):
+    """A lot's key from its name, entry.place, perhaps with whose it is behind it. Raises `NothingToExplain`."""
+    if not _LOT.fullmatch(text):
         raise NothingToExplain(f'"{text}" is not a lot; a lot is named entry.place, such as 3.1')
     return lot_named(text)
 
@@ -113,7 +116,7 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
         f"event.{what}",
         change,
         use=redemption_text(history, getattr(change, "redemption", ""), words),
-        cause=cause_text(step.fact, words) if step else "",
+        cause=cause_text(step.decided, words) if step else "",
         place=words.say("place.entry", step.entry) if step else words.say("place.since"),
     )
     return view

@@ -8,10 +8,11 @@ from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
+from projections.answers.members import ELSEWHERE
 from projections.answers.shops import ShopScores, shops_of
 from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
-from projections.explaining.facts import fact_text
+from projections.explaining.facts import told_text
 from projections.explaining.history import History, Moment, Step
 from projections.explaining.lots import describe_lot
 from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_text
@@ -103,7 +104,9 @@ def _gave_nothing(entry: entries.Entry) -> bool:
 def _line(history: History, step: Step, moment: Moment | None, spendable: dict[str, int]) -> View:
     entry, words = step.entry, history.words_of(step.entry)
     parts = [effect_text(entry.changes, words)]
-    if entry.outcome:
+    if entry.reason in ELSEWHERE:
+        parts.append(reason_text(step, words))
+    elif entry.outcome:
         outcome = words.say(f"outcome.{entries.OUTCOMES[entry.outcome]}")
         parts.append(f"{outcome}{words.speech.colon}{reason_text(step, words)}")
     elif moment is not None and not effect_text(entry.changes[moment.due :], words):
@@ -115,7 +118,7 @@ def _line(history: History, step: Step, moment: Moment | None, spendable: dict[s
         "id": step.fact.id,
         "outcome": entries.OUTCOMES[entry.outcome],
         "reason": entry.reason,
-        "text": fact_text(step.fact, words),
+        "text": told_text(step, words),
         "result": words.speech.semicolon.join(filter(None, parts)) or words.say("line.unmoved"),
         "effect": effect_of(entry.changes),
         "spendable": spendable,

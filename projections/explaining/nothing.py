@@ -17,6 +17,7 @@ from ledger.wire.facts import (
     ReviewRemoved,
 )
 from ledger.wire.times import day_of, day_text, month_text
+from projections.answers.members import ELSEWHERE
 from projections.explaining.context import Context, inputs_of, line_of, term_of
 from projections.explaining.facts import name_of
 from projections.explaining.history import Skip, Step
@@ -30,7 +31,7 @@ Why = tuple[str, str, list[View]]  # a code, its sentence, and the caps that wer
 def explain_nothing(context: Context) -> list[View]:
     """What gave nothing and why, once for each rule and line, in the order in which the engine asked."""
     moment = context.moment
-    if moment.step.entry.outcome:
+    if moment.step.entry.outcome or moment.step.entry.reason in ELSEWHERE:
         return []  # the reason says it
     views = [_view(context, skip) for skip in moment.skips if not _gave(context, skip) and not _is_of_another(skip)]
     views = list({(view["rule"], view.get("line")): view for view in views}.values())  # the last guard is the one
@@ -156,8 +157,8 @@ def _where(context: Context, skip: Skip, is_it: Callable[[Step, entries.Change],
 
 def _is_same_visit(context: Context, skip: Skip, step: Step) -> bool:
     """Return True if an entry is about the same thing on the same day."""
-    is_alike = type(step.fact) is type(context.moment.step.fact)
-    mark, day = getattr(step.fact.data, skip.rule.day_mark or "", None), skip.figures["day"]
+    is_alike = type(step.decided) is type(context.moment.step.decided)
+    mark, day = getattr(step.decided.data, skip.rule.day_mark or "", None), skip.figures["day"]
     return is_alike and mark == skip.figures["mark"] and day_of(step.entry.occurred, context.history.offset) == day
 
 
@@ -190,7 +191,7 @@ def _days(context: Context, skip: Skip) -> View:
 
 def _failing(context: Context, skip: Skip, line: OrderLine | PageLine | None) -> Why:
     """Each clause of a rule's conditions that does not hold; the first one gives the code."""
-    data = context.moment.step.fact.data
+    data = context.moment.step.decided.data
     found = [
         _clause(context, skip.rule, clause, getattr(line if clause.of_line else data, clause.field))
         for clause in skip.rule.clauses
@@ -228,7 +229,7 @@ def _value(context: Context, name: str, value: Any) -> str:
 
 
 def _no_rule_asked(context: Context) -> tuple[str, str]:
-    moment, words, fact = context.moment, context.words, context.moment.step.fact
+    moment, words, fact = context.moment, context.words, context.moment.step.decided
     on, code, form = name_of(fact), "no-rule", ""
     values: View = {}
     if type(fact) in FOLLOW_UPS:
@@ -242,7 +243,7 @@ def _no_rule_asked(context: Context) -> tuple[str, str]:
             return _no_penalty(context)
         case OrderReturned():
             code = "nothing-to-take-back"
-            page = moment.after.get(f"order/{fact.data.order}")
+            page = moment.page_after(f"order/{fact.data.order}")
             if not isinstance(page, OrderPage) or page.status != COMPLETED:
                 code = "before-completion"
             else:

@@ -40,9 +40,9 @@ def reason_text(step: Step, words: Words) -> str:
     if not entry.reason:
         return ""
     late = (entry.clock - entry.occurred) // DAY
-    sources = (entry.figures, step.fact.data, entry, words.version.programme)
+    sources = (entry.figures, step.decided.data, entry, words.version.programme)
     values: dict[str, Any] = {"late": late}
-    if isinstance(step.fact, BenefitClaimed) and entry.reason.endswith("-short"):
+    if isinstance(step.decided, BenefitClaimed) and entry.reason.endswith("-short"):
         values["kind"] = entry.reason.removesuffix("-short")  # of its price, which the fact does not name
     return words.say(f"reason.{_code(entry.reason)}", *sources, **values)
 
@@ -86,7 +86,7 @@ _FIRST: Final[dict[str, tuple[tuple[type[Fact], ...], tuple[str, ...]]]] = {
 
 def _first_entry(history: History, moment: Moment) -> Step | None:
     """The entry that a repetition repeats, or that ended or reviewed what this fact is about."""
-    entry, fact = moment.step.entry, moment.step.fact
+    entry, fact = moment.step.entry, moment.step.decided
     if entry.reason in ("duplicate", "conflict"):
         return next((s for s in history.earlier(entry.number) if s.entry.number == entry.figures.get("first")), None)
     if entry.reason not in _FIRST:
@@ -94,8 +94,8 @@ def _first_entry(history: History, moment: Moment) -> Step | None:
     types, names = _FIRST[entry.reason]
     about = _about(fact, names)
     for step in history.earlier(entry.number):
-        is_alike = step.entry.outcome == ACCEPTED and isinstance(step.fact, types or type(fact))
-        if is_alike and _about(step.fact, names) == about:
+        is_alike = step.entry.outcome == ACCEPTED and isinstance(step.decided, types or type(fact))
+        if is_alike and _about(step.decided, names) == about:
             return step
     return None
 
@@ -109,10 +109,10 @@ def _about(fact: Fact, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _context(history: History, moment: Moment, words: Words) -> str:
     """What else the decision saw that a reader would ask for."""
-    entry, fact = moment.step.entry, moment.step.fact
+    entry, fact = moment.step.entry, moment.step.decided
     match _code(entry.reason):
         case "line-not-completed":
-            order = moment.pages.get(f"order/{getattr(fact.data, 'order', '')}")
+            order = moment.page(f"order/{getattr(fact.data, 'order', '')}")
             if not isinstance(order, OrderPage):
                 return words.say("context.order-unknown")
             if order.status != COMPLETED:
@@ -140,7 +140,7 @@ def _context(history: History, moment: Moment, words: Words) -> str:
 
 def _hold_end(history: History, moment: Moment, words: Words) -> str:
     """When a hold ended by itself, if it did."""
-    entry, hold = moment.step.entry, getattr(moment.step.fact.data, "hold", "")
+    entry, hold = moment.step.entry, getattr(moment.step.decided.data, "hold", "")
     changes = [change for step in history.earlier(entry.number) for change in step.entry.changes]
     for change in [*entry.changes, *changes]:
         if isinstance(change, Released) and change.hold == hold and change.due_at:
@@ -163,7 +163,7 @@ def term_text(term: Term | None, instant: int, words: Words) -> str:
 
 def _not_spendable(moment: Moment, words: Words) -> str:
     """Points that are there and cannot be spent, which members see and ask about."""
-    kind = str(getattr(moment.step.fact.data, "kind", ""))
+    kind = str(getattr(moment.step.decided.data, "kind", ""))
     purse = moment.at.purse(kind)
     sums = {"pending": purse.pending(), "held": purse.held(), "debt": purse.debt}
     return words.speech.joined([words.say(f"context.{n}", **{n: words.points(sums[n], kind)}) for n in sums if sums[n]])
@@ -174,7 +174,7 @@ def _not_spendable(moment: Moment, words: Words) -> str:
 
 def needed_text(moment: Moment, words: Words) -> str:
     """What would have been needed for a refused request to be granted."""
-    entry, fact, version = moment.step.entry, moment.step.fact, moment.version
+    entry, fact, version = moment.step.entry, moment.step.decided, moment.version
     if entry.outcome != REFUSED:
         return ""
     code, programme, language = _code(entry.reason), version.programme, words.speech.language
@@ -228,7 +228,7 @@ def _most_redeemable(moment: Moment, fact: RedemptionRequested, spendable: int, 
     use, kind = version.programme.uses[data.use], version.programme.kinds.get(data.kind)
     share, most = version.shares[data.use], spendable
     if share is not None and kind is not None:
-        order = moment.pages.get(f"order/{data.order}")
+        order = moment.page(f"order/{data.order}")
         redeemed = order.redeemed if isinstance(order, OrderPage) else 0
         values["settlement"] = -(-(redeemed + data.points) * kind.fen * share.denominator // share.numerator)
         most = min(most, int(share * data.settlement_fen) // kind.fen - redeemed)

@@ -84,7 +84,7 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
                         batch.counted_at(part.latest)
                     batch.built_to(partition, part.last)
                     if part.is_last:
-                        batch.end_building(partition, upto, link_at(ledger, partition, upto))
+                        batch.end_building(partition, upto, ledger.journal(partition).link_at(upto))
             count(into.view.name, part.read)
 
 
@@ -135,8 +135,3 @@ def _fold_batch(
             break
     folded = [(into, table_rows(view, rows)) for view, rows, into in parts]
     return MemberBatch(after, folded, read, last, is_last, latest)
-
-
-def link_at(ledger: Ledger, partition: int, place: int) -> bytes:
-    """The chain's link of the entry at a place, nothing where there is none."""
-    return next((row.link for row in ledger.journal(partition).scan(place - 1, place)), b"")

@@ -6,6 +6,7 @@ batch is one transaction per file, position included.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
@@ -15,12 +16,14 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.collector import without_collector
 from projections.views.decoding import decoded, decoder_for
 from projections.views.port import Build, BuildName, ViewStore
-from projections.views.rebuild import BATCH, Count, build_whole, link_at
+from projections.views.rebuild import BATCH, Count, build_whole
 from projections.views.sql import table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry
 
 BATCH_BYTES = 32 << 20  # as they are stored
+# What may be a view's own: its build, its store, or an error in its code.
+_TROUBLE = (CannotRunNow, JournalError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 Progress = Callable[[int, int], None]
 Heads = dict[int, int]
 
@@ -33,6 +36,21 @@ class Stale(CannotRunNow):
     """A view that is live in another version than the code has, and so cannot be followed: it is to be rebuilt."""
 
     can_retry = False
+
+
+def stale(view: View, live: int) -> Stale:
+    """Return the error of a view whose live build has another version."""
+    return Stale(
+        f"{view.name} (live: version {live}, here: {view.version}): `points views rebuild` builds the new version"
+        " beside the live one"
+    )
+
+
+class Brought(NamedTuple):
+    """What a run came to: entries folded, by view, and of the views that are not up to date what is wrong with each."""
+
+    done: dict[str, int]
+    troubles: dict[str, Exception]
 
 
 def entries_behind(heads: Heads, positions: Heads) -> int:
@@ -48,38 +66,116 @@ def run(
     *,
     jobs: int = 1,
 ) -> dict[str, int]:
-    """Bring views to where the journals stand; one that was never built is built first. Entries folded, by view.
+    """Bring views to where the journals stand as `bring_up` does. Entries folded, by view.
 
-    `progress` gets how many entries are folded, over all views, and how many there are. Raises `Stale` where a live
-    view has another version; the others are up to date then.
+    Raises what is wrong with the first view that cannot be brought there; the others are up to date then.
+    """
+    done, troubles = bring_up(ledger, store, views, progress, jobs=jobs)
+    for error in troubles.values():
+        raise error
+    return done
+
+
+def bring_up(
+    ledger: Ledger,
+    store: ViewStore,
+    views: Sequence[View],
+    progress: Progress = lambda _done, _total: None,
+    *,
+    jobs: int = 1,
+) -> Brought:
+    """Bring views to where the journals stand; one that was never built is built first. One's trouble is its own.
+
+    `progress` gets how many entries are folded, over all views, and how many there are. Of a live build that has
+    another version the trouble is `Stale`. Raises where the ledger or the store itself is away.
     """
     store.make()
     heads = ledger.heads()
     ledger.forget_book()  # entries up to these heads name no version that is published later
-    ahead = sum(entries_behind(heads, store.live_positions(view.name)) for view in views)
-    tally = _Tally(ahead, progress)
-    with ExitStack() as stack:
-        missing = {}
-        for view in views:
-            if store.live(view.name) is None:
-                waiting = store.beside(view.name)
-                name = waiting if waiting and waiting.version == view.version else store.begin(view)
-                missing[name] = stack.enter_context(store.opened(name, view))
-        build_whole(ledger, list(missing.values()), heads, jobs, tally.add)
-        for name, built in missing.items():
-            store.switch(built.view, name)
-    stale = {view: live.version for view in views if (live := store.live(view.name)) and live.version != view.version}
-    with ExitStack() as stack:
-        builds = [stack.enter_context(store.open_live(view)) for view in views if view not in stale]
+    ahead = sum(_ahead(store, view, heads) for view in views)
+    running = _Run(ledger, store, heads, jobs, _Tally(ahead, progress))
+    running.build_missing(views)
+    running.follow_live(views)
+    done = {view.name: running.tally.done.get(view.name, 0) for view in views if view.name not in running.troubles}
+    return Brought(done, running.troubles)
+
+
+def _ahead(store: ViewStore, view: View, heads: Heads) -> int:
+    """Return how many entries a view is to fold, 0 where its build cannot be read: it is named when it is opened."""
+    try:
+        return entries_behind(heads, store.live_positions(view.name))
+    except JournalError:
+        return 0
+
+
+class _Run:
+    """One run over views: what is done for several of them at once, and what stood in the way of which."""
+
+    def __init__(self, ledger: Ledger, store: ViewStore, heads: Heads, jobs: int, tally: "_Tally") -> None:
+        self.tally = tally
+        self.troubles: dict[str, Exception] = {}  # by view
+        self._ledger, self._store, self._heads, self._jobs = ledger, store, heads, jobs
+
+    def build_missing(self, views: Sequence[View]) -> None:
+        """Build the views that were never built."""
+        with ExitStack() as stack:
+            missing: dict[BuildName, Build] = {}
+            for view in views:
+                if self._store.live(view.name) is None:
+                    waiting = self._store.beside(view.name)
+                    name = waiting if waiting and waiting.version == view.version else self._store.begin(view)
+                    if (build := self._opened(stack, name, view)) is not None:
+                        missing[name] = build
+            self._apart(self._build, list(missing.values()))
+            for name, built in missing.items():
+                if built.view.name not in self.troubles:
+                    self._store.switch(built.view, name)
+
+    def follow_live(self, views: Sequence[View]) -> None:
+        """Bring the live builds to where the ledger stands."""
+        with ExitStack() as stack:
+            builds: list[Build] = []
+            for view in views:
+                live = None if view.name in self.troubles else self._store.live(view.name)
+                if live is not None and live.version != view.version:
+                    self.troubles[view.name] = stale(view, live.version)
+                elif live is not None and (build := self._opened(stack, live, view)) is not None:
+                    builds.append(build)
+            self._apart(self._follow, builds)
+
+    def _opened(self, stack: ExitStack, name: BuildName, view: View) -> Build | None:
+        """Return a build, opened; None where it cannot be."""
+        try:
+            return stack.enter_context(self._store.opened(name, view))
+        except _TROUBLE as error:
+            self.troubles[view.name] = error
+            return None
+
+    def _apart(self, work: Callable[[list[Build]], None], builds: list[Build]) -> None:
+        """Do something for builds together, and where that fails for each by itself, to find whose trouble it is."""
+        try:
+            work(builds)
+            return
+        except _TROUBLE as error:
+            if len(builds) == 1:
+                self.troubles[builds[0].view.name] = error
+                return
+        self._ledger.heads()  # raises where the ledger itself is away
+        for build in builds:
+            try:
+                work([build])
+            except _TROUBLE as error:
+                self.troubles[build.view.name] = error
+
+    def _build(self, builds: list[Build]) -> None:
+        build_whole(self._ledger, builds, self._heads, self._jobs, self.tally.add)
+
+    def _follow(self, builds: list[Build]) -> None:
         with without_collector():
-            follow(ledger, builds, heads, tally.add)
+            follow(self._ledger, builds, self._heads, self.tally.add)
         for build in builds:
             if build.view.counts:
-                refresh_due(ledger, build, present())
-    if stale:
-        named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
-        raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
-    return {view.name: tally.done.get(view.name, 0) for view in views}
+                refresh_due(self._ledger, build, present())
 
 
 class _Tally:
@@ -116,7 +212,8 @@ def rebuild(
     heads = ledger.heads()
     if store.live(view.name):
         positions = store.live_positions(view.name)
-        heads = {partition: min(head, positions.get(partition, 0)) for partition, head in heads.items()}
+        positions = ledger.positions(positions)
+        heads = {partition: min(head, positions[partition]) for partition, head in heads.items()}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with store.opened(name, view) as into:
@@ -137,7 +234,7 @@ def _follow(ledger: Ledger, builds: Sequence[Build], partition: int, head: int, 
         positions = {}
         for build in builds:
             with build.reading() as batch:
-                positions[build] = batch.positions().get(partition, 0)
+                positions[build] = ledger.positions(batch.positions())[partition]
         behind = [place for place in positions.values() if place < head]
         if not behind:
             return
@@ -153,7 +250,7 @@ def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
     """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
     with build.reading() as batch:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
-    if place and (not link or link_at(ledger, partition, place) != link):
+    if place and (not link or ledger.journal(partition).link_at(place) != link):
         raise OfAnotherLedger(
             f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
@@ -172,7 +269,7 @@ def _fold_batch(
     folded = []
     for build in builds:
         with build.writing() as batch:
-            if batch.positions().get(partition, 0) != after:
+            if ledger.positions(batch.positions())[partition] != after:
                 continue
             rows, members = RowDeltas(build.view.tables), batch.load(touched)
             for entry in entries:

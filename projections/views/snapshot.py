@@ -164,7 +164,7 @@ def snapshot(ledger: Ledger, store: ViewStore, view: View, as_of: int | None) ->
             if as_of is not None:
                 raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums the books that were")
             at = latest
-        positions = batch.positions()
+        positions = ledger.positions(batch.positions())
         behind = entries_behind(ledger.heads(), positions)
         yield ViewSnapshot(view, ledger, at, Standing(build.version, positions, behind), batch)
 

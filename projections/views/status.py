@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import ViewBuild
-from projections.views.port import BuildName, ViewStore
-from projections.views.runner import Heads, entries_behind
+from projections.views.port import Build, BuildName, ViewStore
+from projections.views.runner import Heads, OfAnotherLedger, check_origin, entries_behind, stale
 from projections.views.view import View
 
 
@@ -37,7 +38,7 @@ def status(ledger: Ledger, store: ViewStore, views: Iterable[View]) -> list[View
     for view in views:
         live = store.live(view.name)
         found = [
-            _build(ViewBuild(view.name, name.version, name == live, "cannot be read"), store, name, view, heads)
+            _build(ledger, ViewBuild(view.name, name.version, name == live, "cannot be read"), store, name, view, heads)
             for name in store.builds(view.name)
         ]
         if not found and store.keeps(view):
@@ -46,10 +47,13 @@ def status(ledger: Ledger, store: ViewStore, views: Iterable[View]) -> list[View
     return builds
 
 
-def _build(build: ViewBuild, store: ViewStore, name: BuildName, view: View, heads: Heads) -> ViewBuild:
+def _build(ledger: Ledger, build: ViewBuild, store: ViewStore, name: BuildName, view: View, heads: Heads) -> ViewBuild:
     try:
-        with store.opened(name, view) as opened, opened.reading() as batch:
-            positions, is_whole = batch.positions(), batch.is_whole()
+        with store.opened(name, view) as opened:
+            with opened.reading() as batch:
+                positions, is_whole = batch.positions(), batch.is_whole()
+            if build.is_live:
+                build = replace(build, problem=_refusal(ledger, opened, view, name.version))
     except JournalError as error:
         return replace(build, file=name.name, problem=str(error))
     return replace(
@@ -61,3 +65,15 @@ def _build(build: ViewBuild, store: ViewStore, name: BuildName, view: View, head
         position={str(partition): place for partition, place in sorted(positions.items())},
         bytes=store.size(name),
     )
+
+
+def _refusal(ledger: Ledger, build: Build, view: View, version: int) -> str | UnsetType:
+    """Return why a live build is not followed; nothing where it is."""
+    if version != view.version:
+        return str(stale(view, version))
+    try:
+        for partition in ledger.partitions:
+            check_origin(ledger, build, partition)
+    except OfAnotherLedger as error:
+        return str(error)
+    return UNSET

@@ -14,7 +14,7 @@ from typing import Any
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import Decision, run_to
 from ledger.core.evolve import evolve_entry
-from ledger.core.pages import PagesInMemory
+from ledger.core.pages import OpenAsksPage, PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, IN_TRANSIT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
 from ledger.journal.engines import native_module
@@ -28,6 +28,7 @@ from ledger.wire.entries import OUTCOMES, Change, Earned, Entry, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
+from projections.answers.members import is_alias
 from projections.answers.shops import ShopScores, without_shop
 from projections.audit.derive import Unreadable, derive
 from projections.ticking import Progress
@@ -95,6 +96,7 @@ def backtest(
         {kind: _moves(sums, kind) for kind in sorted({kind for _, kind, _ in sums.figures})},
         _tiers(sums, ledger.book, draft, as_of),
         round(time.monotonic() - started, 3),
+        unanswered=sums.counts["unanswered"],
     )
 
 
@@ -110,7 +112,7 @@ ACTUAL, DRAFT = range(2)  # a side: what is, and what would be
 class _Sums:
     """All that was compared so far; a key of figures, flows and rules begins with the side."""
 
-    counts: Counter[str] = field(default_factory=Counter)  # of entries, members, unreadable
+    counts: Counter[str] = field(default_factory=Counter)  # of entries, members, unreadable, unanswered
     figures: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # final ones, by kind and name
     flows: Counter[tuple[int, str, int, str]] = field(default_factory=Counter)  # by kind, month and figure
     rules: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # points issued, by kind and rule
@@ -185,8 +187,9 @@ class _Member:
         sums.counts["entries"] += 1
         sums.see(ACTUAL, entry.changes, book, occurred, entry.clock)
         sums.see(DRAFT, decided.changes, book, occurred, decided.clock)
-        for side, changes in enumerate((entry.changes, decided.changes)):
-            for change in changes:
+        for side, one in enumerate((entry, decided)):
+            self._shops[side].begin(entry.fact, one.outcome)
+            for change in one.changes:
                 self._shops[side].take(change)
         was, would = (entry.outcome, entry.reason), (decided.outcome, decided.reason)
         if was != would:
@@ -206,15 +209,17 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
 
     Facts whose clock lies behind `as_of` are left out on both sides.
     """
-    one, is_account, would_be = _Member(books), Account(), Account()
+    one, is_account, would_be, pages = _Member(books), Account(), Account(), PagesInMemory()
     for found in derive(ledger.journal(partition), member, rows, lambda _: books[DRAFT], ledger.limits, as_of):
         if isinstance(found, Unreadable):
             one.sums.counts.update(("entries", "unreadable"))
             continue
         entry = decode_entry(found.row.state)
         evolve_entry(is_account, entry)
-        would_be = found.account
+        would_be, pages = found.account, found.pages
         one.see(entry, found.decision, found.item.occurred)
+    asked = (len(page.asks) for page in pages.values() if isinstance(page, OpenAsksPage))
+    one.sums.counts["unanswered"] += sum(asked)
     return one.end(member, is_account, would_be, as_of)
 
 
@@ -265,13 +270,15 @@ def _ended(
 def _end(
     sums: _Sums, member: str, actual: tuple[Account, Programme], draft: tuple[Account, Programme], as_of: int
 ) -> None:
-    """Both accounts of a member at the instant asked for."""
-    sums.counts["members"] = 1
+    """Both accounts of a member at the instant asked for; another's name is no member, and has no tier."""
+    sums.counts["members"] = int(not is_alias(actual[0]))
     for side, (account, book) in enumerate((actual, draft)):
         sums.see(side, run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
         for kind, purse in account.purses.items():
             for name, figure in zip(FIGURES, figures_of(purse), strict=True):
                 sums.figures[side, without_shop(kind), name] += figure
+    if not sums.counts["members"]:
+        return
     is_worth, would_be_worth = _worth(actual[0]), _worth(draft[0])
     for kind in is_worth.keys() | would_be_worth.keys():
         sums.see_move(kind, member, is_worth[kind], would_be_worth[kind])

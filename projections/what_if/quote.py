@@ -12,6 +12,8 @@ from ledger.core.decide import Decision, Limits, decide
 from ledger.core.decisions.redemptions import redeemed_fen, shares_of
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.fees import bars, price_of
+from ledger.core.name_keys import named
+from ledger.core.names import NamedPages
 from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
@@ -22,13 +24,15 @@ from ledger.wire.entries import IGNORED, Change, Earned, Scored, Waiting, Withhe
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
-from ledger.wire.facts import SELF
+from ledger.wire.facts import SELF, MemberForwarded
 from ledger.wire.times import to_text
 from ledger.wire.unreadable import UNREADABLE
 from projections.answers.benefits import draft_at
+from projections.answers.members import head_of
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
+_FOR_A_NAME = str(MemberForwarded.__struct_config__.tag)
 UNKNOWN = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
 
 
@@ -44,7 +48,7 @@ class _Overlay:
         """Return a page by its key."""
         if key in self._written:
             return self._written[key]
-        return None if key in UNKNOWN else self._journal.page(self._member, key)
+        return None if named(key)[1] in UNKNOWN else self._journal.page(self._member, key)
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page for this run."""
@@ -59,21 +63,25 @@ class _Overlay:
         return earned_in(decode_entry(rows[0].state).changes) if rows and rows[0].number == number else []
 
     def all_keys(self) -> list[str]:
-        """Return the keys of what this run wrote: no move is ever tried."""
+        """Return the keys of what this run wrote: a move that is tried moves no pages."""
         return sorted(self._written)
 
 
 class Quoter:
-    """Decides facts about one member at an instant without keeping anything."""
+    """Decides facts about one member at an instant without keeping anything.
 
-    def __init__(self, ledger: Ledger, member: str, at: int) -> None:
-        self.book = ledger.book_of(member)
+    One that `follows` decides what is sent to another name of a member in the account where that name lives.
+    """
+
+    def __init__(self, ledger: Ledger, member: str, at: int, *, follows: bool = False) -> None:
         self.member = member
         self.at = at
-        account = ledger.account(member, at)
+        self._head = head_of(ledger, member, at) if follows else member
+        self.book = ledger.book_of(self._head)
+        account = ledger.account(self._head, at)
         self.is_known = account is not None
         self.account = account or Account()
-        self._journal = ledger.journal(ledger.partition_of(member))
+        self._journal = ledger.journal(ledger.partition_of(self._head))
         self._state = encode_account(self.account)
 
     @property
@@ -87,19 +95,32 @@ class Quoter:
 
     def tried(self, kind: str, data: Any, source: str = NO_NAME) -> tuple[Decision, Account]:
         """Return what would be decided about a fact, and the account after it. Raises `BadFact`."""
-        head = {"specversion": "1.0", "id": NO_NAME, "source": source, "type": f"{kind}.v1"}
-        text = msgspec.json.encode({**head, "subject": self.member, "time": to_text(self.at, 0), "data": data})
-        fact, occurred = decode(text)
+        told = self._fact(f"{kind}.v1", self.member, data, source)
+        fact, occurred = decode(msgspec.json.encode(told))
+        if self._head != self.member:
+            name = self.member
+            handed_on = {"frm": name, "name": name, "fact": told, "by": name}
+            fact, _ = decode(msgspec.json.encode(self._fact(_FOR_A_NAME, self._head, handed_on, source)))
         account = decode_account(self._state)
-        pages = _Overlay(self._journal, self.member)
+        pages = _Overlay(self._journal, self._head)
         try:
             return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits()), account
         except OutOfRange:  # as the ledger would
             return Decision(IGNORED, "out-of-range", {}, [], self.at, self.version.name), decode_account(self._state)
 
+    def _fact(self, kind: str, subject: str, data: Any, source: str) -> dict[str, Any]:
+        head = {"specversion": "1.0", "id": NO_NAME, "source": source, "type": kind}
+        return {**head, "subject": subject, "time": to_text(self.at, 0), "data": data}
+
     def draft(self) -> Draft:
         """Return a decision at the instant that has not begun."""
-        return draft_at(decode_account(self._state), self.book, self.at, _Overlay(self._journal, self.member))
+        account = decode_account(self._state)
+        return draft_at(account, self.book, self.at, self._pages(account))
+
+    def _pages(self, account: Account) -> NamedPages:
+        pages = NamedPages(_Overlay(self._journal, self._head), account)
+        pages.acting = self.member if self._head != self.member else ""
+        return pages
 
     def has_card(self, membership: str) -> bool:
         """Return True if a card of a membership runs or is to come."""
@@ -107,13 +128,13 @@ class Quoter:
 
     def page(self, order: str) -> OrderPage | None:
         """Return the page of an order, where the ledger knows it."""
-        page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
+        page = self._pages(self.account).get(f"order/{order}")
         return page if isinstance(page, OrderPage) else None
 
 
 def products(ledger: Ledger, member: str, at: int) -> answers.Products:
     """Return what each card of the book would cost a member at an instant, and whether the member may open it."""
-    quoter = Quoter(ledger, member, at)
+    quoter = Quoter(ledger, member, at, follows=True)
     version = quoter.version
     draft = quoter.draft()
     offers = []
@@ -138,7 +159,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
     if not isinstance(data, dict):
         raise BadFact("bad-fact", 'a cart is an object with "lines"')
     order = {"order": NO_NAME, **data}
-    quoter = Quoter(ledger, member, at)
+    quoter = Quoter(ledger, member, at, follows=True)
     decision = quoter.tries("order.completed", order)
     settlement = data.get("settlement_fen", sum(line["paid_fen"] for line in order["lines"]))
     if type(settlement) is not int or not 0 <= settlement <= MOST_FEN:

@@ -98,7 +98,10 @@ class Tiers(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
-    """What `projections.backtest.backtest` found, and when (RFC 3339)."""
+    """What `projections.backtest.backtest` found, and when (RFC 3339).
+
+    `unanswered` is what members ask of a budget, stock or house under the draft that no answer of the history is for.
+    """
 
     draft: Draft
     decides_from: str | None
@@ -114,6 +117,7 @@ class Report(Struct, frozen=True, omit_defaults=True):
     tiers: dict[str, Tiers]
     seconds: float
     at: str = ""
+    unanswered: int = 0
 
     @property
     def cost_fen(self) -> int:

@@ -20,7 +20,7 @@ from ledger.journal.port import DeadLetter, Head
 from ledger.wire.entry_codec import decode_entry
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import BadCopy, File, file_at, file_of, manifest_text
+from service.archive.files import BadCopy, File, check_not_grown, file_at, file_of, manifest_text
 from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, link_name, parked_name
 from service.archive.parquet import (
     BEGINNING,
@@ -46,6 +46,7 @@ def is_archive(place: Place) -> bool:
 
 def begin(ledger: Ledger, place: Place) -> None:
     """Begin an archive that holds nothing but what the ledger was born with. Raises `BadCopy` where there is one."""
+    check_not_grown(ledger)
     book = ledger.genesis_book.encode()
     listed = File(BOOK, len(book), sha256(book).hexdigest())
     partitions = [ArchivedPartition(number, 0, BEGINNING.link.hex(), -1, 0, 0) for number in ledger.partitions]
@@ -58,6 +59,7 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
     `progress` gets the entries that the archive has. Raises `BadCopy` where it is another ledger's, `Refuted` where a
     chain is broken or is not the one that was archived, and `CannotRunNow` where another export appends to it.
     """
+    check_not_grown(ledger)
     archive = Archive(place)
     manifest = archive.manifest
     if (manifest.ledger, manifest.genesis) != (ledger.identity, ledger.genesis):
@@ -69,6 +71,7 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
             for partition in ledger.partitions:
                 growth.check(partition)
             growth.clear_away()
+            archive.chain.keep_head()  # an export that was killed may have left it behind
             for partition in ledger.partitions:
                 growth.follow(partition)
             growth.commit()

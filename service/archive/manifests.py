@@ -1,15 +1,18 @@
 """What an archive says of itself: its first manifest, and a chain of links, one for each export that appended to it.
 
 `manifest.json` is the beginning, and `links/000001.json` the first link. Each link carries the SHA-256 of the manifest
-before it, and only what is new. An archive that begins in a bucket holds nothing until its first link.
+before it, and only what is new. An archive that begins in a bucket holds nothing until its first link. `head.json` says
+how many links there are at least, and what the last of them is: it is written behind each, and may be one behind.
 """
 
+import re
 from hashlib import sha256
 from typing import Annotated
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from ledger.journal.failpoints import failpoint
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Settings
 from ledger.wire.entries import ENGINE
@@ -22,7 +25,11 @@ EMPTY = "points-ledger.archive.v2"  # holds nothing but what the ledger was born
 LINK = "points-ledger.archive-link.v1"
 MANIFEST = "manifest.json"
 LINKS = "links"
+HEAD_FORMAT = "points-ledger.archive-head.v1"
+HEAD = "head.json"
 MADE_BY = "points archive export"
+
+_LINK_NAME = re.compile(f"{LINKS}/[0-9]{{6,}}\\.json")
 
 _Partition = Annotated[int, Meta(ge=0, le=1023)]
 _Version = Annotated[str, Meta(max_length=200)]
@@ -87,6 +94,13 @@ class Link(Manifest, frozen=True, forbid_unknown_fields=True):
     texts: dict[_Version, str]
 
 
+class ArchiveHead(Manifest, frozen=True, forbid_unknown_fields=True):
+    """How many links there are, and the SHA-256 of the last of them; of the first manifest where there is none."""
+
+    number: Count
+    sha256: Hash
+
+
 class Chain:
     """An archive's manifests as they were read: all that they list together, and what the next link begins with.
 
@@ -105,14 +119,58 @@ class Chain:
         self.whole = self.manifest if self.manifest.format == FORMAT else None  # what no link lists
         self._check_engine(named, self.manifest.engine)
         self._check_first(named)
-        self.number, self.digest = 0, sha256(content).hexdigest()
+        self._head = self._read_head()  # before the links, which are there before it
+        self._stand_at(0, content)
         self._state = {part.partition: part for part in self.manifest.partitions}
         self._join(named, self.manifest.months, self._begun(), self.manifest.partitions)
-        names = place.names(LINKS)
-        if names != [link_name(number) for number in range(1, len(names) + 1)]:
-            raise BadCopy(f"{place.at(LINKS)}: a link of the chain is missing; take another copy of the archive")
-        for name in names[:upto]:
+        for name in self._links()[:upto]:
             self._read(name)
+        if upto is None and self._head is not None and self._head.number > self.number:
+            raise self._missing(self.number + 1)
+
+    def _links(self) -> list[str]:
+        """Return the names of the links, in order. Raises `BadCopy` where one is missing or is none."""
+        names = self.place.names(LINKS)
+        for name in names:
+            if not _LINK_NAME.fullmatch(name):
+                raise BadCopy(f"{self.place.at(name)}: is no link of the chain; take it out")
+        for number, name in enumerate(names, 1):
+            if name != link_name(number):
+                raise self._missing(number)
+        return names
+
+    def _missing(self, number: int) -> BadCopy:
+        return BadCopy(
+            f"{self.place.at(link_name(number))}: is missing, and the chain goes on behind it; take another copy of the"
+            " archive"
+        )
+
+    def _read_head(self) -> ArchiveHead | None:
+        """Return what the head says; None in an archive that has none, since an older version made it."""
+        content = self.place.read(HEAD)
+        if content is None:
+            return None
+        head = decode_manifest(self.place.at(HEAD), content, ArchiveHead, (HEAD_FORMAT,))
+        if head.ledger != self.manifest.ledger:
+            raise BadCopy(f"{self.place.at(HEAD)}: is of another ledger, {head.ledger}; take another copy of it")
+        return head
+
+    def _stand_at(self, number: int, content: bytes) -> None:
+        """Take a manifest as the last so far. Raises `BadCopy` where it is not the one that the head says."""
+        self.number, self.digest = number, sha256(content).hexdigest()
+        if self._head is not None and self._head.number == number and self._head.sha256 != self.digest:
+            name = link_name(number) if number else MANIFEST
+            raise BadCopy(f"{self.place.at(name)}: was changed since {HEAD} was written; take another copy of it")
+
+    def keep_head(self) -> None:
+        """Write the head, where it is not where the chain ends."""
+        head = ArchiveHead(HEAD_FORMAT, self.manifest.ledger, self.number, self.digest)
+        if head != self._head:
+            with self.place.drafts() as folder:
+                draft = folder / HEAD
+                draft.write_bytes(manifest_text(head))
+                self.place.put(HEAD, draft)
+            self._head = head
 
     def _check_engine(self, named: str, engine: int) -> None:
         if engine > ENGINE:
@@ -186,10 +244,12 @@ class Chain:
         if not self.place.create(link_name(link.number), content):
             return False
         self._take(link, content)
+        failpoint("archive-link-made")
+        self.keep_head()
         return True
 
     def _take(self, link: Link, content: bytes) -> None:
-        self.number, self.digest = link.number, sha256(content).hexdigest()
+        self._stand_at(link.number, content)
         self._state |= {part.partition: part for part in link.partitions}
         self.heard += link.heard
         self.texts |= link.texts
@@ -200,6 +260,11 @@ class Chain:
             months=[*self.manifest.months, *link.months],
             files=[*self.manifest.files, *link.files],
         )
+
+
+def head_of(ledger: str, number: int, content: bytes) -> ArchiveHead:
+    """Return the head of a chain whose last manifest has this content."""
+    return ArchiveHead(HEAD_FORMAT, ledger, number, sha256(content).hexdigest())
 
 
 def link_name(number: int) -> str:

@@ -25,8 +25,17 @@ from ledger.wire.times import Zone, month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import File, check_new, file_at, write_manifest
-from service.archive.manifests import FORMAT, MANIFEST, ArchivedPartition, ArchiveManifest, Month, parked_name
+from service.archive.files import File, check_new, check_not_grown, file_at, write_manifest
+from service.archive.manifests import (
+    FORMAT,
+    HEAD,
+    MANIFEST,
+    ArchivedPartition,
+    ArchiveManifest,
+    Month,
+    head_of,
+    parked_name,
+)
 
 ROW_GROUP = 8_192  # rows that are in memory at once
 PARKED_AT_ONCE = 256  # of up to 64 KiB each
@@ -37,10 +46,12 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 
     Raises `BadCopy` where it is, and `Refuted` where a chain is broken: that is not archived.
     """
+    check_not_grown(ledger)
     check_new(folder)
     with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)
         write_manifest(making / MANIFEST, manifest)
+        write_manifest(making / HEAD, head_of(manifest.ledger, 0, (making / MANIFEST).read_bytes()))
     return manifest
 
 

@@ -66,6 +66,7 @@ PANELS = {
         "dead-letters": "Facts that could not be taken: look at them, mend them, drive them again.",
         "topics": "Kafka's topics: made as they have to be, and checked.",
         "programme": "Rule books: what points are given for, as data.",
+        "split": "Make each partition into several, for life: each new one goes on behind its parent's last entry.",
         "store": "What a ledger is kept in: make it, bring it to a newer format.",
     },
 }

@@ -1,20 +1,33 @@
 """A ledger as Parquet files, and back: archive export, archive import."""
 
+import re
+from contextlib import closing
+from getpass import getuser
 from typing import Annotated
 
 import typer
 
+from ledger.errors import WrongUse
+from ledger.journal.failpoints import failpoint
+from ledger.journal.folder import FolderLedger
+from projections.views.registry import all_views
 from service.archive.growing import STEP, begin, grow, is_archive
 from service.archive.iceberg import publish
 from service.archive.ledger import ArchivedLedger
 from service.archive.parquet import export_archive as write_archive
 from service.archive.places import Folder, place_at
+from service.archive.pruning import prune, readers_of
 from service.archive.reading import Archive
 from service.archive.restore import import_archive as restore_archive
 from service.archive.tables import TABLES
-from service.commands.options import option
+from service.commands.dead_letters import MOST_WHY
+from service.commands.options import FolderOption, option
+from service.commands.views import MoreOption, views_of
 from service.errors import say
+from service.http.operator_log import operator_log_of
 from service.shell import Answer, Shell, command_in, entries_in
+
+MONTH = re.compile("[0-9]{4}-(0[1-9]|1[0-2])")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -85,6 +98,55 @@ def publish_archive(
         {"ledger": archive.identity, "catalog": catalog, "namespace": namespace, "appended": dict(appended)},
         lambda: say(", ".join(f"{rows:,} rows to {namespace}.{table}" for table, rows in appended)),
     )
+
+
+@command_in(app, "prune")
+def prune_journal(
+    shell: Shell,
+    place: PlaceArgument,
+    before: Annotated[str, option("--before", "YYYY-MM", "Drop what was recorded before this month.")],
+    reason: Annotated[str, option("--reason", "WHY", "Why that is right; it is kept for auditors.")],
+    is_trial: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+) -> Answer:
+    """Drop from the journal what an archive holds of it: chain, proofs and answers stay, read from the archive.
+
+    Each entry is compared with the archive's first. What a snapshot, an open lot,
+    a view, a webhook or a follow-up still needs is kept, and the answer says why.
+    Killed at any instant, the same command goes on.
+
+    points archive prune s3://archives/beans --before 2025-01 --reason "retention, 12 months" --dry-run
+    """
+    if not MONTH.fullmatch(before):
+        raise WrongUse(f'--before "{before}": give a month, such as 2025-01')
+    why = reason.strip()
+    if not 0 < len(why) <= MOST_WHY:
+        raise WrongUse(f"--reason: say in 1 to {MOST_WHY} characters why the entries may go")
+    with shell.operating() as opened:
+        at, kept = place_at(place), shell.data_folder(folder)
+        archive, _ = _checked(shell, str(at.path.absolute()) if isinstance(at, Folder) else place)
+        with views_of(opened, kept) as store:
+            readers = readers_of(opened, kept, store, all_views(more))
+        if not is_trial:
+            with closing(operator_log_of(opened.place, opened.folder)) as log:
+                log.record(getuser(), "prune", before, why=why)
+        with shell.progress("pruning", archive.entries) as tick:
+            found = prune(opened, archive, before, readers, tick, is_trial=is_trial)
+            if isinstance(opened, FolderLedger):
+                for partition in sorted({month.partition for month in found if month.pruned and not is_trial}):
+                    opened.compact(partition)
+                    failpoint("prune-compacted")
+    document = {
+        "ledger": archive.manifest.ledger,
+        "archive": archive.name,
+        "before": before,
+        "dry_run": is_trial,
+        "pruned": sum(month.pruned for month in found),
+        "bytes": sum(month.bytes for month in found),
+        "months": found,
+    }
+    return Answer(document, "archive:print_pruned")
 
 
 @command_in(app, "import")

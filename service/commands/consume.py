@@ -13,12 +13,12 @@ from typing import Annotated, NamedTuple
 import typer
 
 from consumers.kafka.client_base import no_topic
-from consumers.kafka.clients import open_admin
+from consumers.kafka.clients import described_topic
 from consumers.kafka.consume import Plan, check_stream, check_topic
 from consumers.kafka.settings import KafkaSettings, LogSettings, load_tables
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
-from consumers.kafka.workers import once_answered, once_stored
+from consumers.kafka.workers import once_answered, once_stored, waiting_workers
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
 from consumers.runtime.ingest import Summary
 from consumers.runtime.owner import BATCH
@@ -102,6 +102,7 @@ def consume(
     stages = dict.fromkeys(STAGES, 0.0)
     started = time.monotonic()
     with ExitStack() as stack:
+        waiting = stack.enter_context(closing(waiting_workers(settings, jobs)))
         is_stopped = stack.enter_context(stopping(again_ends=True))
         observe = stack.enter_context(_observing(shell, summary, stages, address, asked_at, load_tables(config).log))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
@@ -111,7 +112,7 @@ def consume(
         plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
         _record_accepted(opened, accepted)
         with nullcontext() if until_end else courier(opened, config):
-            consume_as_planned(opened, settings, plans, observe, is_stopped)
+            consume_as_planned(opened, settings, plans, observe, is_stopped, waiting)
         if until_end:
             say_troubles(send_once(opened, config)[1])
         summary.seconds = time.monotonic() - started
@@ -188,8 +189,7 @@ def _written(held: ExitStack, shell: Shell, book: str | None, born: Settings) ->
 
 def _partitions_of(settings: KafkaSettings, topic: str) -> int:
     """Return how many partitions the topic has. Raises `Denied` where it is not there, or compacted; `BrokerAway`."""
-    with closing(open_admin(settings)) as admin:
-        found = admin.topic(topic)
+    found = described_topic(settings, topic)
     if found is None:
         raise no_topic(topic)
     check_topic(found)

@@ -12,7 +12,7 @@ from service.commands.options import AsOfOption, MemberArgument
 from service.languages import terminal_language
 from service.shell import Answer, Shell, command, instant
 
-_ENTRY_OR_LOT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+_ENTRY_OR_LOT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}(~[0-9]{1,4}\.[0-9]{1,4})?)?")
 
 
 @command

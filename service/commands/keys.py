@@ -27,7 +27,8 @@ def new(
         option(
             "--scope",
             "SCOPE",
-            "facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, operate.",
+            "facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, books:write,"
+            " operate.",
         ),
     ],
     expires: Annotated[

@@ -1,8 +1,9 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from consumers.feeding import fed
 from consumers.publishing import is_published
 from consumers.publishing import publish as publish_it
 from ledger.errors import BadInput, WrongUse
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import Ledger, is_address
 from ledger.rulebook.checks import parts_of
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
@@ -75,7 +76,12 @@ def list_drafts(
 
     points programme drafts d-0123456789ab --json
     """
-    found = drafts_in(shell.data_folder(folder))
+    named_folder = shell.named_folder(folder)
+    if is_address(shell.place):
+        with closing(resolve_name("service.http.operator_log:operator_log_of")(shell.place, named_folder)) as log:
+            found = log.drafts()
+    else:
+        found = drafts_in(named_folder or Path(shell.place))
     if draft is None:
         return Answer(found, "drafts:print_drafts")
     named = next((one for one in found if one.draft == draft), None)

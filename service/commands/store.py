@@ -25,7 +25,10 @@ app = typer.Typer(no_args_is_help=True)
 def migrate(
     shell: Shell,
     partitions: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="How many; only `points split` makes them more. (default: 64)", show_default=False
+        ),
     ] = None,
     book: BookOption = None,
     topic: Annotated[
@@ -98,6 +101,12 @@ def settings(
             "--partner", "SOURCE", "Change the sources that may answer to exchanges; name each. An empty one: none."
         ),
     ] = None,
+    claimers: Annotated[
+        list[str] | None,
+        option(
+            "--claimer", "SOURCE", "Change the sources that may claim what guests have; name each. An empty one: none."
+        ),
+    ] = None,
 ) -> Answer:
     """Tell what ledger each journal says it belongs to; put back settings that were lost, or change who counts.
 
@@ -110,8 +119,10 @@ def settings(
         points store settings --operator /operators --operator /back-office
 
         points store settings --name mall --peer hotel --partner /partners/airline
+
+        points store settings --claimer /shop/checkout
     """
-    changes = {"operators": operators, "name": name, "peers": peers, "partners": partners}
+    changes = {"operators": operators, "name": name, "peers": peers, "partners": partners, "claimers": claimers}
     changes = {key: value for key, value in changes.items() if value is not None}
     if changes and put_back:
         raise WrongUse("--put-back changes nothing by itself: give it without the others")

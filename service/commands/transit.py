@@ -78,9 +78,12 @@ def _print(found: Transit) -> None:
         print_plain(f"{one.id} to {one.to}: {one.type}, {one.points:,} points, since {one.since}, {sent}")
     if found.on_its_way > LISTED:
         print_plain(f"… {found.on_its_way:,} in all")
+    for kept in found.waits_there[:LISTED]:
+        print_plain(f"{kept.member} entry {kept.number} waits: {kept.type}, {kept.points:,} points, since {kept.since}")
     for fault in found.faults[:LISTED]:
         print_plain(fault)
     print_plain(
         f"{found.told:,} told, {found.on_its_way:,} on their way with {found.points_on_their_way:,} points,"
-        f" {found.points_ahead:,} points ahead, {len(found.faults):,} taken that nobody left"
+        f" {found.points_waiting:,} points waiting where they came, {found.points_ahead:,} points ahead,"
+        f" {len(found.faults):,} taken that nobody left"
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.errors import WrongUse
+from ledger.errors import PointsLedgerError, WrongUse
 from ledger.journal.ledger import Ledger
 from ledger.wire.times import month_start, to_text
 from projections.answers.export import FORMATS, write_table
@@ -25,8 +25,8 @@ from projections.views.compare import switch as switch_build
 from projections.views.grouped import attribute_to_group_by, by_attribute
 from projections.views.port import ViewStore
 from projections.views.registry import all_views, find_query
+from projections.views.runner import bring_up
 from projections.views.runner import rebuild as rebuild_view
-from projections.views.runner import run as run_views
 from projections.views.snapshot import ViewSnapshot, of_member, snapshot
 from projections.views.status import catalogue
 from projections.views.status import status as status_of_views
@@ -42,6 +42,7 @@ from service.commands.options import (
     option,
 )
 from service.errors import BAD_NEWS, print_plain, say
+from service.follower import say_troubles
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 from service.view_store import view_store
 
@@ -103,6 +104,8 @@ def run(
 
     Interrupted, the same command goes on where it stopped. Anybody may read meanwhile, and facts may come in.
 
+    A view that cannot be brought there is named, and why; the others are, and the exit code is not 0.
+
     points views run
 
     points views run liability --follow
@@ -114,13 +117,16 @@ def run(
         views = [_view(known, name) for name in names] if names else [one for one in known.values() if store.keeps(one)]
         started = time.monotonic()
         with shell.progress("folding") as tick:
-            done = run_views(opened, store, views, tick, jobs=jobs or processors())
+            done, troubles = bring_up(opened, store, views, tick, jobs=jobs or processors())
+        if troubles and not done:
+            raise next(iter(troubles.values()))
         seconds = round(time.monotonic() - started, 3)
         answer = Answer(
             {"views": done, "entries": entries_in(opened), "seconds": seconds}, lambda: _print_folded(done.items())
         )
+        said = say_troubles(troubles, [])
         if not follow:
-            return answer
+            return answer._replace(exit_code=max(map(_exit_code, troubles.values()), default=0))
         shell.give(answer)
         claims = [(view, claim) for view in views if (claim := store.claim(view.name)) is not None]
         ours = [view for view, _ in claims]
@@ -128,9 +134,15 @@ def run(
             say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
         while ours:
             time.sleep(FOLLOW_SECONDS)
+            done, troubles = bring_up(opened, store, ours)
+            said = say_troubles(troubles, said)
             with standard_output():
-                _print_folded(item for item in run_views(opened, store, ours).items() if item[1])
+                _print_folded(item for item in done.items() if item[1])
     return None
+
+
+def _exit_code(error: Exception) -> int:
+    return error.exit_code if isinstance(error, PointsLedgerError) else PointsLedgerError.exit_code
 
 
 def _print_folded(done: Iterable[tuple[str, int]]) -> None:

@@ -16,7 +16,7 @@ from service.commands.options import FolderOption, option
 from service.errors import print_plain
 from service.shell import Answer, Shell, command_in
 from service.webhooks.answers import described
-from service.webhooks.store import Webhooks
+from service.webhooks.store import Webhooks, webhooks_of
 
 app = typer.Typer(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The webhook's name.")]
@@ -141,7 +141,7 @@ def _told(document: Webhook, text: str) -> Answer:
 
 def _record(shell: Shell, folder: Path | None, name: str, what: str) -> None:
     """Record among what operators did what was done."""
-    kept = shell.place, shell.data_folder(folder)
+    kept = shell.place, shell.named_folder(folder)
     with closing(resolve_name("service.http.operator_log:operator_log_of")(*kept)) as log:
         log.record(getuser(), "webhook", name, why=what)
 
@@ -149,5 +149,5 @@ def _record(shell: Shell, folder: Path | None, name: str, what: str) -> None:
 @contextmanager
 def _webhooks(shell: Shell, folder: Path | None) -> Iterator[tuple[Ledger, Webhooks]]:
     """Yield the ledger, opened for reading, and its webhooks."""
-    with shell.reading() as opened, closing(Webhooks(shell.data_folder(folder))) as webhooks:
+    with shell.reading() as opened, webhooks_of(shell.place, shell.named_folder(folder)) as webhooks:
         yield opened, webhooks

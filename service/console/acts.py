@@ -1,4 +1,6 @@
-"""What operators do about a member: points given and taken, accounts frozen, benefits given back, each with a reason.
+"""What operators do about a member: points given and taken, accounts frozen, benefits given back, members made one.
+
+Each act has a reason.
 
 An act has three steps: the form; what it would change, tried on a copy of the account; and the act itself. The second
 gives it a name with its instant and a seal. The fact has that id and time, so a double click, the back button or a
@@ -23,13 +25,14 @@ from ledger.wire.entries import ACCEPTED, OUTCOMES
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND, to_text
-from projections.answers.members import require_member
+from projections.answers.members import UnknownMember, require_member
+from projections.what_if.merging import trial_of_merge, trial_of_unmerge
 from projections.what_if.quote import Quoter
 from service.console.pages import HEADERS, labels, page
 from service.console.requests import AnyRequest, caller_of, form_of, needs, visitor_of
 from service.console.sessions import Sessions
 from service.console.signing import FORM_BYTES
-from service.http.access import Caller
+from service.http.access import Caller, check_readable
 from service.http.handlers.adjustments import approved, proposed, rejected
 from service.http.handlers.facts import decided
 from service.http.problems import Problem, problem_of
@@ -37,26 +40,29 @@ from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 from service.keys import is_same_name
 
-Kind = Literal["adjust", "goodwill", "freeze", "unfreeze", "give-back"]
+Kind = Literal["adjust", "goodwill", "freeze", "unfreeze", "give-back", "merge", "unmerge"]
 TYPES: dict[Kind, str] = {
     "adjust": "points.adjusted",
     "goodwill": "campaign.granted",
     "freeze": "account.frozen",
     "unfreeze": "account.unfrozen",
     "give-back": "benefit.returned",
+    "merge": "member.merged",
+    "unmerge": "member.unmerged",
 }
+OF_NAMES = ("merge", "unmerge")  # acts that say the other name once more before they are done
 GOODWILL_CAMPAIGN = "goodwill"
 MOST_WHY = 128  # characters, as a reason of a fact has
 MOST_POINTS = 1_000_000_000
 MOST_ADJUSTMENTS = 200  # on the page
 ACT_SECONDS = 3_600  # for which a form that was looked at can be sent
-FIELDS = ("member", "kind", "why", "purse", "points", "claim", "order", "line", "grant", "lot")  # of an act's form
+FIELDS = ("member", "kind", "why", "purse", "points", "claim", "order", "line", "grant", "lot", "other")  # of a form
 _OPERATE: dict[str, Any] = {"guards": [needs("operate")]}
 Id = Annotated[str, QueryParameter(description="The member's token.", max_length=128)]
 
 
 class Asked(NamedTuple):
-    """An act as its form says it; `of` is the award it is aimed at, `claim` the benefit's."""
+    """An act as its form says it; `of` is the award it is aimed at, `claim` the benefit's, `other` another name."""
 
     kind: Kind
     member: str
@@ -65,6 +71,7 @@ class Asked(NamedTuple):
     points: int = 0
     claim: str = ""
     of: Award | None = None
+    other: str = ""
 
     def data(self, name: str, by: str) -> dict[str, Any]:
         """Return the data of the fact, under a name; of an adjustment as if it were approved."""
@@ -78,6 +85,10 @@ class Asked(NamedTuple):
                 return {**about, "kind": self.purse, "points": self.points}
             case "give-back":
                 return {"claim": self.claim}
+            case "merge":
+                return {"into": self.other}
+            case "unmerge":
+                return {"name": self.other}
         return {"reason": self.why}
 
 
@@ -99,6 +110,8 @@ async def post_act(request: AnyRequest) -> Response[Any]:
         await served.readers.read(lambda ledger: _check(ledger, asked))
         if "act" not in form:
             return await _confirmation(request, asked, form)
+        if asked.kind in OF_NAMES and form.get("again", "").strip() != asked.other:
+            raise Problem("bad-request", f"to do it, type {asked.other} once more; begin again")
         name, at = _opened(request, form["act"])
         if asked.kind == "adjust":
             await proposed(served, caller, _request_of(asked), name)
@@ -107,7 +120,7 @@ async def post_act(request: AnyRequest) -> Response[Any]:
     except (BadFact, Problem) as error:
         problem = problem_of(error)
         return await _acts_page(request, member, status=problem.status, problem=problem, form=form)
-    return await _acts_page(request, member, decision=decision, is_done=True)
+    return await _acts_page(request, member, decision=decision, is_done=True, moves=asked.kind in OF_NAMES)
 
 
 @get("/adjustments", **_OPERATE)
@@ -155,12 +168,18 @@ def _asked(form: Mapping[str, str]) -> Asked:
         amount,
         form.get("claim", "").strip(),
         award if award != Award() and kind == "adjust" else None,
+        form.get("other", "").strip() if kind in OF_NAMES else "",
     )
 
 
 def _check(ledger: Ledger, asked: Asked) -> None:
-    """Raise `UnknownMember`, and `Problem` for a kind of points that there is not."""
+    """Raise `UnknownMember`, and `Problem` for a kind of points or another member that there is not."""
     require_member(ledger, asked.member)
+    if asked.kind == "merge":
+        try:
+            require_member(ledger, asked.other)
+        except UnknownMember as error:
+            raise Problem("unknown-member", str(error)) from None
     if asked.points and asked.purse not in _kinds(ledger, asked.member):
         raise Problem("bad-request", "the member's book has no such kind of points; go back and reload the page")
 
@@ -170,6 +189,13 @@ def _kinds(ledger: Ledger, member: str) -> list[str]:
     return list(ledger.book_of(member).nearest(_now()).programme.kinds)
 
 
+def _can_part(ledger: Ledger, member: str) -> list[str]:
+    """Return the names of a member that can be parted: those that did not come with another."""
+    account = ledger.account(member, _now())
+    bundle = account.bundle if account is not None else None
+    return [name for name, taken in bundle.names.items() if not taken.through] if bundle is not None else []
+
+
 def _request_of(asked: Asked) -> AdjustmentRequest:
     return AdjustmentRequest(asked.member, asked.points, asked.why, asked.purse, asked.of)
 
@@ -177,6 +203,8 @@ def _request_of(asked: Asked) -> AdjustmentRequest:
 async def _confirmation(request: AnyRequest, asked: Asked, form: Mapping[str, str]) -> Response[bytes]:
     """Return the page that says what an act would change; what is beyond a limit becomes an adjustment."""
     served, caller = served_by(request), caller_of(request)
+    if asked.kind in OF_NAMES:
+        return await _move_confirmation(request, asked, form)
     left = 0
     if asked.kind == "goodwill":
         left = await asyncio.to_thread(served.operator_log.goodwill_left, caller.name, caller.goodwill)
@@ -205,15 +233,31 @@ async def _confirmation(request: AnyRequest, asked: Asked, form: Mapping[str, st
     return page(
         request,
         "act.html",
-        address=_address(asked.member),
-        asked=asked,
-        form={name: form[name] for name in FIELDS if name in form and name != "kind"},
-        act=_sealed(request),
         above_limit=form.get("kind") == "goodwill" and asked.kind == "adjust",
         left=left,
-        names=await labels(request),
+        **await _of_confirmation(request, asked, form),
         **await served.readers.read(tried),
     )
+
+
+async def _of_confirmation(request: AnyRequest, asked: Asked, form: Mapping[str, str]) -> dict[str, Any]:
+    """Return what every page that says what an act would change shows."""
+    return {
+        "address": _address(asked.member),
+        "asked": asked,
+        "form": {name: form[name] for name in FIELDS if name in form and name != "kind"},
+        "act": _sealed(request),
+        "names": await labels(request),
+    }
+
+
+async def _move_confirmation(request: AnyRequest, asked: Asked, form: Mapping[str, str]) -> Response[bytes]:
+    """Return the page that says what would move if members became one, or were parted."""
+    served = served_by(request)
+    check_readable(caller_of(request), asked.other)
+    trial = trial_of_merge if asked.kind == "merge" else trial_of_unmerge
+    found = await served.readers.read(lambda ledger: trial(ledger, asked.member, asked.other, _now(), _source(served)))
+    return page(request, "act-move.html", trial=found, **await _of_confirmation(request, asked, form))
 
 
 async def _given(served: Served, caller: Caller, asked: Asked, name: str, at: int) -> Decision:
@@ -252,7 +296,7 @@ def _record(served: Served, caller: Caller, asked: Asked, fact: Fact) -> None:
 
 
 def _source(served: Served) -> str:
-    source = min(served.operators, default="")
+    source = min(served.sources.operators, default="")
     if not source:
         raise Problem("wrong-scope", "the ledger has no `operators` source, so nobody may act")
     return source
@@ -289,8 +333,8 @@ async def _acts_page(
 ) -> Response[bytes]:
     served, caller = served_by(request), caller_of(request)
     left = await asyncio.to_thread(served.operator_log.goodwill_left, caller.name, caller.goodwill)
-    shown: dict[str, Any] = {"problem": None, "decision": None, "is_done": False}
-    kinds = await served.readers.read(lambda ledger: _kinds(ledger, member))
+    shown: dict[str, Any] = {"problem": None, "decision": None, "is_done": False, "moves": False}
+    kinds, parted = await served.readers.read(lambda ledger: (_kinds(ledger, member), _can_part(ledger, member)))
     return page(
         request,
         "acts.html",
@@ -298,6 +342,7 @@ async def _acts_page(
         address=_address(member),
         member=member,
         kinds=kinds,
+        parted=parted,
         form={name: (form or {}).get(name, "") for name in FIELDS},
         left=left,
         names=await labels(request),

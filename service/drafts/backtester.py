@@ -5,7 +5,9 @@ It is started when one waits and ends when none does. A cancelled one ends at it
 
 import os
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from projections.answers.to_json import to_json
 from projections.what_if.backtest import backtest, drafted
 from projections.what_if.reports import Report
 from service.beside import Beside, end_with_the_server
-from service.drafts.store import DraftStore, Run, is_waiting
+from service.drafts.store import DraftStore, Run, drafts_of, is_waiting
 from service.http.operator_lines import DraftStep
 from service.http.operator_log import OperatorLog, operator_log_of
+from service.state_store import sharing
 
 NICE = 10  # a request that waits comes first
 MOST_SECONDS = 3_600  # of one backtest; the command line has no bound
@@ -35,16 +38,21 @@ class Stopped(ControlFlow):
     """The backtest was cancelled, or takes too long."""
 
 
-def backtester(place: str, folder: Path) -> Beside:
-    """Return what keeps a process running while backtests of the drafts in `folder` wait."""
-    return Beside(_work, (place, folder), "backtests are not run now", lambda: is_waiting(folder))
+@contextmanager
+def backtester(place: str, folder: Path) -> Iterator[None]:
+    """Keep a process running while backtests of a ledger's drafts wait. Raises `JournalError`."""
+    with sharing(place) as state:
+        if state is not None:
+            DraftStore(state).adopt(folder)
+        with Beside(_work, (place, folder), "backtests are not run now", partial(is_waiting, state, folder)):
+            yield
 
 
 def _work(pipe: Connection, place: str, folder: Path) -> None:
     end_with_the_server(pipe)
     os.nice(NICE)
     with (
-        closing(DraftStore(folder)) as store,
+        drafts_of(place, folder) as store,
         store.running(),
         closing(operator_log_of(place, folder)) as log,
         closing(open_ledger(place)) as ledger,
@@ -80,7 +88,7 @@ def _run_one(store: DraftStore, log: OperatorLog, ledger: Ledger, run: Run, name
     """Run a backtest of the text with a SHA-256, and record how it ended."""
     found, report, why = None, None, ""
     try:
-        tick = _Progress(store, run, sum(ledger.heads().values()))
+        tick = _Progress(store, run, ledger.count())
         tick(0)
         failpoint("backtest")
         text = joined(drafted(ledger.book, parts_of(store.text(name), file)))

@@ -1,16 +1,14 @@
-"""The texts of drafts, and their backtests: in a file beside the ledger, for its owner's eyes only.
+"""The texts of drafts, and their backtests: in a file beside the ledger, for its owner's eyes only, or in its database.
 
 What became of a draft stands in the operators' log, which is sealed; here are the bytes, which are taken only where
 they have the SHA-256 that the log names. One backtest runs at a time, in a process that holds a lock while it does: one
 that is said to run while nobody holds the lock was interrupted.
 """
 
-import fcntl
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -19,19 +17,31 @@ import msgspec
 from msgspec import Struct
 
 from ledger.errors import Unusable
-from ledger.journal.opening import private_database
 from ledger.journal.port import JournalError
 from ledger.wire.unreadable import UNREADABLE
 from projections.what_if.reports import Report
+from service.state_store import BUSY_SECONDS, FileState, Statements, StateStore, put_aside, sharing
 
 FILE = "drafts.db"
-LOCK = "drafts.lock"  # held by the process that runs backtests
-BUSY_SECONDS = 5
+ALONE = "drafts"  # with which the process that runs backtests is alone
 MOST_SPARE = 200  # texts that no open draft has
 MOST_RUNS = 100  # backtests that are kept, of the drafts that were tried last
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 GOING: tuple[State, ...] = ("waiting", "running")
 _STILL_RUNS = "WHERE draft = ? AND began = ? AND state = 'running'"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS texts (sha256 TEXT PRIMARY KEY, toml BLOB NOT NULL, kept INTEGER NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS backtests (draft TEXT PRIMARY KEY, sha256 TEXT NOT NULL, file TEXT NOT NULL,"
+    " by TEXT NOT NULL, since INTEGER, state TEXT NOT NULL, entries INTEGER NOT NULL, total INTEGER NOT NULL,"
+    " began INTEGER NOT NULL, ended INTEGER, why TEXT NOT NULL, cancelled_by TEXT NOT NULL, report BLOB,"
+    " report_sha256 TEXT NOT NULL) STRICT",
+)
+_ROW = (  # of a backtest, in the order of the table
+    "draft, sha256, file, by, since, state, entries, total, began, ended, why, cancelled_by, report, report_sha256"
+)
+_PUT = f"INSERT INTO backtests ({_ROW}) VALUES ({', '.join('?' * 14)}) ON CONFLICT (draft) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:]
+)
 _COLUMNS = "draft, by, since, state, entries, total, began, ended, why, cancelled_by, report_sha256"
 
 
@@ -64,25 +74,34 @@ class Run(Struct, frozen=True, omit_defaults=True):
 
 
 class DraftStore:
-    """The texts and backtests in a folder. Several processes may use them at once."""
+    """The texts and backtests of a ledger, in a file of a folder or in its database: several processes may use them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
-        self._lock = folder / LOCK
+    def __init__(self, kept: StateStore) -> None:
+        self._state = kept
+        self._db: Statements = kept
+
+    @classmethod
+    def at(cls, folder: Path) -> "DraftStore":
+        """Return those in a folder's file, which is made where there is none. Raises `JournalError`."""
+        path = folder / FILE
         try:
-            self._db = private_database(self.path, BUSY_SECONDS)
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS texts (sha256 TEXT PRIMARY KEY, toml BLOB NOT NULL, kept INTEGER NOT NULL)"
-                " STRICT"
-            )
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS backtests (draft TEXT PRIMARY KEY, sha256 TEXT NOT NULL,"
-                " file TEXT NOT NULL, by TEXT NOT NULL, since INTEGER, state TEXT NOT NULL, entries INTEGER NOT NULL,"
-                " total INTEGER NOT NULL, began INTEGER NOT NULL, ended INTEGER, why TEXT NOT NULL,"
-                " cancelled_by TEXT NOT NULL, report BLOB, report_sha256 TEXT NOT NULL) STRICT"
-            )
+            return cls(FileState(path, _TABLES))
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise JournalError(f"{path}: {error}") from error
+
+    def adopt(self, folder: Path) -> None:
+        """Take in the texts of a folder's file, and the backtests that ended, which is put aside then."""
+        if not (folder / FILE).is_file():
+            return
+        with closing(DraftStore.at(folder)) as old:
+            texts = old._db.run("SELECT sha256, toml, kept FROM texts").rows
+            runs = old._db.run(f"SELECT {_ROW} FROM backtests WHERE state NOT IN ('waiting', 'running')").rows
+        with self.at_once():
+            for row in texts:
+                self._db.run("INSERT INTO texts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", *row)
+            for row in runs:
+                self._db.run(_PUT, *row)
+        put_aside(folder / FILE)
 
     # -- texts -------------------------------------------------------------------------------------------------------
 
@@ -90,39 +109,38 @@ class DraftStore:
         """Keep a text, durably; return its SHA-256, by which it is found."""
         data = toml.encode()
         name = sha256(data).hexdigest()
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, data, _now()))
+        upsert = "INSERT INTO texts VALUES (?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET kept = excluded.kept"
+        self._db.run(upsert, name, data, _now())
         return name
 
     def text(self, name: str) -> str:
         """Return the text of a SHA-256. Raises `BadDraft` where it is gone or has other bytes."""
-        row = self._db.execute("SELECT toml FROM texts WHERE sha256 = ?", (name,)).fetchone()
+        row = self._db.run("SELECT toml FROM texts WHERE sha256 = ?", name).first()
         if row is None:
             raise BadDraft("the draft's text is gone; keep the file again")
-        if sha256(row[0]).hexdigest() != name:
+        data = bytes(row[0])
+        if sha256(data).hexdigest() != name:
             raise BadDraft("the draft's text is not what was kept; keep the file again")
-        return bytes(row[0]).decode()
+        return data.decode()
 
     def drop_texts_but(self, names: set[str], before: int) -> None:
         """Drop the texts that nothing needs any more and that were kept before an instant, or are too many."""
-        found = self._db.execute("SELECT sha256, kept FROM texts ORDER BY kept DESC, rowid DESC").fetchall()
+        found = self._db.run("SELECT sha256, kept FROM texts ORDER BY kept DESC, sha256").rows
         for place, (name, kept) in enumerate([row for row in found if row[0] not in names]):
             if kept < before or place >= MOST_SPARE:
-                self._db.execute("DELETE FROM texts WHERE sha256 = ?", (name,))
+                self._db.run("DELETE FROM texts WHERE sha256 = ?", name)
 
     # -- backtests ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Have what is done within be seen by others all at once, or not at all."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        with self._state.changing("drafts") as db:
+            self._db = db
+            try:
+                yield
+            finally:
+                self._db = self._state
 
     def start(self, draft: str, name: str, file: str, by: str, since: int | None) -> list[Run]:
         """Ask for a backtest of the text with a SHA-256; return those that were interrupted before.
@@ -134,117 +152,119 @@ class DraftStore:
             if going is not None:
                 raise BadDraft(f"a backtest of draft {going.draft} runs, begun by {going.by}: wait for it or cancel it")
             left = self.interrupted()
-            self._db.execute(
-                "INSERT OR REPLACE INTO backtests VALUES (?, ?, ?, ?, ?, 'waiting', 0, 0, ?, NULL, '', '', NULL, '')",
-                (draft, name, file, by, since, _now()),
-            )
-            self._db.execute(
+            waiting: State = "waiting"
+            self._db.run(_PUT, draft, name, file, by, since, waiting, 0, 0, _now(), None, "", "", None, "")
+            self._db.run(
                 "DELETE FROM backtests WHERE draft NOT IN (SELECT draft FROM backtests ORDER BY began DESC LIMIT ?)",
-                (MOST_RUNS,),
+                MOST_RUNS,
             )
         return left
 
     def going(self) -> Run | None:
         """Return the backtest that waits or runs."""
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM backtests WHERE state IN ('waiting', 'running')")
-        return next((run for run in map(self._run, rows.fetchall()) if run.state in GOING), None)
+        rows = self._db.run(f"SELECT {_COLUMNS} FROM backtests WHERE state IN ('waiting', 'running')").rows
+        return next((run for run in map(self._run, rows) if run.state in GOING), None)
 
     def run(self, draft: str) -> Run | None:
         """Return the last backtest of a draft; None where there was none."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM backtests WHERE draft = ?", (draft,)).fetchone()
+        row = self._db.run(f"SELECT {_COLUMNS} FROM backtests WHERE draft = ?", draft).first()
         return None if row is None else self._run(row)
 
     def report(self, draft: str) -> Report | None:
         """Return what the last backtest of a draft found; None where none has ended well."""
-        row = self._db.execute("SELECT report FROM backtests WHERE draft = ? AND state = 'done'", (draft,)).fetchone()
+        row = self._db.run("SELECT report FROM backtests WHERE draft = ? AND state = 'done'", draft).first()
         if row is None:
             return None
         try:
-            return msgspec.json.decode(row[0], type=Report)
+            return msgspec.json.decode(bytes(row[0]), type=Report)
         except UNREADABLE:
             return None
 
     def cancel(self, draft: str, by: str) -> bool:
         """Have the backtest of a draft end; return False where none waits or runs."""
-        rows = self._db.execute(
+        rows = self._db.run(
             "UPDATE backtests SET state = 'cancelled', ended = ?, cancelled_by = ?"
             " WHERE draft = ? AND state IN ('waiting', 'running')",
-            (_now(), by, draft),
+            *(_now(), by, draft),
         )
-        return rows.rowcount == 1
+        return rows.changed == 1
 
     # -- what the process that runs them does ------------------------------------------------------------------------
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Hold the lock of the one process that runs backtests; wait for it."""
-        file = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(file)
+    def running(self) -> AbstractContextManager[Callable[[], None]]:
+        """Wait until no other process runs backtests, and be the one that does, as `StateStore.alone` says."""
+        return self._state.alone(ALONE)
 
     def interrupted(self) -> list[Run]:
         """Mark the backtests that a process began and left, and return them. Nobody else may hold the lock."""
-        rows = self._db.execute(
+        rows = self._db.run(
             f"UPDATE backtests SET state = 'interrupted', ended = ? WHERE state = 'running' RETURNING {_COLUMNS}",
-            (_now(),),
-        )
-        return [_run(row) for row in rows.fetchall()]
+            _now(),
+        ).rows
+        return [_run(row) for row in rows]
 
     def take(self) -> tuple[Run, str, str] | None:
         """Begin the backtest that waits: return it, its text's SHA-256 and its file; None where none does."""
-        row = self._db.execute(
+        row = self._db.run(
             "UPDATE backtests SET state = 'running' WHERE draft ="
             f" (SELECT draft FROM backtests WHERE state = 'waiting' LIMIT 1) RETURNING {_COLUMNS}, sha256, file"
-        ).fetchone()
+        ).first()
         return None if row is None else (_run(row[:-2]), row[-2], row[-1])
 
     def progress(self, run: Run, entries: int, total: int) -> bool:
         """Say how far a backtest is; return False where it was cancelled."""
-        rows = self._db.execute(
-            f"UPDATE backtests SET entries = ?, total = ? {_STILL_RUNS}", (entries, total, run.draft, run.began)
+        rows = self._db.run(
+            f"UPDATE backtests SET entries = ?, total = ? {_STILL_RUNS}", entries, total, run.draft, run.began
         )
-        return rows.rowcount == 1
+        return rows.changed == 1
 
     def end(self, run: Run, state: State, why: str = "", report: bytes | None = None) -> Run | None:
         """Say how a backtest ended; return it as it is then, or None where it was cancelled before."""
         named = sha256(report).hexdigest() if report is not None else ""
-        row = self._db.execute(
+        row = self._db.run(
             "UPDATE backtests SET state = ?, ended = ?, why = ?, report = ?, report_sha256 = ?"
             f" {_STILL_RUNS} RETURNING {_COLUMNS}",
-            (state, _now(), why, report, named, run.draft, run.began),
-        ).fetchone()
+            *(state, _now(), why, report, named, run.draft, run.began),
+        ).first()
         return None if row is None else _run(row)
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close what they are in."""
+        self._state.close()
 
     def _run(self, row: tuple[object, ...]) -> Run:
         found = _run(row)
-        if found.state == "running" and not self._is_held():
+        if found.state == "running" and not self._state.is_done(ALONE):
             return msgspec.structs.replace(found, state="interrupted")
         return found
 
-    def _is_held(self) -> bool:
-        """Return True if a process runs backtests."""
-        try:
-            file = os.open(self._lock, os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(file)
-        return False
+
+@contextmanager
+def drafts_in(state: StateStore | None, folder: Path) -> Iterator[DraftStore]:
+    """Yield the drafts in shared state, which stays open, or those of a folder. Raises `JournalError`."""
+    if state is not None:
+        yield DraftStore(state)
+        return
+    with closing(DraftStore.at(folder)) as found:
+        yield found
 
 
-def is_waiting(folder: Path) -> bool:
-    """Return True if a backtest in a folder waits to be run."""
+@contextmanager
+def drafts_of(place: str, folder: Path) -> Iterator[DraftStore]:
+    """Yield the drafts of a ledger: in its folder, or in its database, which adopts those of the folder.
+
+    Raises `JournalError`.
+    """
+    with sharing(place) as state, drafts_in(state, folder) as found:
+        if state is not None:
+            found.adopt(folder)
+        yield found
+
+
+def is_waiting(state: StateStore | None, folder: Path) -> bool:
+    """Return True if a backtest waits to be run: in shared state or, where there is none, in a folder."""
+    if state is not None:
+        return state.run("SELECT 1 FROM backtests WHERE state = 'waiting'").first() is not None
     path = folder / FILE
     if not path.is_file():
         return False

@@ -52,7 +52,7 @@ class Caller:
         return self.has("members:read") or self.has(f"member:read:{member}")
 
 
-EVERYTHING = Caller(LOCAL, ("facts:write", "members:read", "books:read", "operate"))
+EVERYTHING = Caller(LOCAL, ("facts:write", "members:read", "books:read", "operate", "books:write"))
 
 
 class Bucket:

@@ -7,7 +7,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -30,7 +29,7 @@ from projections.ticking import Progress
 from projections.what_if.reports import Report
 from service.drafts.backtester import record
 from service.drafts.records import ACCEPTED, DAYS, REFUSED, Draft
-from service.drafts.store import BadDraft, DraftStore, Run
+from service.drafts.store import BadDraft, DraftStore, Run, drafts_in
 from service.http.access import Caller
 from service.http.answers import instant
 from service.http.handlers.facts import decided
@@ -99,7 +98,7 @@ async def kept(served: Served, caller: Caller, toml: str, file: str) -> Draft:
 
 def _keep(served: Served, caller: Caller, toml: str, name: str, found: Checked) -> Draft:
     drafts = served.operator_log.drafts()
-    with closing(DraftStore(served.folder)) as store:
+    with drafts_in(served.state, served.folder) as store:
         store.drop_texts_but({one.sha256 for one in drafts if one.is_open}, now() - DAYS * DAY)
         sha256 = store.keep(toml)
     what = _what(found, file=name, sha256=sha256, bytes=len(toml.encode()))
@@ -267,7 +266,7 @@ async def started(served: Served, caller: Caller, name: str, since: int | None) 
 
 def _start(served: Served, found: Draft, by: str, since: int | None) -> Run:
     served.operator_log.check_pace(by)
-    with closing(DraftStore(served.folder)) as store:
+    with drafts_in(served.state, served.folder) as store:
         try:
             left = store.start(found.draft, found.sha256, found.file, by, since)
         except BadDraft as error:
@@ -287,7 +286,7 @@ async def cancelled(served: Served, caller: Caller, name: str) -> Run | None:
 
 
 def _cancel(served: Served, name: str, by: str) -> Run | None:
-    with closing(DraftStore(served.folder)) as store, store.at_once():
+    with drafts_in(served.state, served.folder) as store, store.at_once():
         is_cancelled = store.cancel(name, by)
         run = store.run(name)
         if is_cancelled and run is not None:
@@ -317,7 +316,7 @@ async def decided_since(served: Served, since: int) -> int | None:
 def _decided_since(ledger: Ledger, since: int, tick: Progress) -> int:
     found = 0
     for partition in ledger.partitions:
-        for number, row in enumerate(ledger.journal(partition).scan()):
+        for number, row in enumerate(ledger.journal(partition).scan(ledger.branch(partition).entries)):
             if number % COUNT_EVERY == 0:
                 tick(number)
             found += row.member != PROGRAMME_SUBJECT and decode_head(row.state).occurred >= since
@@ -348,7 +347,7 @@ def _check_newest(found: Draft, check: Checked) -> None:
 
 def _stored(served: Served, ask: Callable[[DraftStore], T]) -> T:
     try:
-        with closing(DraftStore(served.folder)) as store:
+        with drafts_in(served.state, served.folder) as store:
             return ask(store)
     except BadDraft as error:
         raise Problem("unknown-draft", str(error)) from None

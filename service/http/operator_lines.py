@@ -31,6 +31,7 @@ Action = Literal[
     "sign-in",
     "block",
     "unblock",
+    "prune",
     "draft-keep",
     "draft-backtest",
     "draft-hand-in",
@@ -144,9 +145,15 @@ def write_head(path: Path, head: str) -> None:
 def lines_of(head: Path) -> int:
     """Return how many lines there were when it was last written down; 0 where that is not known."""
     try:
-        return int(head.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
+        return lines_in(head.read_text())
+    except (OSError, UnicodeDecodeError):
         return 0
+
+
+def lines_in(head: str) -> int:
+    """Return how many lines a head tells of, 0 where it tells of none."""
+    count = head.split(" ")[0].strip()
+    return int(count) if count.isdecimal() else 0
 
 
 def cause_of(error: Exception) -> str:

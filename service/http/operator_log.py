@@ -30,7 +30,7 @@ from service.http.operator_lines import (
     LogLine,
     cause_of,
 )
-from service.http.operator_store import CutOff, FileLines, LineStore, lines_kept
+from service.http.operator_store import CutOff, FileLines, Gone, LineStore, lines_kept
 from service.http.problems import Problem
 from service.http.sealed_lines import Chain
 from service.keys import is_same_name, person_behind
@@ -248,8 +248,13 @@ class OperatorLog:
             raise JournalError(self._damage)
         try:
             lines = self._lines.added(self._chain.count)
+            expected = self._lines.expected()
         except CutOff as error:
             raise self._damaged(error.number, "it has no end, and was whole before") from error
+        except Gone as error:
+            raise self._lost(self._chain.count) from error
+        if self._chain.count + len(lines) < expected:
+            raise self._lost(expected)
         for number, line in enumerate(lines, 1):
             try:
                 self._fold(msgspec.json.decode(line, type=LogLine))
@@ -261,6 +266,11 @@ class OperatorLog:
     def _damaged(self, number: int, why: str) -> JournalError:
         """Return the error of a line, counted from those known."""
         self._damage = f"{self._lines.name}, line {self._chain.count + number}: {why}; {WAY_OUT}"
+        return JournalError(self._damage)
+
+    def _lost(self, count: int) -> JournalError:
+        """Return the error of lines that are gone, of so many that there were at least."""
+        self._damage = f"{self._lines.name}: of {count} lines that were there some are gone; {WAY_OUT}"
         return JournalError(self._damage)
 
     def _append(self, *lines: LogLine) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
-from service.http.operator_lines import FILE, HEAD, chain_of, lines_of, problems_of_lines, write_head
-from service.keys import ADOPTED
-from service.state_store import Statements, StateStore, shared_state
+from service.http.operator_lines import FILE, HEAD, chain_of, lines_in, lines_of, problems_of_lines, write_head
+from service.state_store import Statements, StateStore, put_aside, shared_state
 
 
 class CutOff(ControlFlow):
@@ -23,6 +22,10 @@ class CutOff(ControlFlow):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+class Gone(ControlFlow):
+    """Lines that were known are there no more."""
 
 
 class LineStore(ABC):
@@ -36,7 +39,14 @@ class LineStore(ABC):
 
     @abstractmethod
     def added(self, known: int) -> list[bytes]:
-        """Return the lines behind the first `known`, without their ends. Raises `JournalError` and `CutOff`."""
+        """Return the lines behind the first `known`, without their ends. Raises `JournalError` and `CutOff`.
+
+        It raises `Gone` where those that were known are not all there.
+        """
+
+    @abstractmethod
+    def expected(self) -> int:
+        """Return how many lines there are at least, as is kept beside them. Raises `JournalError`."""
 
     @abstractmethod
     def append(self, known: int, lines: Sequence[bytes], head: str) -> None:
@@ -76,7 +86,10 @@ class FileLines(LineStore):
     def added(self, known: int) -> list[bytes]:
         """As `LineStore.added` says."""
         try:
-            added = os.pread(self._file, os.fstat(self._file).st_size - self._known, self._known)
+            size = os.fstat(self._file).st_size
+            if size < self._known:
+                raise Gone
+            added = os.pread(self._file, size - self._known, self._known)
             whole = added.rfind(b"\n") + 1
             lines = added[:whole].split(b"\n")[:-1]
             if whole < len(added):
@@ -87,6 +100,10 @@ class FileLines(LineStore):
             raise JournalError(f"{self.path}: {error}") from error
         self._known += whole
         return lines
+
+    def expected(self) -> int:
+        """As `LineStore.expected` says; what the file says may be behind the lines."""
+        return lines_of(self._head)
 
     def append(self, known: int, lines: Sequence[bytes], head: str) -> None:
         """As `LineStore.append` says. Raises `OSError`."""
@@ -122,7 +139,7 @@ class TableLines(LineStore):
     @contextmanager
     def held(self) -> Iterator[None]:
         """As `LineStore.held` says: in one transaction."""
-        with self._state.changing() as db:
+        with self._state.changing("operators") as db:
             self._db = db
             try:
                 yield
@@ -131,8 +148,20 @@ class TableLines(LineStore):
 
     def added(self, known: int) -> list[bytes]:
         """As `LineStore.added` says."""
-        rows = self._db.run("SELECT line FROM operator_lines WHERE number > ? ORDER BY number", known).rows
-        return [bytes(line) for (line,) in rows]
+        rows = self._from(known)
+        numbers = [number for number, _ in rows]
+        if (known and known not in numbers[:1]) or numbers != list(range(known or 1, (known or 1) + len(rows))):
+            raise Gone
+        return [line for number, line in rows if number > known]
+
+    def _from(self, number: int) -> list[tuple[int, bytes]]:
+        rows = self._db.run("SELECT number, line FROM operator_lines WHERE number >= ? ORDER BY number", number).rows
+        return [(number, bytes(line)) for number, line in rows]
+
+    def expected(self) -> int:
+        """As `LineStore.expected` says."""
+        head = self._db.run("SELECT head FROM operator_head").first()
+        return lines_in(head[0]) if head else 0
 
     def append(self, known: int, lines: Sequence[bytes], head: str) -> None:
         """As `LineStore.append` says; they are durable when the transaction is."""
@@ -150,19 +179,18 @@ class TableLines(LineStore):
         if not path.is_file():
             return
         with self.held():
-            if self.added(0):
+            if self._from(0):
                 return
             lines = path.read_bytes().split(b"\n")[:-1]
             self.append(0, lines, chain_of(lines).head)
         for name in (FILE, HEAD):
-            with suppress(FileNotFoundError):
-                (folder / name).rename(folder / f"{name}{ADOPTED}")
+            put_aside(folder / name)
 
     def problems(self) -> list[str]:
         """Return what is wrong with the lines: nothing where they are as they were written."""
         with self.held():
             head = self._db.run("SELECT head FROM operator_head").first()
-            lines = self.added(0)
+            lines = [line for _, line in self._from(0)]
         return problems_of_lines(self.name, "operator_head", lines, head[0] if head else "")
 
     def close(self) -> None:

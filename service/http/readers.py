@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import JournalError
+from ledger.journal.port import JournalError, Unavailable
 from projections.ticking import Progress
 from service.http.pending import Busy
 
@@ -21,6 +21,7 @@ Ask = Callable[[Ledger], Any]
 _Answer = tuple[asyncio.Future[Any], Any, Exception | None]
 
 WAITING = 1_000  # questions
+SECONDS = 15.0  # that an answer is waited for, where the question sets no other bound: the store may be away
 TOGETHER = 8
 
 
@@ -50,14 +51,26 @@ class Readers:
             thread.start()
 
     async def read(self, ask: Callable[[Ledger], T]) -> T:
-        """Ask the ledger in one of the threads. Raises `Busy` where too many wait, and what `ask` raises."""
+        """Ask the ledger in one of the threads. Raises what `ask` raises.
+
+        Raises `Busy` where too many wait, and `Unavailable` where there is no answer in time.
+        """
+        return await self._ask(ask, SECONDS)
+
+    async def _ask(self, ask: Callable[[Ledger], T], seconds: float) -> T:
         future: asyncio.Future[T] = self._loop.create_future()
         with self._wake:
             if len(self._asked) >= self._most:
                 raise Busy(f"{len(self._asked):,} reads wait")
             self._asked.append((ask, future))
             self._wake.notify()
-        return await future
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            if future.cancelled():
+                raise Unavailable(f"the ledger's store has not answered within {seconds:g} s") from None
+            raise  # what was asked says so itself
 
     async def read_within(self, seconds: float, ask: Callable[[Ledger, Progress], T]) -> T:
         """Ask what may take long and tells its progress. Raises `TimeoutError` after so many seconds, and as `read`."""
@@ -71,7 +84,7 @@ class Readers:
             tick(0)  # it may have waited for its turn
             return ask(ledger, tick)
 
-        return await self.read(within)
+        return await self._ask(within, seconds + SECONDS)
 
     def close(self) -> None:
         """Wait for what is being read; what waits is not answered."""
@@ -85,20 +98,27 @@ class Readers:
         ledger, opened_at = None, -1
         while asked := self._take():
             answers: list[_Answer] = []
+            away: JournalError | None = None  # the ledger cannot be opened: whoever asked meanwhile need not wait, too
             for ask, future in asked:
                 if future.cancelled():
+                    continue
+                if away is not None:
+                    answers.append((future, None, away))
                     continue
                 try:
                     generation = self._generation()
                     if ledger is None or opened_at != generation:
                         if ledger is not None:
                             ledger.close()
+                            ledger = None
                         ledger, opened_at = self._open(), generation
                     answers.append((future, ask(ledger), None))
                 except Exception as error:  # whatever it is: the handler of the request sees it
                     # a future takes no StopIteration, and would leave all of these unanswered
                     told = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
                     answers.append((future, None, told))
+                    if ledger is None and isinstance(error, Unavailable):
+                        away = error
                     if isinstance(error, JournalError) and ledger is not None:
                         ledger.close()
                         ledger = None  # opened anew: what is wrong with a file may be mended meanwhile

@@ -12,6 +12,7 @@ from litestar import Request
 
 from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.follow_ups import Unsent
+from consumers.runtime.intake import Sources
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
 from projections.answers.documents import Documents
@@ -28,7 +29,7 @@ from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
-from service.state_store import shared_state
+from service.state_store import StateStore, shared_state
 from service.view_store import view_store
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
@@ -48,7 +49,7 @@ class Served:
     histories: Readers  # of one member, by all of the member's entries: long where there are many
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
-    operators: frozenset[str]  # sources whose operator facts count
+    sources: Sources  # whose word counts
     operator_log: OperatorLog
     wait: float
     views: ViewStore
@@ -59,6 +60,7 @@ class Served:
     gaps: AcceptedGaps
     unsent: Unsent
     feed: Feeds
+    state: StateStore | None  # what servers share, where the ledger is in a database
     folder: Path  # of what lies beside the ledger
     statements: Statements  # for `histories` alone: they are of its one thread
 
@@ -120,7 +122,7 @@ def serving(
         readers_of(1, waiting=64, together=1),
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
-        frozenset(ledger.settings.operators),
+        Sources.of(ledger.settings),
         operator_log_of(ledger.place, folder),
         wait,
         view_store(ledger.place, folder),
@@ -131,6 +133,7 @@ def serving(
         AcceptedGaps(),
         Unsent(),
         Feeds(readers.read),
+        state,
         folder,
         Statements(),
     )

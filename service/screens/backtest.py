@@ -44,6 +44,12 @@ def print_backtest(console: Console, found: Report, names: Names) -> None:
         console.print(
             Text(text("{count} entries cannot be read: run `points verify`", count=found.unreadable), style="red")
         )
+    if found.unanswered:
+        said = text(
+            "{count} asks of a budget, stock or house have no answer in this history: those points stay pending",
+            count=found.unanswered,
+        )
+        console.print(Text(said, style="yellow"))
     for kind, figures in found.points.items():
         console.print()
         console.print(_points(kind, figures, names))

@@ -66,6 +66,11 @@ def _entry(data: View, console: Console) -> None:
         _say(console, say, data["reason_text"] + say.speech.aside.format(data["reason"]))
         if data["needed"]:
             _say(console, say, say("needed", needed=data["needed"]))
+    if "decided_at" in data:
+        _say(console, say, plain(data["decided_at"]["text"]) + _to_explain(data["decided_at"]))
+    if "came_from" in data:
+        _section(console, say("came-from"))
+        _say(console, say, plain(data["came_from"]["text"]) + _to_explain(data["came_from"]))
     shown = [view for view in data["changes"] if view["change"] not in BOOKKEEPING]
     due = [view for view in shown if view["due"]]
     if due:
@@ -76,12 +81,19 @@ def _entry(data: View, console: Console) -> None:
     _rules([*shown, *data["clawbacks"], *data["nothing"]], data, console, say)
 
 
+def _to_explain(place: View) -> str:
+    """Return the command that explains the entry at a place; empty where there is none yet."""
+    return f" (points explain {plain(place['member'])} {place['number']})" if place["member"] else ""
+
+
 def _decided(data: View, shown: list[View], console: Console, say: _Titles) -> None:
     """What the fact gave and did not give: line by line where it has lines, then the whole."""
     told = {(view["rule"], view["line"]) for view in data["clawbacks"]}
     shown = [v for v in shown if not (_is_taken(v) and (v.get("rule"), v.get("line", "")) in told)]
     parts = shown, data["clawbacks"], data["nothing"]
-    lines = {line["line"]: line for line in data["fact"]["data"].get("lines", [])}
+    told = data["fact"]["data"]
+    told = told["fact"]["data"] if "came_from" in data else told
+    lines = {line["line"]: line for line in told.get("lines", [])}
     if not any("paid_fen" in line for line in lines.values()) or data["outcome"] != "accepted":
         lines = {}
     for name, line in lines.items():

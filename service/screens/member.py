@@ -94,7 +94,7 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
         elif lot.pending:
             gone = Text(text("waits for its budget"), style="yellow")
         table.add_row(
-            f"#{lot.entry}",
+            f"{plain(lot.account)} #{lot.entry}" if lot.account else f"#{lot.entry}",
             short_time(lot.earned_at)[:10],
             names.rule(lot.rule),
             f"{len(row):,}",
@@ -120,7 +120,9 @@ def together(lots: Sequence[Lot]) -> list[list[Lot]]:
     """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
     rows: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:
-        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending, lot.pending_until), []).append(lot)
+        rows.setdefault((lot.account, lot.entry, lot.rule, lot.expires_at, lot.pending, lot.pending_until), []).append(
+            lot
+        )
     return list(rows.values())
 
 

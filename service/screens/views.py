@@ -11,7 +11,7 @@ from ledger.wire.answers import ViewBuild
 from ledger.wire.times import Zone, to_text
 from projections.answers.plain import plain
 from projections.answers.tables import Table
-from service.languages import text
+from service.languages import text, told
 from service.screens.grid import grid
 from service.screens.names import short_time
 
@@ -29,17 +29,20 @@ def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
 
 
 def print_status(console: Console, builds: list[ViewBuild]) -> None:
-    """Print each build of each view."""
+    """Print each build of each view, and below them what is wrong with which."""
     rows = grid("view", "version", "", right=("entries", "behind"))
     rows.columns[1].justify = "right"
     rows.add_column(text("file"))
     for build in builds:
-        state = "live" if build.is_live else build.problem or build.state
+        state = "live" if build.is_live and build.state != "cannot be read" else build.state
         figures = ["" if figure is UNSET else f"{figure:,}" for figure in (build.entries, build.behind)]
-        style = "green" if build.is_live and not build.behind else "yellow"
+        style = "green" if build.is_live and not build.behind and not build.problem else "yellow"
         state_text = Text(plain(state), style=style)
         rows.add_row(plain(build.view), str(build.version), state_text, *figures, build.file or "")
     console.print(rows)
+    for build in builds:
+        if build.problem:
+            console.print(Text(plain(told(build.problem)), style="yellow"), soft_wrap=True)
 
 
 def print_table(console: Console, table: Table, about: dict[str, Any], most: int) -> None:

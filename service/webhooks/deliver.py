@@ -6,9 +6,11 @@ again with the same entries.
 """
 
 import asyncio
-import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +26,10 @@ from projections.answers.feed import Filter, described
 from projections.answers.to_json import to_json
 from service.beside import Beside, end_with_the_server
 from service.errors import say
+from service.state_store import sharing
 from service.webhooks.sending import NotDelivered, client, send
-from service.webhooks.store import Told, Webhook, Webhooks, are_in
+from service.webhooks.store import Told, Webhook, Webhooks, are_any, webhooks_of
 
-LOCK = "webhooks.lock"  # held by the one process that delivers
 MOST_ENTRIES = 100  # of a message, and
 MOST_BYTES = 1 << 20  # of them, unless one has more
 LOOKED_THROUGH = 1_000  # entries at once, where a filter leaves out most of them
@@ -50,23 +52,31 @@ class OtherJournal(ControlFlow):
     """The journal is not the one that a webhook was told of: an earlier state was put back."""
 
 
-def deliverer(place: str, folder: Path) -> Beside:
-    """Return what keeps a process running that delivers, once there are webhooks in `folder`."""
-    return Beside(_work, (place, folder), "webhooks are not delivered now", lambda: are_in(folder))
+@contextmanager
+def deliverer(place: str, folder: Path) -> Iterator[None]:
+    """Keep a process running that delivers, once a ledger has webhooks: of all its servers' one at a time does.
+
+    Raises `BadWebhook` and `JournalError`.
+    """
+    with sharing(place) as state:
+        if state is not None:
+            Webhooks(state).adopt(folder)
+        with Beside(_work, (place, folder), "webhooks are not delivered now", partial(are_any, state, folder)):
+            yield
 
 
 def _work(pipe: Connection, place: str, folder: Path) -> None:
     end_with_the_server(pipe)
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # another server's process may deliver: this one waits for its end
-    asyncio.run(deliver(open_ledger(place), Webhooks(folder)))
+    with webhooks_of(place, folder) as webhooks, webhooks.delivering() as check:  # another may: this one waits
+        asyncio.run(deliver(open_ledger(place), webhooks, check))
 
 
-async def deliver(ledger: Ledger, webhooks: Webhooks) -> None:
-    """Deliver for ever. Raises `JournalError`."""
+async def deliver(ledger: Ledger, webhooks: Webhooks, check: Callable[[], None]) -> None:
+    """Deliver for ever. Raises `JournalError`, also where `check` says that another process may deliver, too."""
     tasks: dict[str, asyncio.Task[None]] = {}
     async with client() as http:
         while True:
+            check()
             wanted = {webhook.name: webhook for webhook in webhooks.all() if webhook.is_active}
             for name, task in list(tasks.items()):
                 if name not in wanted:
@@ -138,6 +148,7 @@ class _Delivery:
     async def _round(self, webhook: Webhook) -> bool:
         """Send what stands next in each partition; return True if anything stood there. Raises the first failure."""
         heads = self._ledger.heads()
+        self._webhooks.grow(self._ledger, webhook.name)
         waiting = [p for p, told in self._webhooks.told(webhook.name).items() if told.sequence != heads.get(p, 0)]
         for at in range(0, len(waiting), AT_ONCE):
             sending = [self._send_next(webhook, partition) for partition in waiting[at : at + AT_ONCE]]

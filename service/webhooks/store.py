@@ -1,26 +1,27 @@
 """The webhooks of a ledger: who is told, by which secret, and how far each was told, partition by partition.
 
-They stand in a file beside the ledger for its owner's eyes only, since a secret has to be known to sign. How far a
-webhook was told moves only behind what its receiver acknowledged: the journal is the queue, and nothing else is kept.
+They stand in a file beside the ledger for its owner's eyes only, since a secret has to be known to sign, or among the
+state that servers share in its database. How far a webhook was told moves only behind what its receiver acknowledged:
+the journal is the queue, and nothing else is kept.
 """
 
 import secrets
 import sqlite3
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ledger.errors import Unusable
 from ledger.journal.ledger import Ledger
-from ledger.journal.opening import private_database
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Outcome
 from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.times import SECOND
+from service.state_store import FileState, Statements, StateStore, Taken, put_aside, sharing
 
 FILE = "webhooks.db"
 MOST = 32  # webhooks of a ledger
@@ -29,7 +30,6 @@ LONGEST_URL = 2_000
 LONGEST_NAME = 64
 LONGEST_WHY = 500
 SECRET_BYTES = 32
-BUSY_SECONDS = 5
 FORMAT = 1
 OLD_SECONDS = 86_400  # for which an old secret signs beside a new one
 ONCE_SECONDS = 86_400  # for which the same request again is known
@@ -78,47 +78,89 @@ class Told(NamedTuple):
     link: bytes
 
 
-class Webhooks:
-    """The webhooks in a folder. Several processes may use them at once."""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS webhooks (name TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL,"
+    " types TEXT NOT NULL, outcomes TEXT NOT NULL, is_private INTEGER NOT NULL, by TEXT NOT NULL,"
+    " created INTEGER NOT NULL, is_active INTEGER NOT NULL, failing_since INTEGER,"
+    " failures INTEGER NOT NULL, why TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_at INTEGER) STRICT",
+    "CREATE TABLE IF NOT EXISTS told (name TEXT NOT NULL, partition INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL, link BLOB NOT NULL, PRIMARY KEY (name, partition)) STRICT",
+)
+_LATER = (
+    "old_secret TEXT NOT NULL DEFAULT ''",
+    "old_until INTEGER NOT NULL DEFAULT 0",
+    "once TEXT NOT NULL DEFAULT ''",
+)
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+
+class Webhooks:
+    """The webhooks of a ledger: in a file of a folder, or in its database. Several processes may use them at once."""
+
+    def __init__(self, kept: StateStore) -> None:
+        self._state = kept
+        self._db: Statements = kept
+
+    @classmethod
+    def at(cls, folder: Path) -> "Webhooks":
+        """Return those in a folder's file, which is made where there is none. Raises `JournalError`."""
+        path = folder / FILE
         try:
-            self._db = private_database(self.path, BUSY_SECONDS)
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS webhooks (name TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL,"
-                " types TEXT NOT NULL, outcomes TEXT NOT NULL, is_private INTEGER NOT NULL, by TEXT NOT NULL,"
-                " created INTEGER NOT NULL, is_active INTEGER NOT NULL, failing_since INTEGER,"
-                " failures INTEGER NOT NULL, why TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_at INTEGER)"
-                " STRICT"
-            )
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS told (name TEXT NOT NULL, partition INTEGER NOT NULL,"
-                " sequence INTEGER NOT NULL, link BLOB NOT NULL, PRIMARY KEY (name, partition)) STRICT"
-            )
-            self._migrate()
+            found = cls(FileState(path, _TABLES))
+            found._migrate()
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise JournalError(f"{path}: {error}") from error
+        return found
 
     def _migrate(self) -> None:
         """Add the columns that a file of an older version has not, once."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0] >= FORMAT:
+        if self._format() >= FORMAT:
             return
-        self._db.execute("BEGIN IMMEDIATE")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
-            for column in ("old_secret TEXT NOT NULL DEFAULT ''", "old_until INTEGER NOT NULL DEFAULT 0"):
-                self._db.execute(f"ALTER TABLE webhooks ADD COLUMN {column}")
-            self._db.execute("ALTER TABLE webhooks ADD COLUMN once TEXT NOT NULL DEFAULT ''")
-            self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        self._db.execute("COMMIT")
+        with self._changing():
+            if self._format() < FORMAT:
+                for column in _LATER:
+                    self._db.run(f"ALTER TABLE webhooks ADD COLUMN {column}")
+                self._db.run(f"PRAGMA user_version = {FORMAT}")
+
+    def _format(self) -> int:
+        return int(self._db.run("PRAGMA user_version").first()[0])
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Have what is done within be done all at once, or not at all."""
+        with self._state.changing("webhooks") as db:
+            self._db = db
+            try:
+                yield
+            finally:
+                self._db = self._state
+
+    def adopt(self, folder: Path) -> None:
+        """Take in the webhooks of a folder's file, which is put aside then. Raises `BadWebhook`.
+
+        One that is here already, as another server's folder had it, is another one: its receiver knows one secret.
+        """
+        if not are_in(folder):
+            return
+        with closing(Webhooks.at(folder)) as old:
+            found = [(webhook, old.told(webhook.name)) for webhook in old.all()]
+        with self._changing():
+            there = {webhook.name: webhook for webhook in self.all()}
+            for webhook, told in found:
+                if webhook.name not in there:
+                    self._insert(webhook, told)
+                elif webhook.secret != there[webhook.name].secret:
+                    raise BadWebhook(
+                        f'{folder / FILE}: there is another webhook "{webhook.name}" in {self._state.name}; remove one'
+                    )
+        put_aside(folder / FILE)
 
     def all(self) -> list[Webhook]:
         """Return every webhook, by name."""
-        return [_webhook(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM webhooks ORDER BY name")]
+        return [_webhook(row) for row in self._db.run(f"SELECT {_COLUMNS} FROM webhooks ORDER BY name").rows]
 
     def named(self, name: str) -> Webhook:
         """Return a webhook. Raises `BadWebhook`."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM webhooks WHERE name = ?", (name,)).fetchone()
+        row = self._db.run(f"SELECT {_COLUMNS} FROM webhooks WHERE name = ?", name).first()
         if row is None:
             raise BadWebhook(f'there is no webhook "{name[:LONGEST_NAME]}"; `points webhooks list` shows them')
         return _webhook(row)
@@ -145,44 +187,36 @@ class Webhooks:
         told = tuple(outcome for outcome in OUTCOMES if outcome in outcomes)
         found = Webhook(name, url, secret, tuple(dict.fromkeys(types)), told, is_private, by, _now())
         found = found._replace(once=once)
-        starts = {p: Told(0, b"") if from_beginning else end_of(ledger, p) for p in ledger.partitions}
-        self._db.execute("BEGIN IMMEDIATE")
+        starts = {p: branch_of(ledger, p) if from_beginning else end_of(ledger, p) for p in ledger.partitions}
         try:
-            if self._db.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= MOST:
-                raise BadWebhook(f"there are {MOST} webhooks, as many as may be; remove one first")
-            self._db.execute(f"INSERT INTO webhooks ({_COLUMNS}) VALUES ({', '.join('?' * 17)})", _row(found))
-            self._start(name, starts)
-            self._db.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            self._roll_back()
+            with self._changing():
+                if self._db.run("SELECT count(*) FROM webhooks").first()[0] >= MOST:
+                    raise BadWebhook(f"there are {MOST} webhooks, as many as may be; remove one first")
+                self._insert(found, starts)
+        except Taken:
             there = self.named(name)
             if there.once == once != "" and _now() < there.created + ONCE_SECONDS * SECOND and _is_alike(there, found):
                 return there
             raise BadWebhook(f'there is a webhook "{name}" already; remove it or give another name') from None
-        except BaseException:
-            self._roll_back()
-            raise
         return found
 
     def remove(self, name: str) -> Webhook:
         """Take a webhook away: nobody is told by it any more. Raises `BadWebhook`."""
         found = self.named(name)
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("DELETE FROM told WHERE name = ?", (name,))
-        self._db.execute("DELETE FROM webhooks WHERE name = ?", (name,))
-        self._db.execute("COMMIT")
+        with self._changing():
+            self._db.run("DELETE FROM told WHERE name = ?", name)
+            self._db.run("DELETE FROM webhooks WHERE name = ?", name)
         return found
 
     def enable(self, ledger: Ledger, name: str, *, from_now: bool = False) -> Webhook:
         """Begin again with one that was disabled, from where it stopped or from now. Raises `BadWebhook`."""
         found = self.named(name)
-        self._db.execute("BEGIN IMMEDIATE")
-        if from_now:
-            self._start(name, {partition: end_of(ledger, partition) for partition in ledger.partitions})
-        self._db.execute(
-            "UPDATE webhooks SET is_active = 1, failing_since = NULL, failures = 0, why = '' WHERE name = ?", (name,)
-        )
-        self._db.execute("COMMIT")
+        with self._changing():
+            if from_now:
+                self._start(name, {partition: end_of(ledger, partition) for partition in ledger.partitions})
+            self._db.run(
+                "UPDATE webhooks SET is_active = 1, failing_since = NULL, failures = 0, why = '' WHERE name = ?", name
+            )
         return found._replace(is_active=True, failing_since=None, failures=0, why="")
 
     def rotate(self, name: str, *, at_once: bool = False, once: str = "") -> Webhook:
@@ -191,8 +225,7 @@ class Webhooks:
         The same again with the same `once`, while the old one signs, returns what it gave then; never `at_once`, after
         which the old one must sign no more.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._changing():
             found, now = self.named(name), _now()
             if at_once or not (found.once == once != "" and now < found.old_until):
                 found = found._replace(
@@ -201,41 +234,43 @@ class Webhooks:
                     old_until=0 if at_once else now + OLD_SECONDS * SECOND,
                     once=once,
                 )
-                self._db.execute(
+                self._db.run(
                     "UPDATE webhooks SET secret = ?, old_secret = ?, old_until = ?, once = ? WHERE name = ?",
-                    (found.secret, found.old_secret, found.old_until, once, name),
+                    *(found.secret, found.old_secret, found.old_until, once, name),
                 )
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
         return found
 
     def told(self, name: str) -> dict[int, Told]:
         """Return how far a webhook was told, by partition."""
-        rows = self._db.execute("SELECT partition, sequence, link FROM told WHERE name = ?", (name,))
-        return {partition: Told(sequence, link) for partition, sequence, link in rows}
+        rows = self._db.run("SELECT partition, sequence, link FROM told WHERE name = ?", name).rows
+        return {partition: Told(sequence, bytes(link)) for partition, sequence, link in rows}
+
+    def grow(self, ledger: Ledger, name: str) -> None:
+        """Begin to tell of the partitions that a ledger has got since, behind what their parents tell of."""
+        told = self.told(name)
+        if told and len(told) < len(ledger.partitions):
+            with self._changing():
+                self._start(name, {p: told.get(p) or branch_of(ledger, p) for p in ledger.partitions})
 
     def tell(self, name: str, partition: int, told: Told, entries: int) -> None:
         """Move on how far a webhook was told, by so many entries that its receiver acknowledged (0: left out)."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(
-            "UPDATE told SET sequence = ?, link = ? WHERE name = ? AND partition = ?", (*told, name, partition)
-        )
-        if entries:
-            self._db.execute(
-                "UPDATE webhooks SET delivered = delivered + ?, delivered_at = ?, failing_since = NULL, failures = 0,"
-                " why = '' WHERE name = ? AND is_active",
-                (entries, _now(), name),
+        with self._changing():
+            self._db.run(
+                "UPDATE told SET sequence = ?, link = ? WHERE name = ? AND partition = ?", *told, name, partition
             )
-        self._db.execute("COMMIT")
+            if entries:
+                self._db.run(
+                    "UPDATE webhooks SET delivered = delivered + ?, delivered_at = ?, failing_since = NULL,"
+                    " failures = 0, why = '' WHERE name = ? AND is_active = 1",
+                    *(entries, _now(), name),
+                )
 
     def fail(self, name: str, why: str) -> Webhook | None:
         """Keep that its receiver did not acknowledge; return it as it is now, None where it was removed."""
-        self._db.execute(
+        self._db.run(
             "UPDATE webhooks SET failing_since = coalesce(failing_since, ?), failures = failures + 1, why = ?"
-            " WHERE name = ? AND is_active",
-            (_now(), why[:LONGEST_WHY], name),
+            " WHERE name = ? AND is_active = 1",
+            *(_now(), why[:LONGEST_WHY], name),
         )
         with suppress(BadWebhook):
             return self.named(name)
@@ -243,20 +278,26 @@ class Webhooks:
 
     def disable(self, name: str, why: str) -> None:
         """Tell it nothing more until an operator enables it."""
-        self._db.execute("UPDATE webhooks SET is_active = 0, why = ? WHERE name = ?", (why[:LONGEST_WHY], name))
+        self._db.run("UPDATE webhooks SET is_active = 0, why = ? WHERE name = ?", why[:LONGEST_WHY], name)
+
+    def delivering(self) -> AbstractContextManager[Callable[[], None]]:
+        """Wait until no other process delivers, as `StateStore.alone` says."""
+        return self._state.alone("webhooks")
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close what they are in."""
+        self._state.close()
+
+    def _insert(self, webhook: Webhook, told: Mapping[int, Told]) -> None:
+        self._db.run(f"INSERT INTO webhooks ({_COLUMNS}) VALUES ({', '.join('?' * 17)})", *_row(webhook))
+        self._start(webhook.name, told)
 
     def _start(self, name: str, starts: Mapping[int, Told]) -> None:
-        self._db.execute("DELETE FROM told WHERE name = ?", (name,))
-        rows = [(name, partition, *told) for partition, told in starts.items()]
-        self._db.executemany("INSERT INTO told (name, partition, sequence, link) VALUES (?, ?, ?, ?)", rows)
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        self._db.run("DELETE FROM told WHERE name = ?", name)
+        for partition, told in starts.items():
+            self._db.run(
+                "INSERT INTO told (name, partition, sequence, link) VALUES (?, ?, ?, ?)", name, partition, *told
+            )
 
 
 _COLUMNS = (
@@ -270,13 +311,47 @@ def are_in(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
+def are_any(state: StateStore | None, folder: Path) -> bool:
+    """Return True if a ledger may have webhooks, by its shared state or, where there is none, its folder."""
+    if state is None:
+        return are_in(folder)
+    return state.run("SELECT 1 FROM webhooks LIMIT 1").first() is not None
+
+
+@contextmanager
+def webhooks_in(state: StateStore | None, folder: Path | None) -> Iterator[Webhooks]:
+    """Yield the webhooks in shared state, which stays open, or those of a folder. Raises `JournalError`."""
+    if state is not None:
+        yield Webhooks(state)
+        return
+    assert folder is not None
+    with closing(Webhooks.at(folder)) as found:
+        yield found
+
+
+@contextmanager
+def webhooks_of(place: str, folder: Path | None) -> Iterator[Webhooks]:
+    """Yield the webhooks of a ledger: in its folder, or in its database, which adopts those of a folder that is named.
+
+    Raises `JournalError` and `BadWebhook`.
+    """
+    with sharing(place) as state, webhooks_in(state, folder) as found:
+        if state is not None and folder is not None:
+            found.adopt(folder)
+        yield found
+
+
+def branch_of(ledger: Ledger, partition: int) -> Told:
+    """Return where the own entries of a partition's journal begin."""
+    branch = ledger.branch(partition)
+    return Told(branch.entries, bytes.fromhex(branch.link) if branch.entries else b"")
+
+
 def end_of(ledger: Ledger, partition: int) -> Told:
     """Return where a partition's journal ends."""
     journal = ledger.journal(partition)
     head = journal.head().entries
-    for row in journal.scan(head - 1, head):
-        return Told(row.sequence, row.link)
-    return Told(0, b"")
+    return Told(head, journal.link_at(head))
 
 
 def check_request(
@@ -319,7 +394,11 @@ def _webhook(row: Sequence[Any]) -> Webhook:
 
 
 def _row(webhook: Webhook) -> tuple[Any, ...]:
-    return (*webhook[:3], "\n".join(webhook.types), "\n".join(webhook.outcomes), *webhook[5:])
+    return (*webhook[:3], "\n".join(webhook.types), "\n".join(webhook.outcomes), *map(_plain, webhook[5:]))
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
 
 
 def _new_secret() -> str:

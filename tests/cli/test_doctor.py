@@ -3,8 +3,10 @@
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from ledger.journal.database import migrate
 from ledger.journal.open import open_ledger
 from tests.cli.test_cli import points, shop  # noqa: F401  # a fixture
 
@@ -54,3 +56,17 @@ def test_a_ledger_is_told_with_who_writes_it(shop: Path) -> None:  # noqa: F811
     (shop / "points-ledger" / "partition-1.db").unlink()
     assert checks()["ledger"]["state"] == "bad" and "restore it" in checks()["ledger"]["says"]
     assert "✗" in points("doctor").out
+
+
+def test_a_database_of_an_older_version_is_told_as_one(postgres: str) -> None:
+    migrate(postgres, partitions=1)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA points_state CASCADE")
+        connection.execute("UPDATE points.ledger SET format = 3")
+    said = [one["says"] for one in checks("--ledger", postgres).values() if one["state"] == "bad"]
+    assert len(said) > 1 and all("format" in one and "`points store migrate`" in one for one in said)
+    assert not any("LINE 1" in one for one in said)
+    refused = [points("--ledger", postgres, *words) for words in (["keys", "list"], ["people", "list"])]
+    assert [ran.code for ran in refused] == [3, 3] and all("store migrate`" in ran.err for ran in refused)
+    points("--ledger", postgres, "store", "migrate")
+    assert points("--ledger", postgres, "keys", "list").code == 0

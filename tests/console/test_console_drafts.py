@@ -131,7 +131,7 @@ def test_another_date_is_another_draft_and_a_past_one_is_asked_twice(chromium: B
 
 def test_a_backtest_is_seen_while_it_waits_and_cancelled(chromium: Browser, people: People) -> None:
     server, keys = people
-    with opened(chromium, server.url) as page, closing(DraftStore(server.folder)) as store:
+    with opened(chromium, server.url) as page, closing(DraftStore.at(server.folder)) as store:
         sign_in(page, keys["lead"])
         keep(page, "slow.toml", draft("points = 13, per_fen = 100", "2033-01-01"))
         with store.running():  # no backtest gets its turn

@@ -7,8 +7,8 @@ it was spent under, wherever that lives (law 10).
 
 import pytest
 
-from ledger.core.account import Account
 from tests.core.test_laws_of_gifts import Story
+from tests.support.bundles import problems_of_names
 from tests.support.shop import OPERATORS
 from tests.support.town import Town
 
@@ -38,39 +38,8 @@ class Merging(Story):
             town.delivers(self.random.randrange(len(town.post)))
             town.check()
         assert town.in_transit == 0
-        alias_of = {}
-        for name in self.names:
-            bundle = town.member(name).account.bundle
-            if bundle is None:
-                continue
-            assert bundle.merger is None and not bundle.awaited and not bundle.delayed
-            if bundle.alias is not None:
-                alias_of[name] = bundle.alias.head
-                assert not any(purse.lots or purse.debt for purse in town.member(name).account.purses.values())
-            check_shares(town.member(name).account)
-        for name in alias_of:
-            head, seen = name, set()
-            while head in alias_of:
-                assert head not in seen, "a ring"
-                seen.add(head)
-                head = alias_of[head]
-            assert name in town.member(head).account.bundle.names
-
-
-def check_shares(account: Account) -> None:
-    """What is counted by name adds up to what decisions read; each lot is of a name that is here."""
-    bundle = account.bundle
-    assert bundle is not None
-    for purse in account.purses.values():
-        assert all(bundle.has(key) for key in purse.lots)
-    if not bundle.shares:
-        return
-    for kind, purse in account.purses.items():
-        assert purse.debt == sum(share.purse(kind).debt for share in bundle.shares.values())
-    for bucket, counts in account.counts.items():
-        for rule, count in counts.items():
-            shares = [share.counts.get(bucket, {}).get(rule, 0) for share in bundle.shares.values()]
-            assert count == sum(shares), (bucket, rule)
+        accounts = {name: town.member(name).account for name in self.names}
+        assert not list(problems_of_names(accounts))
 
 
 def run(seed: int) -> Town:

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -44,7 +45,7 @@ MADE: dict[str, Callable[[Random, int], list[dict[str, Any]]]] = {
     "changed": changed_history,
     "amended": amended_history,
 }
-BATCHES = ((1, 1), (1, 1 << 22), (7, 1), (1_000, 1 << 22))  # facts a call, bytes in memory
+BATCHES = ((1, 1), (1, 1 << 22), (7, 6_000), (1_000, 1 << 22))  # facts a call, bytes in memory: 6,000 of it encoded
 
 
 @pytest.mark.parametrize("made", MADE)
@@ -53,7 +54,7 @@ def test_histories_under_the_shipped_book_come_to_the_same_bytes(native: Any, se
     assert difference(native, jd(), MADE[made](Random(seed), 100), *BATCHES[seed % 4]) == ""
 
 
-def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -> None:
+def test_an_order_is_decided_alike_whose_card_was_taken_out_or_back_since(native: Any) -> None:
     def fact(number: int, type_: str, time: str, **data: Any) -> dict[str, Any]:
         head = {"specversion": "1.0", "id": f"f{number}", "source": "/shop", "subject": "m-1"}
         return head | {"type": type_, "time": f"2025-04-{time}:00+08:00", "data": data}
@@ -69,6 +70,9 @@ def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -
         fact(4, "card.purchased.v1", "23T10:00", card="C2", product="plus.month", paid_fen=100),
         fact(5, "order.amended.v1", "24T10:00", order="O1", lines=line(30_000)),
         fact(6, "order.amended.v1", "24T11:00", order="O1", lines=line(900_000)),
+        fact(7, "card.refunded.v1", "25T10:00", card="C2", refund_fen=100),
+        fact(8, "order.completed.v1", "24T12:00", order="O2", lines=line(20_000)),
+        fact(9, "order.amended.v1", "26T10:00", order="O2", lines=line(30_000)),
     ]
     assert difference(native, jd(), facts, 1, 1) == ""
 
@@ -132,6 +136,28 @@ def test_who_asks_it_while_it_decides_is_told_and_does_not_wait_for_himself(nati
     engine.decide([FactRecord(1, occurred, False, fact, occurred, canonical(fact), bytes(32))], {}, Asking())
     assert told == ["the engine decides a batch: it cannot be asked until that is done"] * 2
     assert engine.has(fact.subject)
+
+
+@pytest.mark.parametrize(("most", "times"), [(1 << 22, 1), (32_000, 1), (1, 3)])
+def test_members_who_do_not_fit_as_they_are_decided_on_stay_in_memory_encoded(
+    native: Any, most: int, times: int
+) -> None:
+    engine = native.Engine(0, 0, most)  # a member takes 5 kB, and encoded a quarter of that
+    engine.take_programme([plain_version(version) for version in jd().versions])
+    asked: Counter[str] = Counter()
+
+    class Asked(Kept):
+        def accounts(self, members: Sequence[str]) -> list[tuple[bytes | None, list[bytes]]]:
+            asked.update(members)
+            return [(None, []) for _ in members]
+
+    members = [f"m-{number}" for number in range(12)]
+    histories = [[decode(encode(made)) for made in history(Random(3), 3, member)] for member in members]
+    for facts in zip(*histories, strict=True):
+        items = [FactRecord(1, at, False, fact, at, canonical(fact), bytes(32)) for fact, at in facts]
+        engine.decide(items, {}, Asked())
+        assert [engine.has(member) for member in members] == [most > 1] * len(members)
+    assert asked == dict.fromkeys(members, times)
 
 
 def test_every_shipped_book_is_plain_data_that_it_takes(native: Any) -> None:

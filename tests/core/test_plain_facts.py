@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.runtime.intake import Intake
+from consumers.runtime.intake import Intake, Sources
 from consumers.stream import AHEAD, BACKLOG, Record
 from ledger.journal.partition import FactRecord, with_fact
 from ledger.journal.partitioning import Partitioner
@@ -144,7 +144,7 @@ def take_alike(native: Any, seed: int, count: int) -> set[str]:
     return reasons
 
 
-INTAKE = Intake(1, frozenset({"/operators", "1"}), Partitioner(2), frozenset({"m-1"}))
+INTAKE = Intake(1, Partitioner(2), Sources(operators=frozenset({"/operators", "1"}), grantors=frozenset({"m-1"})))
 
 
 def made_record(random: Random, offset: int) -> Record:

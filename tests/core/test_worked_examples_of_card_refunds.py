@@ -101,6 +101,29 @@ def test_claims_are_met_in_the_order_of_their_lots() -> None:
     assert taken == [(2, 900), (3, 1_800)]
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_order_of_the_term_earns_the_same_whether_told_before_the_refund_or_after(is_late: bool) -> None:
+    """¥50,000 at 1 % would be 50,000 beans; the ordinary rule gives 1,000."""
+    shop = annual()
+    if not is_late:
+        shop.completes("O1", [("phone", 1, 5_000_000)], at="2025-05-02 12:00")
+    shop.refunds_card("K", at="2025-05-03 13:00", refund_fen=PRICE)
+    if is_late:
+        shop.completes("O1", [("phone", 1, 5_000_000)], at="2025-05-02 12:00")
+    assert shop.beans == 1_000
+    shop.amends("O1", [("phone", 1, 50_000)], at="2025-05-04")
+    assert shop.beans == 50
+    shop.returns("O1", [("1", 1, 50_000)], at="2025-05-05")
+    assert (shop.beans, shop.debt) == (0, 0)
+
+
+def test_a_part_refund_keeps_the_rate_for_what_is_told_late() -> None:
+    shop = annual()
+    shop.refunds_card("K", at="2025-05-03 13:00", refund_fen=PRICE - 1)
+    shop.completes("O1", [("phone", 1, 100_000)], at="2025-05-02 12:00")
+    assert shop.beans == 1_000
+
+
 def test_only_lines_of_this_card_are_taken_back() -> None:
     shop = annual(O1=("phone", 1, 100_000))
     shop.refunds_card("K", refund_fen=1)

@@ -110,6 +110,25 @@ def test_along_a_chain_a_fact_follows_and_where_the_middle_parted_it_waits_there
     assert spendable(town, "A", "B", "C") == [105, 10, 1]
 
 
+def test_an_alias_hands_on_nothing_for_a_name_that_parted_from_it_before() -> None:
+    town = town_of(A=100, B=10, C=1)
+    merges(town, "A", "B")
+    done(town)
+    earns(town, "A", "O2", 5)
+    letter = town.post.pop()  # a fact for A, late on its way to B
+    parts(town, "B", "A")
+    town.delivers_all()
+    merges(town, "B", "C")
+    town.delivers_all()
+    assert spendable(town, "A", "B", "C") == [100, 0, 11]
+    town.post.append(letter)
+    assert town.delivers() == "accepted: handed-back", "A did not go to C with B"
+    assert town.delivers() == "accepted"
+    assert spendable(town, "A", "B", "C") == [105, 0, 11]
+    assert not town.post
+    done(town)
+
+
 def test_what_is_refused_says_why() -> None:
     town = town_of(A=1, B=1, C=1)
     assert merges(town, "A", "A") == "ignored: merge-cycle"

@@ -22,7 +22,7 @@ from service.console.sessions import Sessions
 from service.http import problems
 from service.http.app import make_app
 from service.http.problems import BASE, MEDIA_TYPE, TYPES
-from service.keys import Keys
+from service.keys import PLAIN_SCOPES, Keys
 from tests.support.asgi import InProcess
 from tests.support.histories import LONG_AGO, amended_history, encode
 from tests.support.ledgers import histories_of, ingested, scratch
@@ -185,7 +185,7 @@ class Requests(Target):
         ledger = self._open.enter_context(closing(ingested(folder, lines)))
         self._open.enter_context(ledger.writing())
         keys = self._open.enter_context(closing(Keys(folder / "ledger")))
-        scopes = {"all": ("facts:write", "members:read", "books:read", "operate"), "one": ("member:read:m-1",)}
+        scopes = {"all": PLAIN_SCOPES, "one": ("member:read:m-1",)}
         self._keys = {name: keys.new(name, given, rate=1_000_000)[1].encode() for name, given in scopes.items()}
         self._bugs: list[Exception] = []  # that were answered with 500
         self._open.enter_context(patch.object(problems.traceback, "print_exception", self._bugs.append))

@@ -1,7 +1,7 @@
 """Which process decides a partition: claims of a database, who takes what, and who leaves what to whom."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
@@ -12,6 +12,7 @@ from ledger.journal.database import DatabaseLedger, migrate
 from ledger.journal.port import Claims, Unavailable
 from service.http import assignment
 from service.http.assignment import DatabaseAssignment
+from tests.support.served import until
 
 ALL = set(range(8))
 
@@ -69,12 +70,6 @@ def processes(place: str, count: int = 1) -> Iterator[list[Process]]:
         for process in found:
             stack.callback(process.stop)
         yield found
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; the test's own bound ends it."""
-    while not holds():
-        time.sleep(0.01)
 
 
 def test_a_claim_is_one_sessions_and_ends_with_it(place: str) -> None:

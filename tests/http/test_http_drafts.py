@@ -286,7 +286,7 @@ def test_what_a_server_died_over_stands_in_nobodys_way(server: Server, people: l
         found = answer.json()
         assert found["state"] == "published", answer.text
         known = DraftStep(file="x", sha256=found["sha256"], version=found["version"])
-    with closing(OperatorLog(server.folder)) as log, closing(DraftStore(server.folder)) as texts:
+    with closing(OperatorLog(server.folder)) as log, closing(DraftStore.at(server.folder)) as texts:
         assert log.draft(left).state == "published"
         left = sent(log, DraftStep(file="x", sha256=texts.keep("no = 1"), version="v"))  # what can be sent no more
         is_problem(bob.post(f"/v1/drafts/{left}/publication", json={"from": "2050-01-01"}), "bad-programme")
@@ -298,7 +298,10 @@ def test_no_key_publishes_a_book_in_the_name_of_others(server: Server) -> None:
     alone = fact(
         "programme.published", "programme", "p-1", {"toml": toml, "by": "ann, approved by bob"}, source="/operators"
     )
-    with server.client(new_key(server.folder, "writer", "operate", "facts:write")) as http:
+    with server.client(new_key(server.folder, "clerk", "operate", "facts:write")) as http:
+        own = fact("programme.published", "programme", "p-0", {"toml": toml}, source="/operators")
+        is_problem(http.post("/v1/facts", json=own), "approval-needed", "books:write")
+    with server.client(new_key(server.folder, "writer", "operate", "facts:write", "books:write")) as http:
         is_problem(http.post("/v1/facts", json=alone), "approval-needed", "/v1/drafts")
         lines = http.post("/v1/facts:bulk", content=encode(alone) + b"\n", headers=NDJSON).content
         assert b"approval-needed" in lines, lines
@@ -331,7 +334,7 @@ def test_goodwill_has_one_limit_for_a_person_under_each_of_the_names(tmp_path: P
 
 def test_the_texts_of_settled_drafts_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_SPARE", 2)
-    with closing(DraftStore(tmp_path)) as texts:
+    with closing(DraftStore.at(tmp_path)) as texts:
         names = [texts.keep(f"text {n}") for n in range(5)]
         texts.drop_texts_but({names[0]}, 0)
         for name in (names[0], names[3], names[4]):  # what is needed, and the newest of the others
@@ -390,9 +393,9 @@ def test_bytes_that_were_changed_are_never_published(server: Server, people: lis
     name = handed_in(people, toml)
     at = f"/v1/drafts/{name}"
     assert people[1].post(f"{at}/approval").status_code == 200
-    with closing(DraftStore(server.folder)) as texts:
+    with closing(DraftStore.at(server.folder)) as texts:
         changed = toml.replace("points = 17", "points = 99").encode()
-        texts._db.execute("UPDATE texts SET toml = ? WHERE toml = ?", (changed, toml.encode()))
+        texts._db.run("UPDATE texts SET toml = ? WHERE toml = ?", changed, toml.encode())
     is_problem(people[1].post(f"{at}/publication", json={"from": "2050-01-01"}), "unknown-draft", "not what was kept")
 
 
@@ -425,7 +428,7 @@ def test_a_persons_steps_of_a_day_have_an_end(tmp_path: Path, monkeypatch: pytes
 def test_a_backtest_is_cancelled_and_only_one_runs(server: Server, people: list[httpx.Client]) -> None:
     ann, bob, _ = people
     one, other = (kept(ann, draft(f"points = {n}, per_fen = 100", "2060-01-01"))["draft"] for n in (18, 19))
-    with closing(DraftStore(server.folder)) as store, store.running():  # no backtest gets its turn
+    with closing(DraftStore.at(server.folder)) as store, store.running():  # no backtest gets its turn
         assert ann.post(f"/v1/drafts/{one}/backtest", json={"from": "2025-01-01"}).status_code == 202
         is_problem(ann.post(f"/v1/drafts/{other}/backtest", json={}), "busy", f"draft {one}")
         assert bob.delete(f"/v1/drafts/{one}/backtest").json()["state"] == "cancelled"

@@ -1,5 +1,6 @@
 """Keys, sessions, acts, documents: the contract over files and over PostgreSQL, and two servers as one service."""
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -124,8 +125,6 @@ def test_lines_and_keys_that_were_changed_in_the_database_are_found(
         _, text = keys.new("shop", ["operate"])
         execute("UPDATE points_state.keys SET scopes = 'members:read'")
         assert keys.find(text) is None and "changed by hand" in shared_problems(place)[0]
-    execute("DELETE FROM points_state.operator_lines WHERE number = 3")
-    assert "some are gone" in problems_kept(place)[0]
     execute(
         "UPDATE points_state.operator_lines"
         " SET line = decode(replace(encode(line, 'hex'), '616e6e', '626f62'), 'hex') WHERE number = 2"
@@ -135,6 +134,34 @@ def test_lines_and_keys_that_were_changed_in_the_database_are_found(
         name = log.propose("ann", REQUEST).adjustment
         with pytest.raises(PointsLedgerError, match="line 2 does not follow"):
             log.decide("bob", name, "approve")
+
+
+@pytest.mark.parametrize("gone", ["number = 3", "number = 2", "true"])
+def test_lines_that_are_gone_are_said_and_none_begins_anew(
+    place: str, execute: Callable[[LiteralString], None], gone: LiteralString
+) -> None:
+    with closing(operator_log_of(place, None)) as log:
+        for number in range(3):
+            log.record("ann", "checkpoint", f"c-{number}")
+        execute("DELETE FROM points_state.operator_lines WHERE " + gone)
+        if gone != "number = 2":  # it reads from the last that it knows
+            for _ in range(2):
+                with pytest.raises(PointsLedgerError, match="of 3 lines that were there some are gone"):
+                    log.record("ann", "checkpoint", "c-4")
+    assert problems_kept(place) != []
+    with pytest.raises(PointsLedgerError, match="some are gone"):
+        operator_log_of(place, None)
+
+
+def test_lines_of_a_file_that_are_gone_are_said_and_none_begins_anew(tmp_path: Path) -> None:
+    with closing(OperatorLog(tmp_path)) as log:
+        for number in range(3):
+            log.record("ann", "checkpoint", f"c-{number}")
+        os.truncate(tmp_path / "operators.ndjson", 0)
+        with pytest.raises(PointsLedgerError, match="of 3 lines that were there some are gone"):
+            log.record("ann", "checkpoint", "c-4")
+    with pytest.raises(PointsLedgerError, match="of 3 lines that were there some are gone"):
+        OperatorLog(tmp_path)
 
 
 def test_a_transaction_that_fails_leaves_no_line_and_no_memory_of_one(

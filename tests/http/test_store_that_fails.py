@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from consumers.local.sqlite import SQLiteInbox
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Damaged
+from ledger.journal.port import Damaged, Unavailable
 from ledger.journal.sqlite import SQLiteJournal
 from service.console.sessions import Sessions
 from service.http.app import make_app
@@ -108,3 +109,41 @@ def test_a_read_that_stops_early_is_answered_and_so_are_those_beside_it() -> Non
     with scratch() as folder:
         stopped, answered = asyncio.run(ask(ingested(folder, [])))
     assert isinstance(stopped, RuntimeError) and answered == "here"
+
+
+def test_a_store_that_does_not_answer_keeps_a_reader_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.http.readers.SECONDS", 0.1)
+    released = threading.Event()
+
+    async def ask(ledger: Ledger) -> list[Any]:
+        readers = Readers(lambda: ledger, lambda: 0, 1)
+        try:
+            stuck = await asyncio.gather(readers.read(lambda _: released.wait(60)), return_exceptions=True)
+            released.set()
+            monkeypatch.setattr("service.http.readers.SECONDS", 60)
+            return [*stuck, await readers.read(lambda _: "here")]
+        finally:
+            released.set()
+            readers.close()
+
+    with scratch() as folder:
+        stuck, answered = asyncio.run(ask(ingested(folder, [])))
+    assert isinstance(stuck, Unavailable) and "has not answered within 0.1 s" in str(stuck) and answered == "here"
+
+
+def test_those_who_asked_while_the_store_is_away_do_not_wait_one_after_another() -> None:
+    opened: list[int] = []
+
+    def away() -> Ledger:
+        opened.append(1)
+        raise Unavailable("no route to the database")
+
+    async def ask() -> list[Any]:
+        readers = Readers(away, lambda: 0, 1)
+        try:
+            return await asyncio.gather(*(readers.read(lambda _: "here") for _ in range(8)), return_exceptions=True)
+        finally:
+            readers.close()
+
+    errors = asyncio.run(ask())
+    assert [str(error) for error in errors] == ["no route to the database"] * 8 and len(opened) <= 2

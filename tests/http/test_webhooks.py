@@ -1,11 +1,8 @@
 """Webhooks: signed so that the official library accepts them, in order, again until acknowledged, and without a gap."""
 
 import json
-import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +12,11 @@ from standardwebhooks import Webhook as Verifier
 from ledger.journal.open import open_ledger
 from service.webhooks import deliver
 from service.webhooks.sending import is_public
-from service.webhooks.store import MOST, BadWebhook, Webhooks
+from service.webhooks.store import FILE, MOST, BadWebhook, Webhooks
 from tests.support.kafka_shop import points
 from tests.support.ledgers import ingested, scratch
+from tests.support.receivers import receiving
 from tests.support.served import NDJSON, Server, grant, ndjson, new_key, served, until
-
-
-class Receiver:
-    """A receiver of webhooks; `status` is what it answers."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.messages: list[tuple[dict[str, str], bytes]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if receiver.status < 300:
-                    receiver.messages.append((dict(self.headers.items()), body))
-                self.send_response(receiver.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://localhost:{self._server.server_port}/hooks"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def entries(self) -> list[dict[str, Any]]:
-        """Every entry that came, in the order it came."""
-        return [entry for _, body in list(self.messages) for entry in json.loads(body)["data"]["entries"]]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-    try:
-        yield receiver
-    finally:
-        receiver.close()
 
 
 def added(folder: Path, name: str, url: str, *options: str) -> dict[str, Any]:
@@ -127,7 +83,7 @@ def test_a_receiver_that_fails_is_tried_again_and_told_all_of_it() -> None:
 
 def test_one_that_fails_for_days_is_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "GIVE_UP", 0)
-    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks(tmp_path)
+    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks.at(tmp_path)
     webhooks.add(ledger, "crm", "https://nobody.invalid/x", "me", from_beginning=True)
 
     async def run() -> None:
@@ -141,11 +97,11 @@ def test_one_that_fails_for_days_is_disabled(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_ledger_that_went_back_disables_and_leaves_nothing_out_silently(tmp_path: Path) -> None:
-    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks(tmp_path)
+    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks.at(tmp_path)
     webhooks.add(ledger, "crm", "https://nobody.invalid/x", "me")
     partition = ledger.partition_of("m")
     assert webhooks.told("crm")[partition].sequence == 1
-    webhooks._db.execute("UPDATE told SET link = x'00' WHERE partition = ?", (partition,))
+    webhooks._db.run("UPDATE told SET link = x'00' WHERE partition = ?", partition)
 
     async def run() -> None:
         async with deliver.client() as http:
@@ -168,7 +124,7 @@ def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(tmp_path: Path) -> 
         ((headers, body),) = receiver.messages
         lower = {name.lower(): value for name, value in headers.items()}
         assert Verifier(old).verify(body, lower) and Verifier(new).verify(body, lower)
-    with closing(Webhooks(folder)) as kept:
+    with closing(Webhooks.at(folder)) as kept:
         found = kept.named("crm")
         assert found.secrets_at(found.old_until - 1) == (new, old) and found.secrets_at(found.old_until) == (new,)
         once = kept.rotate("crm", once="r-1")
@@ -182,12 +138,12 @@ def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(tmp_path: Path) -> 
 
 def test_a_file_of_webhooks_of_before_has_no_old_secrets(tmp_path: Path) -> None:
     ingested(tmp_path, [grant("m", "g", 5)]).close()
-    with closing(Webhooks(tmp_path / "ledger")) as kept, closing(open_ledger(tmp_path / "ledger")) as ledger:
+    with closing(Webhooks.at(tmp_path / "ledger")) as kept, closing(open_ledger(tmp_path / "ledger")) as ledger:
         kept.add(ledger, "crm", "https://crm.example/x", "ann")
         for column in ("old_secret", "old_until", "once"):
-            kept._db.execute(f"ALTER TABLE webhooks DROP COLUMN {column}")
-        kept._db.execute("PRAGMA user_version = 0")
-    with closing(Webhooks(tmp_path / "ledger")) as kept:
+            kept._db.run(f"ALTER TABLE webhooks DROP COLUMN {column}")
+        kept._db.run("PRAGMA user_version = 0")
+    with closing(Webhooks.at(tmp_path / "ledger")) as kept:
         found = kept.named("crm")
         assert found.secrets_at(1) == (found.secret,) and found.by == "ann"
 
@@ -261,7 +217,7 @@ def test_no_address_of_an_own_network_is_public(address: str, is_so: bool) -> No
 
 
 def test_webhooks_are_bounded_and_checked(tmp_path: Path) -> None:
-    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks(tmp_path)
+    ledger, webhooks = ingested(tmp_path, [grant("m", "g", 5)]), Webhooks.at(tmp_path)
     for url in ("ftp://x.example", "https://", "https://u:p@x.example", "https://x.example/#a", "http://x.example"):
         with pytest.raises(BadWebhook):
             webhooks.add(ledger, "a", url, "me")
@@ -271,4 +227,4 @@ def test_webhooks_are_bounded_and_checked(tmp_path: Path) -> None:
         webhooks.add(ledger, f"a-{n}", "https://x.example", "me")
     with pytest.raises(BadWebhook, match="as many as may be"):
         webhooks.add(ledger, "one more", "https://x.example", "me")
-    assert (webhooks.path.stat().st_mode & 0o777) == 0o600
+    assert ((tmp_path / FILE).stat().st_mode & 0o777) == 0o600

@@ -183,6 +183,7 @@ def test_a_file_that_was_changed_cut_short_or_lost_is_named(shelf: Shelf, patter
 
 def test_a_manifest_that_does_not_add_up_is_refused(shelf: Shelf) -> None:
     path = shelf.archive / "manifest.json"
+    (shelf.archive / "head.json").unlink()  # which would tell any change of it
     whole = json.loads(path.read_bytes())
     first = whole["months"][0]
     last = whole["months"][-1]["file"]
@@ -234,6 +235,7 @@ def rewrite_months(archive: Path, change: Any) -> None:
         listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
     manifest["partitions"][1]["link"] = link.hex()
     (archive / "manifest.json").write_text(json.dumps(manifest))
+    (archive / "head.json").unlink(missing_ok=True)
 
 
 def test_a_decision_that_was_forged_with_all_its_hashes_does_not_follow_from_its_fact(shelf: Shelf) -> None:
@@ -282,6 +284,7 @@ def list_anew(archive: Path, name: str) -> None:
     listed = next(file for file in manifest["files"] if file["file"] == name)
     listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
     (archive / "manifest.json").write_text(json.dumps(manifest))
+    (archive / "head.json").unlink(missing_ok=True)
 
 
 def test_a_table_of_other_columns_or_with_holes_is_named(shelf: Shelf) -> None:

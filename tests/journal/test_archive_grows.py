@@ -78,7 +78,7 @@ def test_exported_again_it_gets_what_is_new_and_becomes_the_ledger(shelf: Shelf)
     before = content(shelf.archive)
     grown = shelf.points("archive", "export", shelf.archive, "--json").json
     assert grown["appended"] > 0 and (shelf.archive / "links" / "000001.json").is_file()
-    assert before.items() <= content(shelf.archive).items(), "what was there is as it was"
+    assert before.pop("head.json") and before.items() <= content(shelf.archive).items(), "what was there is as it was"
     again = shelf.points("archive", "export", shelf.archive, "--json").json
     assert again == {**grown, "appended": 0} and not (shelf.archive / "links" / "000002.json").exists()
     feed(shelf, FACTS[2 * THIRD :], "third")
@@ -97,7 +97,9 @@ def test_a_ledger_in_its_archive_may_have_gone_on_in_no_more_than_dead_letters(s
     restores(shelf)
 
 
-@pytest.mark.parametrize("failpoint", ["archive-file", "archive-link", "archive-linked", "archive-file:3"])
+@pytest.mark.parametrize(
+    "failpoint", ["archive-file", "archive-link", "archive-link-made", "archive-linked", "archive-file:3"]
+)
 def test_a_kill_anywhere_leaves_an_archive_and_the_same_command_goes_on(shelf: Shelf, failpoint: str) -> None:
     killed = export(shelf, failpoint)
     assert killed == -9
@@ -129,6 +131,7 @@ def test_a_long_export_is_kept_step_by_step(shelf: Shelf, monkeypatch: pytest.Mo
     ledger.close()
     links = sorted((archive.path / "links").iterdir())
     assert len(links) > 3 and reported == sorted(reported)
+    (archive.path / "head.json").unlink()
     for link in links[:0:-1]:  # each prefix of the chain is an archive of its own
         link.unlink()
         Archive.checked(archive)
@@ -252,8 +255,25 @@ def test_a_link_that_was_changed_lost_or_moved_is_named(shelf: Shelf) -> None:
     first.write_bytes(text.replace(b"\n", b" ", 1))  # as good as it was, and another
     shelf.refuses(f"{second}: does not follow the manifest before it")
     first.unlink()
-    shelf.refuses("a link of the chain is missing")
+    shelf.refuses(f"{first}: is missing")
     first.write_bytes(text)
+    last = second.read_bytes()
+    second.write_bytes(last.replace(b"\n", b" ", 1))
+    shelf.refuses(f"{second}: was changed since head.json was written")
+    second.unlink()
+    shelf.refuses(f"{second}: is missing")
+    shelf.points("archive", "export", shelf.archive, code=3)
+    second.write_bytes(last)
+    stray = shelf.archive / "links" / "000002 (copy).json"
+    stray.write_bytes(last)
+    shelf.refuses(f"{stray}: is no link of the chain")
+    stray.unlink()
+    (shelf.archive / "head.json").write_text("{}")
+    shelf.refuses("head.json")
+    (shelf.archive / "head.json").unlink()  # as in an archive that an older version made
+    Archive.checked(shelf.archive)
+    shelf.points("archive", "export", shelf.archive)
+    assert json.loads((shelf.archive / "head.json").read_bytes())["number"] == 2
     name = json.loads(second.read_bytes())["months"][0]["file"]
     (shelf.archive / name).write_bytes(b"PAR1")
     shelf.refuses(f"{shelf.archive / name}: has 4 bytes")

@@ -74,7 +74,7 @@ def test_backups_beside_a_running_ingest_are_whole_and_go_on_to_the_same_end(fil
 
 
 def test_what_stands_beside_the_journals_is_in_a_backup_for_its_owners_eyes(ledger: Path, tmp_path: Path) -> None:
-    with closing(Keys(ledger)) as keys, closing(Webhooks(ledger)) as webhooks, closing(OperatorLog(ledger)) as log:
+    with closing(Keys(ledger)) as keys, closing(Webhooks.at(ledger)) as webhooks, closing(OperatorLog(ledger)) as log:
         _, text = keys.new("ann", ["operate"])
         with closing(open_ledger(ledger)) as opened:
             secret = webhooks.add(opened, "crm", "https://crm.example/x", "ann").secret
@@ -89,7 +89,7 @@ def test_what_stands_beside_the_journals_is_in_a_backup_for_its_owners_eyes(ledg
         for name in ("keys.db", "webhooks.db", "operators.ndjson", "operators.head"):
             assert stat.S_IMODE((place / name).stat().st_mode) == 0o600, (place, name)
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o700
-    with closing(Keys(tmp_path / "again")) as keys, closing(Webhooks(tmp_path / "again")) as webhooks:
+    with closing(Keys(tmp_path / "again")) as keys, closing(Webhooks.at(tmp_path / "again")) as webhooks:
         assert keys.find(text) is not None
         assert webhooks.named("crm").secret == secret and webhooks.told("crm") == told
     assert operator_problems(tmp_path / "again") == []

@@ -517,7 +517,7 @@ def test_a_ledger_made_before_there_was_an_inbox_goes_on_after_its_migration(pos
     before.close()
     with psycopg.connect(postgres, autocommit=True) as connection:
         for schema in ("points_0", "points_1"):
-            for table in ("origin", "inbox", "inbox_end", "inbox_spans"):
+            for table in ("origin", "inbox", "inbox_end", "inbox_spans", "pruned"):
                 connection.execute(f"DROP TABLE {schema}.{table}")
             connection.execute(f"ALTER TABLE {schema}.parked DROP COLUMN seal")
             connection.execute(f"ALTER TABLE {schema}.shard DROP COLUMN seal, DROP COLUMN stream")

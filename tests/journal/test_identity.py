@@ -223,7 +223,8 @@ def of_before(folder: Path) -> None:
     """Make the journals those of an older version: no origin, no seals, another format."""
     for path in folder.glob("partition-*.db"):
         with closing(sqlite3.connect(path)) as db:
-            db.execute("DROP TABLE origin")
+            for table in ("origin", "pruned"):
+                db.execute(f"DROP TABLE {table}")
             for table in ("shard", "parked"):
                 db.execute(f"ALTER TABLE {table} DROP COLUMN seal")
             db.execute("ALTER TABLE shard DROP COLUMN stream")

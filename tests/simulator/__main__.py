@@ -11,13 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug
 from tests.simulator.planted_between import BUGS_BETWEEN
 from tests.simulator.run import SERVED, Result, run
-from tests.simulator.scene import is_together
+from tests.simulator.scene import about_of
 from tests.simulator.shrink import shrink
 from tests.simulator.world import Plan
 
@@ -46,12 +47,12 @@ def main() -> int:
     if asked.planted:
         return plant()
     first = asked.seed if asked.seed is not None else next_seed(asked.log)
-    count = asked.seeds or (1 if asked.minutes is None else 1 << 40)
+    seeds = asked.seeds or (1 if asked.minutes is None else 1 << 40)
     until = time.monotonic() + 60 * (asked.minutes or 1 << 40)
     commit = commit_of_this()
     total = Counter[str]()
     has_failed = False
-    for seed in range(first, first + count):
+    for seed in range(first, first + seeds):
         if time.monotonic() >= until:
             break
         result = run(seed)
@@ -99,7 +100,7 @@ def plant() -> int:
 def seeds_for(bug: Bug) -> Iterator[int]:
     """Yield the seeds whose scene may show a planted bug."""
     if bug in BUGS_BETWEEN:
-        return (seed for seed in range(1, 5 * MOST_SEEDS) if is_together(seed))
+        return islice((seed for seed in count(4, 5) if about_of(seed) == BUGS_BETWEEN[bug]), MOST_SEEDS)
     is_served = bug in BUGS_OF_SERVERS
     return (seed for seed in range(1, MOST_SEEDS + 1) if (seed % SERVED == 0) == is_served)
 

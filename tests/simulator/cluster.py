@@ -15,6 +15,7 @@ from consumers.kafka.settings import KafkaSettings
 from tests.simulator.world import SAID, Process, World
 
 SETTINGS = KafkaSettings(takes_backlog=True)
+MAY_BE_LOST = (b'"type":"member.', b'"type":"seat.')  # of what accounts tell each other: of names and seats that move
 MARKER = "marker"  # of a transaction: an offset without a record, as it should be
 
 
@@ -301,7 +302,7 @@ class SimulatedWriter(Writer):
         world = self._process.world
         self._process.check()
         world.passes(timeout)
-        for _ in range(world.order.randint(0, 20)):
+        for _ in range(len(self._queue) if world.is_healed else world.order.randint(0, 20)):
             if not self._queue:
                 return
             topic, partition, record, pending = self._queue.popleft()
@@ -310,6 +311,12 @@ class SimulatedWriter(Writer):
                 self._failed(f"not acknowledged in time {SAID}")
                 return
             offset = self._cluster.append(topic, partition, record)
+            if (
+                topic == "facts"
+                and any(one in (record.value or b"") for one in MAY_BE_LOST)
+                and world.strikes("told-lost")
+            ):
+                self._cluster.genuine.logs[partition].lost.add(offset)  # it is sent again by an operator
             if world.strikes("ack-lost"):
                 self._failed(f"not acknowledged in time {SAID}")
                 return

@@ -23,7 +23,7 @@ from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
 from ledger.journal.gaps import GAP, Gap
-from ledger.journal.ledger import KAFKA, Ledger, Settings
+from ledger.journal.ledger import KAFKA, Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
 from tests.simulator.cluster import (
@@ -36,8 +36,8 @@ from tests.simulator.cluster import (
     SimulatedWriter,
 )
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
-from tests.simulator.ledgers import Files
-from tests.simulator.scene import Scene, choice_by_seed, is_together
+from tests.simulator.ledgers import Files, settings_of
+from tests.simulator.scene import Scene, about_of, choice_by_seed
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
 from tests.simulator.ways import Ways
 from tests.simulator.world import SAID, Process, Violation, World
@@ -152,14 +152,15 @@ class KafkaScene(Scene):
 
     def __init__(self, world: World) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book = first_book(self.chance, is_together=is_together(world.seed))
+        about = about_of(world.seed)
+        book = first_book(self.chance, is_together=bool(about))
         partitions = self.chance.choice((1, 2, 3))
-        told = tellings(self.chance, world.plan.kept, is_together=is_together(world.seed))
+        told = tellings(self.chance, world.plan.kept, about)
         self.waiting = deque(told)
         self.facts = len(told)
         self.books = 0
         world.leap(told[0].due if told else 0)
-        settings = Settings(partitions, id="5" * 32, stream=KAFKA, topic="facts", request_max_age_seconds=86_400)
+        settings = settings_of(partitions, id="5" * 32, stream=KAFKA, topic="facts")
         super().__init__(world, Files(settings, book))
         self.files.born(self.auditor)
         self.cluster = Cluster(world, partitions)
@@ -175,7 +176,7 @@ class KafkaScene(Scene):
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions, about))
             for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)

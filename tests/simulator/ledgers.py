@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 from consumers.local import sqlite as sqlite_inbox
@@ -12,11 +13,12 @@ from consumers.local.sqlite import SQLiteInbox
 from ledger.journal import sqlite as sqlite_store
 from ledger.journal.ledger import Ledger, Opening, Settings
 from ledger.journal.port import Claims, StreamRecord
-from ledger.journal.sql import Batch
+from ledger.journal.sql import Batch, Journal
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Programme
 from tests.simulator.disk import Connection, Datastore, Disk
 from tests.simulator.world import Process, Violation
+from tests.support.histories_of_members import PARTNER
 
 
 class SimulatedJournal(SQLiteJournal):
@@ -59,6 +61,11 @@ class Files:
             SimulatedJournal(disk, process, create=True).stamp(ledger.origin(partition))
 
 
+def settings_of(partitions: int, **more: Any) -> Settings:
+    """Return the settings of a simulated ledger."""
+    return Settings(partitions, request_max_age_seconds=86_400, partners=(PARTNER,), **more)
+
+
 class SimulatedLedger(Ledger):
     """A ledger over simulated files that several processes share."""
 
@@ -84,6 +91,12 @@ class SimulatedLedger(Ledger):
 
     def put_settings(self) -> None:
         """Nothing: they are the files'."""
+
+    def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
+        raise NotImplementedError("a simulated ledger is not split")
+
+    def grow(self, settings: Settings, partitions: range) -> None:
+        raise NotImplementedError("a simulated ledger is not split")
 
     def check_inbox(self, partition: int) -> None:
         """Nothing: each block says where it ends."""

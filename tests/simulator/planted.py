@@ -104,9 +104,9 @@ def an_outcome_left_out() -> Iterator[None]:
     real = Outcomes._after
 
     def some(self: Outcomes, number: int, limit: int) -> Iterator[publisher.Outgoing]:
-        for outgoing in real(self, number, limit):
-            if b'"refused"' not in outgoing.value:
-                yield outgoing
+        for place, (key, value, headers) in real(self, number, limit):
+            if b'"refused"' not in (value or b""):
+                yield place, (key, value, headers)
 
     with patch.object(Outcomes, "_after", some):
         yield

@@ -6,13 +6,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from consumers.local.port import Append
 from consumers.runtime import follow_ups as sending
 from consumers.runtime.follow_ups import FollowUps
-from ledger.core import asks, decide
-from ledger.core.decisions import pools, transfers
+from ledger.core import asks, decide, lots
+from ledger.core.decisions import forwarding, houses, merges, outside, pools, transfers
 from ledger.core.draft import Draft
 from ledger.core.evolve import OUT
+from ledger.core.names import NamedDraft
 from ledger.core.pages import AskPage
 from ledger.journal import partition
 from ledger.wire import facts, follow_ups
@@ -131,15 +134,129 @@ def a_follow_up_named_by_its_gift() -> Iterator[None]:
         yield
 
 
-# Where members know each other.
-BUGS_BETWEEN: tuple[Bug, ...] = (
-    a_gift_credited_twice,
-    a_gift_swallowed_by_a_closed_receiver,
-    a_given_up_claim_keeps_its_piece,
-    a_pool_off_by_one,
-    a_recalled_lease_gives_back_what_is_drawn,
-    one_name_for_two_asks,
-    a_position_moved_before_sending,
-    points_without_the_clock_that_let_them_go,
-    a_follow_up_named_by_its_gift,
-)
+@contextmanager
+def an_older_word_about_a_seat_holds() -> Iterator[None]:
+    """A member believes what a house said last of what came, and not what it said last."""
+
+    def change(draft: Draft, data: facts.SeatChange) -> None:
+        draft.account.seats.pop(draft.seat_key(data.frm), None)
+        houses.change_seat(draft, data)
+
+    with patch.dict(decide._DECIDER_OF, {facts.SeatChanged: change}):
+        yield
+
+
+@contextmanager
+def a_claim_by_a_seat_that_comes_back_still_counts() -> Iterator[None]:
+    """A house does not count back what its members give back."""
+    with patch.object(houses, "count_back", lambda *_: None):
+        yield
+
+
+@contextmanager
+def a_late_yes_costs_nothing() -> Iterator[None]:
+    """What a partner gave after its time is over is not paid for."""
+    with patch.object(outside, "_pay_late", lambda *_: None):
+        yield
+
+
+@contextmanager
+def an_account_that_leaves_takes_another_in() -> Iterator[None]:
+    """Who asks to become a name of another, or moves there, says yes to whom asks the same."""
+
+    def asked(draft: NamedDraft, data: facts.MergeAsk) -> None:
+        bundle = draft.bundle
+        was, bundle.merger = bundle.merger, None
+        merges.asked(draft, data)
+        bundle.merger = was
+
+    with patch.dict(decide._DECIDER_OF, {facts.MergeAsked: asked}):
+        yield
+
+
+@contextmanager
+def a_closed_account_takes_a_merge() -> Iterator[None]:
+    """A closed account says yes to whom asks to become a name of it."""
+
+    def asked(draft: NamedDraft, data: facts.MergeAsk) -> None:
+        was, draft.account.closed = draft.account.closed, False
+        merges.asked(draft, data)
+        draft.account.closed = was
+
+    with patch.dict(decide._DECIDER_OF, {facts.MergeAsked: asked}):
+        yield
+
+
+@contextmanager
+def changed_pages_not_sent() -> Iterator[None]:
+    """What changed on a page after it had been sent is not sent with the rest."""
+    real = merges._let_go
+    with patch.object(merges, "_let_go", lambda draft, merger, _changed: real(draft, merger, [])):
+        yield
+
+
+@contextmanager
+def a_fact_handed_back_is_handed_on_again() -> Iterator[None]:
+    """A name that is on its way back does not wait: what its head handed back goes there again."""
+    real = forwarding.place
+
+    def place(draft: NamedDraft, data: facts.Forwarded, *, is_new: bool = False) -> str:
+        alias = draft.bundle.alias
+        if alias is not None and data.name in alias.names and data.back:
+            data = msgspec.structs.replace(data, back=False)
+        return real(draft, data, is_new=is_new)
+
+    with patch.object(forwarding, "place", place):
+        yield
+
+
+@contextmanager
+def an_alias_hands_on_what_did_not_move_with_it() -> Iterator[None]:
+    """Whatever comes to an alias goes to its head, also for a name that parted from it before."""
+    real = forwarding.place
+
+    def place(draft: NamedDraft, data: facts.Forwarded, *, is_new: bool = False) -> str:
+        alias = draft.bundle.alias
+        if alias is None or data.name in alias.names:
+            return real(draft, data, is_new=is_new)
+        forwarding._send(draft, alias.head, data, draft.member, alias.era)
+        return forwarding.FORWARDED
+
+    with patch.object(forwarding, "place", place):
+        yield
+
+
+@contextmanager
+def what_operators_say_of_an_alias_is_handed_on() -> Iterator[None]:
+    """A closing that means the old name closes the new one."""
+    with patch.object(decide, "_OF_ACCOUNTS", frozenset()):
+        yield
+
+
+@contextmanager
+def what_comes_back_stays_at_the_wrong_name() -> Iterator[None]:
+    """What comes back to a lot whose name lives elsewhere stays where it was spent."""
+    with patch.object(lots, "lives_elsewhere", lambda *_: False):
+        yield
+
+
+# Where members know each other: what they do in the seeds that show a bug.
+BUGS_BETWEEN: dict[Bug, str] = {
+    a_gift_credited_twice: "gifts",
+    a_gift_swallowed_by_a_closed_receiver: "gifts",
+    a_given_up_claim_keeps_its_piece: "pools",
+    a_pool_off_by_one: "pools",
+    a_recalled_lease_gives_back_what_is_drawn: "pools",
+    one_name_for_two_asks: "pools",
+    a_position_moved_before_sending: "gifts",
+    points_without_the_clock_that_let_them_go: "gifts",
+    a_follow_up_named_by_its_gift: "gifts",
+    an_older_word_about_a_seat_holds: "houses",
+    a_claim_by_a_seat_that_comes_back_still_counts: "houses",
+    a_late_yes_costs_nothing: "exchanges",
+    an_account_that_leaves_takes_another_in: "merges",
+    a_closed_account_takes_a_merge: "merges",
+    changed_pages_not_sent: "merges",
+    what_operators_say_of_an_alias_is_handed_on: "merges",
+    what_comes_back_stays_at_the_wrong_name: "merges",
+}

@@ -8,6 +8,7 @@ from ledger.errors import PointsLedgerError
 from tests.simulator.ledgers import Files, SimulatedLedger
 from tests.simulator.ways import Ways
 from tests.simulator.world import DEEPEST, SAID, Crash, Process, Violation, World
+from tests.support.histories_of_members import ABOUT
 
 LEAST_OFTEN, MOST_OFTEN = 2, 15  # turns that a process is away
 LEAST_DOWN, MOST_DOWN = 10, 60  # that a journal is down, which is an hour
@@ -102,7 +103,7 @@ class Scene:
             if disk.down_until and (disk.down_until <= world.turns or world.is_healed):
                 disk.down_until = 0
                 world.passes(DOWN_SECONDS)
-        if is_together(world.seed) and world.strikes("partition-down"):
+        if about_of(world.seed) and world.strikes("partition-down"):
             world.order.choice(disks).down_until = world.turns + world.order.randint(LEAST_DOWN, MOST_DOWN)
 
     def ended(self, process: Any) -> None:
@@ -134,9 +135,12 @@ class Scene:
         raise NotImplementedError
 
 
-def is_together(seed: int) -> bool:
-    """Return True if the members of a seed know each other: they give, and draw from pools. So is each fifth."""
-    return seed % 5 == 4
+def about_of(seed: int) -> str:
+    """Return what the members of a seed do with each other, a kind of `histories_of_members`; most do nothing (empty).
+
+    Of each fifth seed they know each other, and of three such seeds one is of servers.
+    """
+    return list(ABOUT)[seed // 15 % len(ABOUT)] if seed % 5 == 4 else ""
 
 
 def choice_by_seed(seed: int, what: str) -> Random:

@@ -24,7 +24,7 @@ from consumers.clock import MOST_SECONDS, TOLERANCE
 from consumers.dead_letters import dead_letters_of
 from consumers.runtime import ingest
 from consumers.stream import Record
-from ledger.journal.ledger import INBOX, Settings
+from ledger.journal.ledger import INBOX
 from ledger.journal.port import Claims, JournalError, Unavailable
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.fact_codec import BadFact, decode
@@ -39,15 +39,19 @@ from service.http.pending import Busy, Pending, PendingFacts
 from service.http.repeated import decided_before
 from service.http.streams import InboxStream
 from tests.simulator.laws import Laws, PartitionTruth, oracle_of
-from tests.simulator.ledgers import Files, SimulatedLedger
-from tests.simulator.scene import Scene, choice_by_seed, is_together
+from tests.simulator.ledgers import Files, SimulatedLedger, settings_of
+from tests.simulator.scene import Scene, about_of, choice_by_seed
 from tests.simulator.story import bad_value, first_book, later_book, tellings
 from tests.simulator.ways import Ways
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 
 LOOK_SECONDS = 0.5
-MOST_ASKED = 8  # requests that clients wait for together
+MOST_ASKED, MOST_OF_A_CROWD = 8, 30  # requests that clients wait for together
+AT_EASE, CROWDED = (
+    (1, 1, 2, 1, 1, 1),
+    (2, 1, 1, 1, 1, 6),
+)  # how often a server does what it does, and with a crowd before it
 
 
 @dataclass(eq=False)
@@ -191,8 +195,8 @@ class ServerProcess(Process):
         """Begin, or let some of its threads go on."""
         if self._loop is None:
             self._begins()
-        works = (self._loops, self._appends, self._decides, self._decides, self._assigns, self._looks, self._takes)
-        for work in self.world.order.choices(works, k=4):
+        works = (self._loops, self._appends, self._decides, self._assigns, self._looks, self._takes)
+        for work in self.world.order.choices(works, CROWDED if self._scene.is_crowded else AT_EASE, k=4):
             work()
 
     def _begins(self) -> None:
@@ -364,25 +368,27 @@ class ServedScene(Scene):
 
     def __init__(self, world: World, stack: ExitStack) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book = first_book(self.chance, is_together=is_together(world.seed))
+        about = about_of(world.seed)
+        book = first_book(self.chance, is_together=bool(about))
         partitions = self.chance.choice((1, 2, 3))
-        told = tellings(self.chance, world.plan.kept, is_together=is_together(world.seed))
+        told = tellings(self.chance, world.plan.kept, about)
         self.waiting = deque(told)
         self.facts = len(told)
         world.leap(told[0].due if told else 0)
-        settings = Settings(partitions, id="6" * 32, stream=INBOX, request_max_age_seconds=86_400)
+        settings = settings_of(partitions, id="6" * 32, stream=INBOX)
         super().__init__(world, Files(settings, book))
         self.files.born(self.auditor)
         stack.enter_context(self._opened_inboxes())
         self.advice = Advice(range(partitions))
         self.requests: list[Request] = []
+        self.is_crowded = choice_by_seed(world.seed, "crowd").random() < 0.5
         self.violated: Violation | None = None
         self._durable: dict[tuple[int, int], bytes] = {}
         self._fates: list[Fate] = []
         self._records: dict[int, list[Record]] = {partition: [] for partition in range(partitions)}
         self._inbox = self.ledger.inbox_of(create=True)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions))
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book, partitions, about))
             for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
@@ -432,8 +438,9 @@ class ServedScene(Scene):
 
     def happens(self) -> None:
         world = self.world
+        most = MOST_OF_A_CROWD if self.is_crowded else MOST_ASKED
         for _ in range(world.order.choice((0, 0, 1, 4))):
-            if self.waiting and len(self.requests) < MOST_ASKED:
+            if self.waiting and len(self.requests) < most:
                 self._asks()
         if world.strikes("publish-book"):
             self._publishes()

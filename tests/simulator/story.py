@@ -32,18 +32,18 @@ class Telling(NamedTuple):
     fact: Fact
 
 
-def tellings(random: Random, kept: tuple[int, ...] | None = None, *, is_together: bool = False) -> list[Telling]:
-    """Return the facts of some members in the order of time; they know each other where they are together."""
-    told = _of_members_together(random) if is_together else _of_members_apart(random)
+def tellings(random: Random, kept: tuple[int, ...] | None = None, about: str = "") -> list[Telling]:
+    """Return the facts of some members in the order of time; they know each other where that is `about` something."""
+    told = _of_members_together(random, about) if about else _of_members_apart(random)
     told.sort(key=lambda telling: telling.due)  # stable: a member's facts stay in order
     if kept is not None:
         told = [told[at] for at in kept if at < len(told)]
     return told
 
 
-def _of_members_together(random: Random) -> list[Telling]:
+def _of_members_together(random: Random, about: str) -> list[Telling]:
     due, told = 0, []
-    for fact in between.facts_of_members(random):
+    for fact in between.facts_of_members(random, about):
         due = max(due, to_instant(datetime.fromisoformat(fact["time"])))
         told.append(Telling(due, fact))
     return told

@@ -16,26 +16,34 @@ from ledger.core.account import Account
 from ledger.core.asks import DRAWN as ANSWERED_YES
 from ledger.core.asks import WAITS
 from ledger.core.claims import GRANT
+from ledger.core.decisions.forwarding import KEPT
 from ledger.core.evolve import DRAWN, OUT
-from ledger.core.pages import AskPage
+from ledger.core.name_keys import named
+from ledger.core.pages import AskPage, KeptFactPage
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import FactRecord
 from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, MemberForwarded, ProgrammePublished
 from ledger.wire.follow_ups import FLOW
 from ledger.wire.times import to_instant
 from tests.simulator.laws import PartitionTruth
+from tests.support.bundles import problems_of_names
 
-POOL = "pool/"
+POOL, HOUSE = "pool/", "house/"
+PARTS = "moved/"  # how the keys of pages begin that keep the parts of a move
+OF_ACCOUNTS = ("account.", "member.merged", "member.unmerged")  # how types of facts begin that are not handed on
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
 Law = Callable[[str, bool, str], None]
 Values = Callable[[int, int], list[bytes]]
 
 
 class _Data(msgspec.Struct):
+    fact: msgspec.Raw = msgspec.Raw(b"")  # that is handed on
     points: int = 0
     n: int = 0
     bucket: int = 0
+    era: int = 0
 
 
 class Way(NamedTuple):
@@ -74,6 +82,9 @@ class Ways:
         self._appended_upto = dict.fromkeys(truths, -1)
         self._read = dict.fromkeys(truths, 0)
         self._limits = Counter[str]()  # the highest that any version had
+        self._words = Counter[tuple[str, str]]()  # by house and who sits there, the last entry that told of the seat
+        self._moves = 0  # of names, that are finished,
+        self._hops = Counter[bytes]()  # and how often each fact was handed on
         self._learns(book)
 
     @property
@@ -91,6 +102,7 @@ class Ways:
             for place, (told, item) in enumerate(zip(truth.entries[read:], truth.facts[read:], strict=True), read + 1):
                 entry = decode_entry(told.state)
                 left.update(_left_by(entry, partition, place))
+                self._follow_names(entry, item, law)
                 if item.fact.source.startswith("ledger/") and entry.reason != "duplicate":
                     taken.append((item.fact.id, told.member))
                     if item.fact.data.at is not None and to_instant(item.fact.data.at) > item.occurred:
@@ -110,10 +122,42 @@ class Ways:
         gone = sum(
             purse.gone - purse.come for account in self._accounts().values() for purse in account.purses.values()
         )
-        law("between", gone == self.points, f"{gone} points are with nobody, and {self.points} on their way")
+        apart = self.points + self._waiting()
+        law("between", gone == apart, f"{gone} points are with nobody, and {apart} on their way or waiting")
         for pool in pools:
             self._check_pool(pool, law)
         self._check_sent(law)
+
+    def _follow_names(self, entry: Entry, item: FactRecord, law: Law) -> None:
+        """What is handed on follows moves, or undoes one: it ends. Who means an account says so under its own name."""
+        for told in entry.changes:
+            if isinstance(told, Told) and told.fact == "seat.changed.v1":
+                self._words[entry.member, told.to] = entry.number
+            elif isinstance(told, Told) and told.fact == "member.moved.v1":
+                self._moves += 1
+            elif isinstance(told, Told) and told.fact == "member.forwarded.v1":
+                data = _data.decode(told.data)
+                fact = bytes(data.fact)
+                self._hops[fact] += 1
+                hops, of = self._hops[fact], json.loads(fact)
+                law("names", hops <= 2 * self._moves + 2, f"{of} was handed on {hops} times, by {self._moves} moves")
+                is_back = isinstance(item.fact, MemberForwarded) and item.fact.data.back
+                goes_there = is_back and (item.fact.data.frm, item.fact.data.era) == (told.to, data.era)
+                law("names", not goes_there, f"{entry.member} hands {of} on to {told.to}, which handed it back")
+                law("names", not of["type"].startswith(OF_ACCOUNTS), f"{entry.member} hands on {of}")
+
+    def _waiting(self) -> int:
+        """The points of what came to members who merge, and waits for something else that is on its way."""
+        found = 0
+        for truth in self._truths.values():
+            for member in truth.members.values():
+                bundle = member.account.bundle
+                if bundle is not None:
+                    pages = [member.pages[f"{KEPT}{number}"] for number in bundle.delayed]
+                    if bundle.awaited or bundle.alias is not None:
+                        pages += [page for key, page in member.pages.items() if key.startswith(PARTS)]
+                    found += sum(_data.decode(page.data).points for page in pages if isinstance(page, KeptFactPage))
+        return found
 
     def _check_sent(self, law: Law) -> None:
         """Of what is remembered as sent, each stands in its account's stream."""
@@ -150,19 +194,33 @@ class Ways:
         """What holds once nothing is on its way."""
         law("between", not self.on_their_way, f"on its way for ever: {list(self.on_their_way.items())[:3]}")
         confirmed, drawn = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+        given, counted = Counter[str](), Counter[str]()  # by house: claims that members were given, and its quotas used
         for truth in self._truths.values():
             for name, member in truth.members.items():
-                held = [hold for hold in member.account.holds if hold.startswith(GRANT)]
+                held = [hold for hold in member.account.holds if named(hold)[1].startswith(GRANT)]
                 law("between", not held, f"{name} holds the price of {held} for ever")
                 for key, page in member.pages.items():
-                    if isinstance(page, AskPage):
+                    if isinstance(page, AskPage) and _lives_here(member.account, key):
                         law("pools", page.state != WAITS, f"{name} waits for ever for {key}")
-                        if page.state == ANSWERED_YES:
+                        if page.state == ANSWERED_YES and page.pool.startswith(HOUSE):
+                            given[page.pool] += page.n - page.back
+                        elif page.state == ANSWERED_YES:
                             confirmed[page.pool.partition("@")[0], page.bucket] += page.n - page.back
                 if name.startswith(POOL):
                     for bucket, counts in member.account.counts.items():
                         drawn[name.partition("@")[0], bucket] += counts.get(DRAWN, 0)
+                if name.startswith(HOUSE):
+                    terms = (term for terms in member.account.terms.values() for term in terms)
+                    counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
+        for (house, member), n in self._words.items():
+            account = self._accounts()[member]
+            if account.bundle is None:
+                known = account.seats[house].n
+                law("houses", known == n, f"{member} believes word {known} of {house}, which told {n} later")
+        for problem in problems_of_names(self._accounts()):
+            law("names", False, problem)
+        law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 
     def _accounts(self) -> dict[str, Account]:
         return {
@@ -189,6 +247,14 @@ def _left_by(entry: Entry, partition: int, sequence: int) -> dict[str, Way]:
             name = f"{entry.member}:{entry.number}.{told.k}"
             found[name] = Way(entry.member, told.to, partition, sequence, told.fact, points, moved, data.bucket)
     return found
+
+
+def _lives_here(account: Account, key: str) -> bool:
+    """Return True if a page is of a name that lives in an account: what moved away leaves its pages behind."""
+    name, bundle = named(key)[0], account.bundle
+    if bundle is None:
+        return True
+    return name in bundle.names if name else bundle.alias is None
 
 
 def _moves(way: Way, lease: str, bucket: int) -> bool:

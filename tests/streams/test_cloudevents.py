@@ -13,7 +13,7 @@ from consumers.cloudevents import BadData, assembled
 from consumers.kafka.buffers import Buffer
 from consumers.kafka.port import Headers, Start
 from consumers.runtime.continuity import LastTaken, NotContinued, check_taken
-from consumers.runtime.intake import Intake
+from consumers.runtime.intake import Intake, Sources
 from consumers.stream import Record
 from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
@@ -59,7 +59,7 @@ def sent(message: kafka.KafkaMessage) -> Record:
 
 def taken(record: Record) -> tuple[list[Any], list[Any]]:
     """The facts and dead letters of a record, by whichever engine is there."""
-    intake = Intake(0, frozenset(), Partitioner(1), frozenset())
+    intake = Intake(0, Partitioner(1), Sources())
     module = native_module()
     return (intake.with_native(module) if module else intake).take([record], {})
 

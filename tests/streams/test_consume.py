@@ -183,7 +183,7 @@ def test_a_topic_of_another_number_of_partitions_is_refused(topics: Topics, fed:
         before = contents(folder / "ledger")
         refused = points(folder / "ledger", "consume", "--until-end", environment=grown.environment)
         assert refused.returncode == 2
-        assert f"has {PARTITIONS} partitions, for life" in refused.stderr
+        assert f"has {PARTITIONS} partitions, and the topic" in refused.stderr
         assert f"has {PARTITIONS + 1}" in refused.stderr
         assert contents(folder / "ledger") == before
 
@@ -243,7 +243,7 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
     named = [line for line in lines if line["event"] == "dead-lettered"]
     assert {line["reason"] for line in named} == {"not-json", "not-utf8", "bad-fact"}
     late = [line for line in lines if line.get("stage") == "kafka"]  # a broker of a busy machine, which then answered
-    assert [line["event"] for line in late] == ["trouble", "recovered"] * (len(late) // 2), log
+    assert [line["event"] for line in late] == (["trouble", "recovered"] * len(late))[: len(late)], log
     others = [line["event"] for line in lines if line["event"] != "dead-lettered" and line not in late]
     assert others == ["started", *["owned"] * PARTITIONS, "stopped"], log
     outcomes_are_whole(topics, tmp_path / "ledger")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.runtime.intake import Intake
+from consumers.runtime.intake import Intake, Sources
 from consumers.stream import AHEAD, BACKLOG, UNTRUSTED_BACKLOG, Record
 from ledger.core.account import Account
 from ledger.core.decide import decide
@@ -23,6 +23,12 @@ from tests.support.shop import jd_book
 
 PARTITIONS = Partitioner(4)
 NOW = 20_000 * DAY
+SOURCES = Sources(
+    operators=frozenset({"/operators"}),
+    peers=frozenset({"mall"}),
+    partners=frozenset({"/partners/airline"}),
+    claimers=frozenset({"/shop/checkout"}),
+)
 
 
 def asked(**more: Any) -> dict[str, Any]:
@@ -34,8 +40,7 @@ def asked(**more: Any) -> dict[str, Any]:
 def taken(fact: dict[str, Any], **more: Any) -> str:
     """Empty if the intake takes a fact, else the reason under which it is dead-lettered."""
     key = fact["subject"]
-    peers, partners = frozenset({"mall"}), frozenset({"/partners/airline"})
-    intake = Intake(PARTITIONS(key), frozenset({"/operators"}), PARTITIONS, frozenset(), peers, partners)
+    intake = Intake(PARTITIONS(key), PARTITIONS, SOURCES)
     record = Record(7, NOW, more.pop("backlog", 0), key, json.dumps(fact).encode(), **more)
     try:
         intake.check(record, {})
@@ -126,3 +131,21 @@ def test_a_follow_up_is_made_of_the_stored_change_alone() -> None:
         "data": {"frm": "m", "ask": "A", "n": 5},
     }  # fmt: skip
     assert msgspec.json.encode(told["data"]).decode() == first.data
+
+
+@pytest.mark.parametrize(
+    ("type_", "source", "subject", "reason"),
+    [
+        ("member.merged", "/shop/checkout", "guest/17", ""),
+        ("member.merged", "/operators", "guest/17", ""),
+        ("member.merged", "/operators", "m-17", ""),
+        ("member.merged", "/shop/checkout", "m-17", "not-authorised"),
+        ("member.merged", "/shop/checkout", "guest", "not-authorised"),
+        ("member.merged", "/shop", "guest/17", "not-authorised"),
+        ("member.unmerged", "/shop/checkout", "guest/17", "not-authorised"),
+        ("account.closed", "/shop/checkout", "guest/17", "not-authorised"),
+    ],
+)
+def test_a_claimer_may_have_guests_merged_and_nothing_else(type_: str, source: str, subject: str, reason: str) -> None:
+    data = {"member.merged": {"into": "m-1"}, "member.unmerged": {"name": "m-1"}}.get(type_, {"reason": "x"})
+    assert taken(asked(type=f"{type_}.v1", source=source, subject=subject, data=data)) == reason

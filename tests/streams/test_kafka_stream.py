@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from consumers.kafka import client_base
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.client_base import Reader, Writer
-from consumers.kafka.clients import client_of, topic_ids
+from consumers.kafka.clients import client_of, described_topic, topic_ids
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
@@ -526,11 +526,14 @@ def test_a_topic_has_the_same_id_whoever_asks(broker: Broker) -> None:
         while not (found := ask(name)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert found == admin.topic_id(name) != ""
+        assert described_topic(settings, name) == admin.topic(name)
+    assert described_topic(settings, new_topic_name()) is None
     nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1", client="confluent-kafka", timeout_seconds=0.5)
     ask = topic_ids(nobody)
     assert ask is not None
-    with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1"):
-        ask(name)
+    for asked in (lambda: ask(name), lambda: described_topic(nobody, name)):
+        with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1"):
+            asked()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -1,21 +1,30 @@
 """Members who become one in a ledger on disk: what moves goes from partition to partition, and all of it is derived."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.runtime.ingest import ingest
+from ledger.journal import partition
+from ledger.journal.derived import page_keys
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
+from ledger.journal.port import EntryRow
 from projections.audit.replay import replay
 from projections.audit.transit import transit
+from tests.core.test_worked_examples_of_benefits import AT_SHOPS
+from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_gifts import BOOK
-from tests.streams.test_follow_ups import NOW, fact
+from tests.streams.test_follow_ups import fact
 from tests.support.kafka_shop import killed_and_run_again
 from tests.support.ledgers import write_facts
+from tests.support.shop import instant
 
 OLD, HEAD, OTHER = "m-1", "m-2", "m-6"  # in different partitions
+GUEST = "guest/17"
 
 
 def story() -> list[dict[str, Any]]:
@@ -49,9 +58,8 @@ def takes(ledger: Ledger, folder: Path, facts: list[dict[str, Any]]) -> None:
         ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=True, jobs=1)
 
 
-def spendable(ledger: Ledger) -> dict[str, int]:
-    found = {name: account.purse("beans").spendable() for name, account in ledger.accounts(NOW)}
-    return {name: found[name] for name in (OLD, HEAD, OTHER)}
+def spendable(ledger: Ledger, at: str = "2999-01-01") -> dict[str, int]:
+    return {name: account.purse("beans").spendable() for name, account in ledger.accounts(instant(at))}
 
 
 def check(ledger: Ledger) -> None:
@@ -72,6 +80,44 @@ def test_a_name_moves_between_partitions_and_back_and_every_byte_is_derived(tmp_
     check(ledger)
     takes(ledger, tmp_path, [fact("member.unmerged", HEAD, "u", 7, {"name": OLD}, "/operators")])
     assert spendable(ledger) == {OLD: 420 + 90, HEAD: 487, OTHER: 400}
+    check(ledger)
+    ledger.close()
+
+
+def test_the_entries_of_before_are_decided_again_once_a_batch_to_find_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def counted(rows: Iterable[EntryRow], *more: Any) -> list[str]:
+        known = list(rows)
+        asked.append((known[0].member, known[-1].number))
+        return page_keys(known, *more)
+
+    monkeypatch.setattr(partition, "page_keys", counted)
+    ledger = open_or_create(tmp_path / "ledger", CLAIMS + AT_SHOPS)
+    lines = [line(paid_fen=20_00)]
+    orders = [
+        fact("order.completed", name, name, 1, {"order": name, "shop": "s", "lines": lines}) for name in (OLD, HEAD)
+    ]
+    takes(ledger, tmp_path, [*orders, fact("member.merged", OLD, "m", 2, {"into": HEAD}, "/operators")])
+    assert {member for member, _ in asked} == {OLD, HEAD} and len(asked) == len(set(asked))
+    check(ledger)
+    ledger.close()
+
+
+def test_what_a_guest_bought_is_claimed_by_the_shop_and_its_return_meets_the_member(tmp_path: Path) -> None:
+    ledger = open_or_create(tmp_path / "ledger", BOOK)
+    with ledger.writing():
+        ledger.change_settings(msgspec.structs.replace(ledger.settings, claimers=("/shop/checkout",)))
+    bought = fact("order.completed", GUEST, "o", 0, {"order": "O", "lines": [line(paid_fen=20_00)]})
+    claims = [fact("member.merged", GUEST, source, 1, {"into": HEAD}, source) for source in ("/shop", "/shop/checkout")]
+    takes(ledger, tmp_path, [bought, *claims])
+    assert [letter.reason for p in ledger.partitions for letter in ledger.journal(p).parked()] == ["not-authorised"]
+    assert spendable(ledger, "2025-04-11") == {GUEST: 0, HEAD: 20}
+    back = {"return": "T", "order": "O", "lines": [{"line": "1", "quantity": 1, "refund_fen": 20_00}]}
+    takes(ledger, tmp_path, [fact("order.returned", HEAD, "t", 2, back)])
+    assert spendable(ledger, "2025-04-11") == {GUEST: 0, HEAD: 0}
     check(ledger)
     ledger.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from consumers.kafka.buffers import Buffer
 from consumers.kafka.port import Start
-from consumers.runtime.intake import Intake
+from consumers.runtime.intake import Intake, Sources
 from ledger.journal.partitioning import Partitioner
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "outbox"
@@ -36,7 +36,7 @@ def test_rows_of_the_outbox_become_facts() -> None:
     for offset, row in enumerate(rows):
         key, value, headers = routed(row)
         buffer.add(offset, 1_800_000_000_000, True, key, value, headers)
-    facts, parked = Intake(0, frozenset(), Partitioner(1), frozenset()).take(buffer.read(-1, 10, 1 << 20), {})
+    facts, parked = Intake(0, Partitioner(1), Sources()).take(buffer.read(-1, 10, 1 << 20), {})
     assert not parked and len(facts) == len(rows) == 2
     first = json.loads(facts[0].canonical)
     assert (first["id"], first["type"], first["subject"]) == ("o-123-done", "order.completed.v1", "m-17850")

@@ -81,7 +81,7 @@ def examples() -> dict[str, dict[str, Any]]:
         place = folder / "ledger"
         new_key_file(folder / "key.pem")
         assert command(["--ledger", str(place), "verify", "--json"]) == 0
-        scopes = ("facts:write", "members:read", "books:read", "operate")
+        scopes = ("facts:write", "members:read", "books:read", "operate", "books:write")
         keys = [new_key(place, name, *scopes) for name in ("ann", "bob")]
         with served(place) as server:
             asker = Asker(server.url, keys, {str(place): "points-ledger", str(folder): "."})

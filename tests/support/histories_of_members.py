@@ -1,6 +1,8 @@
-"""What is told to a simulated ledger whose members give each other points and draw from shared budgets and stocks.
+"""What is told to a simulated ledger whose members give each other points, draw from shared budgets and stocks, sit in
+houses and exchange with other ledgers.
 
-Each third book hands them out in leases. Operators recall gifts, freeze and close accounts, pools among them.
+Many a book hands budgets out in leases. Operators recall gifts, freeze and close accounts, pools and houses among them.
+A history is about some of these more than about others.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -75,7 +77,66 @@ stock_per = "%(stock_per)s"
 refill = %(refill)s
 returns_with_order = true
 %(stock_lease)s
+
+[exchanges.miles]
+name = "换里程"
+takes = "beans"
+gives = "miles"
+rate = [{ from = 2020-01-01, take = 3, give = 1 }]
+cap = [{ per = "month", points = 400 }]
+ledger = "airline"
+answer_within = 6
+
+[exchanges.there]
+name = "换那边的豆"
+takes = "beans"
+gives = "beans"
+rate = [{ from = 2020-01-01, take = 4, give = 3 }]
+ledger = "there"
+
+[[award]]
+rule = "seated"
+name = "会员返豆"
+on = "order.completed"
+each = "line"
+kind = "beans"
+who = { card = { club = { in = ["club.year", "club.big"] } } }
+give = { points = 1, per_fen = 500 }
+
+[memberships.club]
+name = "会员卡"
+[memberships.club.products]
+"club.year" = { days = 40, seats = 2, grace_days = 5 }
+"club.big" = { days = 25, seats = 3, upgrades = ["club.year"] }
+"club.single" = { days = 30 }
+
+[memberships.club.benefits.coupon]
+name = "券"
+quota = { "club.year" = 4, "club.big" = 6, "club.single" = 1 }
+per = "term"
+
+[memberships.club.benefits.monthly]
+name = "月券"
+quota = 2
+per = "month"
+price = [{ kind = "beans", points = 3 }]
+gives = [{ kind = "beans", points = 7 }]
+returns_with_order = true
 """
+HOUSES = ("house/lin", "house/zhao")
+PARTNER = "/partners/airline"
+MOVES_WITHIN = 12  # facts, most likely
+# What a history is about: how often what happens, by the names of `_Maker`'s methods.
+ABOUT: dict[str, dict[str, int]] = {
+    "gifts": {"gives": 30, "recalls": 12, "spends": 10, "unspends": 7, "orders": 12, "operates": 12},
+    "pools": {"gives": 4, "spends": 4, "orders": 34, "claims": 26, "operates": 10},
+    "houses": {"sits": 60, "gives": 3, "spends": 4, "orders": 12, "claims": 6, "operates": 8},
+    "exchanges": {"exchanges": 45, "gives": 4, "spends": 10, "unspends": 4, "orders": 8, "operates": 14},
+    "all": {"gives": 14, "recalls": 5, "spends": 7, "unspends": 4, "orders": 18, "claims": 12, "sits": 16}
+    | {"exchanges": 14, "operates": 10},
+    "merges": {"merges": 18, "gives": 14, "recalls": 5, "spends": 14, "unspends": 12, "orders": 16, "claims": 8}
+    | {"sits": 6, "exchanges": 4, "operates": 14},
+}
 # A later version may say otherwise.
 CHANGES = (
     ("budget = ", "budget = 45  # instead of "),
@@ -101,26 +162,45 @@ def book_of_members(random: Random) -> str:
     }
 
 
-def facts_of_members(random: Random) -> list[dict[str, Any]]:
-    """Return the facts of some members in the order of time, those of members that belong together among each other."""
-    return _Maker(random).make(random.randint(40, 110))
+def facts_of_members(random: Random, about: str, *, has_peer: bool = False) -> list[dict[str, Any]]:
+    """Return the facts of some members in the order of time, those of members that belong together among each other.
+
+    With a peer they exchange with another ledger of ours, too.
+    """
+    return _Maker(random, about, has_peer=has_peer).make(random.randint(40, 110))
 
 
 class _Maker:
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, about: str, *, has_peer: bool) -> None:
         self.random = random
         self.members = [f"m-{number}" for number in range(random.randint(2, 6))]
         self.now = START
         self.facts: list[dict[str, Any]] = []
         self.gifts: list[tuple[str, str]] = []
         self.spent: list[tuple[str, str]] = []
+        self.claimed: list[tuple[str, str]] = []
+        self.cards: list[tuple[str, str]] = []  # house, card
+        self.seated: list[tuple[str, str]] = []  # house, member
+        self.exchanged: list[tuple[str, str]] = []
+        self.head_of: dict[str, str] = {}  # as it is meant; what becomes of it is the ledger's to say
+        self.left_behind: list[tuple[int, str, str]] = []  # spent by a head, perhaps of what was to part from it
+        self.merged_at: dict[str, int] = {}
+        self.exchanges = ("miles", "there", "there") if has_peer else ("miles",)
+        weights = ABOUT[about]
+        self.may_happen = [getattr(self, f"_{name}") for name in weights]
+        self.weights = list(weights.values())
+        self.has_houses = "sits" in weights
 
     def make(self, length: int) -> list[dict[str, Any]]:
         for member in self.members:
             self._opens_lot(member)
+        for house in HOUSES if self.has_houses else ():
+            self._buys(house, f"{house}-1", "club.year")
+            for member in self.members[:2]:
+                self._joins(house, member)
         while len(self.facts) < length:
             self.now += timedelta(seconds=self.random.choices(STEPS, STEP_WEIGHTS)[0])
-            self._something(self.random.choice(self.members))
+            self._something()
         return self.facts
 
     def _add(self, subject: str, type_: str, source: str = "/shop", **data: Any) -> None:
@@ -129,39 +209,49 @@ class _Maker:
         late = timedelta(seconds=self.random.choice(LATE) if is_late else 0)
         self.facts.append(head | {"subject": subject, "time": (self.now - late).isoformat(), "data": data})
 
-    def _something(self, member: str) -> None:
-        random, number = self.random, len(self.facts)
-        order, claim = f"{member}-{random.randint(1, 5)}", f"{member}-C{random.randint(1, 6)}"
-        match random.choices(range(10), (14, 7, 3, 18, 7, 7, 5, 16, 6, 12))[0]:
+    def _something(self) -> None:
+        self.random.choices(self.may_happen, self.weights)[0](self.random.choice(self.members))
+
+    def _orders(self, member: str) -> None:
+        """An order is completed, comes back in part, or is cancelled."""
+        random, order = self.random, f"{member}-{self.random.randint(1, 5)}"
+        match random.choices(range(3), (14, 7, 3))[0]:
             case 0:
                 lines = [self._line(n + 1) for n in range(random.randint(1, 2))]
                 self._add(member, "order.completed", order=order, lines=lines)
             case 1:
                 back = {"line": random.choice("12"), "quantity": random.randint(0, 2), "refund_fen": 1_500}
-                self._add(member, "order.returned", **{"return": f"T{number}"}, order=order, lines=[back])
-            case 2:
-                self._add(member, "order.cancelled", order=order)
-            case 3:
-                self.gifts.append((member, f"G{number}"))
-                given = {"transfer": f"G{number}", "rule": random.choice(("gift", "short")), "points": self._points()}
-                self._add(member, "transfer.requested", "/app", to=random.choice(self.members), kind="beans", **given)
-            case 4 if self.gifts:
-                giver, transfer = random.choice(self.gifts[-8:])
-                self._add(giver, "transfer.reversed", OPERATORS, transfer=transfer)
-            case 5:
-                self.spent.append((member, f"R{number}"))
-                self._add(
-                    member, "redemption.requested", "/app", redemption=f"R{number}", points=self._points(), use="any"
-                )
-            case 6 if self.spent:
-                spender, redemption = random.choice(self.spent[-6:])
-                self._add(spender, "redemption.reversed", redemption=redemption)
-            case 7:
-                self._add(member, "benefit.claimed", "/app", claim=claim, benefit="ticket", order=order)
-            case 8:
-                self._add(member, "benefit.returned", "/app", claim=claim)
+                self._add(member, "order.returned", **{"return": f"T{len(self.facts)}"}, order=order, lines=[back])
             case _:
-                self._operates(member)
+                self._add(member, "order.cancelled", order=order)
+
+    def _gives(self, member: str) -> None:
+        name, rule = f"G{len(self.facts)}", self.random.choice(("gift", "short"))
+        self.gifts.append((member, name))
+        given = {"transfer": name, "rule": rule, "points": self._points(), "kind": "beans"}
+        self._add(member, "transfer.requested", "/app", to=self.random.choice(self.members), **given)
+
+    def _recalls(self, _member: str) -> None:
+        if self.gifts:
+            giver, transfer = self.random.choice(self.gifts[-8:])
+            self._add(giver, "transfer.reversed", OPERATORS, transfer=transfer)
+
+    def _spends(self, member: str, points: int = 0) -> None:
+        name, points = f"R{len(self.facts)}", points or self._points()
+        self.spent.append((member, name))
+        self._add(member, "redemption.requested", "/app", redemption=name, points=points, use="any")
+
+    def _unspends(self, _member: str) -> None:
+        if self.spent:
+            spender, redemption = self.random.choice(self.spent[-6:])
+            self._add(spender, "redemption.reversed", redemption=redemption)
+
+    def _claims(self, member: str) -> None:
+        claim, order = f"{member}-C{self.random.randint(1, 6)}", f"{member}-{self.random.randint(1, 5)}"
+        if self.random.random() < 0.75:
+            self._add(member, "benefit.claimed", "/app", claim=claim, benefit="ticket", order=order)
+        else:
+            self._add(member, "benefit.returned", "/app", claim=claim)
 
     def _operates(self, member: str) -> None:
         """An operator opens a lot, or freezes or closes an account, perhaps a pool, mostly to open it again soon."""
@@ -169,13 +259,97 @@ class _Maker:
         if random.random() < 0.3:
             self._opens_lot(member)
             return
-        subject = random.choice((member, member, *POOLS))
+        subject = random.choice((member, member, *POOLS, *(HOUSES if self.has_houses else ())))
         what, undone = random.choice((("frozen", "unfrozen"), ("closed", "reopened")))
         self._add(subject, f"account.{what}", OPERATORS, reason="asked")
         if random.random() < 0.8:
             for _ in range(random.randint(0, 8)):
-                self._something(random.choice(self.members))
+                self._something()
             self._add(subject, f"account.{undone}", OPERATORS, reason="asked")
+
+    def _sits(self, member: str) -> None:
+        """Somebody joins or leaves a house, claims by a seat, or a card is bought or given back."""
+        random, house = self.random, self.random.choice(HOUSES)
+        card, claim = f"{house}-{random.randint(1, 4)}", f"{member}-C{random.randint(1, 9)}"
+        product = random.choice(("club.year", "club.big", "club.single"))
+        match random.choices(range(7), (4, 2, 6, 5, 16, 6, 1))[0]:
+            case 0:
+                self._buys(house, card, product)
+            case 1:
+                house, card = random.choice(self.cards[-3:])
+                self._add(house, "card.refunded", card=card, refund_fen=1)
+            case 2:
+                self._joins(house, member)
+            case 3:
+                house, member = random.choice(self.seated[-4:])
+                self._add(house, "house.left", house=house.removeprefix("house/"), member=member)
+            case 4:
+                self.claimed.append((member, claim))
+                of = {"claim": claim, "benefit": random.choice(("coupon", "monthly")), "order": f"{member}-1"}
+                self._add(member, "benefit.claimed", "/app", **of)
+            case 5:
+                member, claim = random.choice(self.claimed[-5:] or [(member, claim)])
+                self._add(member, "benefit.returned", "/app", claim=claim)
+            case _:
+                self._add(member, "card.purchased", card=f"{member}-own", product="club.single", paid_fen=1)
+
+    def _merges(self, _member: str) -> None:
+        """Two members become one, or those who did a while ago are parted, and their head becomes another's name."""
+        random, apart = self.random, [name for name in self.members if name not in self.head_of]
+        if self.left_behind and len(self.facts) > self.left_behind[0][0] + MOVES_WITHIN:
+            _, head, redemption = self.left_behind.pop(0)
+            self._add(head, "redemption.reversed", redemption=redemption)
+        done = [name for name, at in self.merged_at.items() if len(self.facts) > at + MOVES_WITHIN]
+        if not done:
+            if len(apart) > 1:
+                self._becomes(*random.sample(apart, 2))
+            return
+        name = random.choice(done)
+        head = self.head_of.pop(name)
+        del self.merged_at[name]
+        self._spends(head, random.choice((60, 120, 250)))
+        self.left_behind.append((len(self.facts), head, self.spent[-1][1]))
+        self._add(head, "member.unmerged", OPERATORS, name=name)
+        self._orders(name)
+        others = [other for other in apart if other != head]
+        if others and random.random() < 0.4:
+            self._becomes(head, random.choice(others))
+
+    def _becomes(self, name: str, head: str) -> None:
+        """One becomes a name of another, which is closed meanwhile now and then."""
+        is_closed = self.random.random() < 0.1
+        if is_closed:
+            self._add(head, "account.closed", OPERATORS, reason="asked")
+        else:
+            self.head_of[name], self.merged_at[name] = head, len(self.facts)
+        self._add(name, "member.merged", OPERATORS, into=head)
+        if is_closed:
+            self._add(head, "account.reopened", OPERATORS, reason="asked")
+
+    def _buys(self, house: str, card: str, product: str) -> None:
+        self.cards.append((house, card))
+        self._add(house, "card.purchased", card=card, product=product, paid_fen=1)
+
+    def _joins(self, house: str, member: str) -> None:
+        self.seated.append((house, member))
+        card = self.random.choice([card for of, card in self.cards if of == house][-2:])
+        self._add(house, "house.joined", house=house.removeprefix("house/"), card=card, member=member)
+
+    def _exchanges(self, member: str) -> None:
+        """Somebody exchanges; a partner answers, in time or not; an exchange is to be undone."""
+        random, number = self.random, len(self.facts)
+        asker, request = random.choice(self.exchanged[-6:] or [(member, "X")])
+        match random.choices(range(4), (10, 8, 4, 5))[0]:
+            case 0:
+                self.exchanged.append((member, f"X{number}"))
+                asked = {"request": f"X{number}", "exchange": random.choice(self.exchanges)}
+                self._add(member, "exchange.requested", "/app", **asked, points=random.choice((12, 60, 120)))
+            case 1:
+                self._add(asker, "exchange.confirmed", PARTNER, request=request)
+            case 2:
+                self._add(asker, "exchange.failed", PARTNER, request=request, reason="full")
+            case _:
+                self._add(asker, "exchange.reversed", "/app", request=request)
 
     def _opens_lot(self, member: str) -> None:
         earned = self.now - timedelta(days=self.random.choice((0, 20, 50)))

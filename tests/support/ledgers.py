@@ -12,6 +12,7 @@ from typing import Any
 from consumers.feeding import feeding_of
 from consumers.files.loader import is_of_a_ledger
 from consumers.local.open import open_inbox
+from consumers.local.port import Append
 from consumers.runtime.ingest import decide_all, ingest
 from consumers.runtime.owner import PartitionOwner
 from consumers.stream import Record
@@ -143,6 +144,10 @@ class Owner:
         """Decide the next batch."""
         batch = self._owner.step(self._stream)
         return None if batch is None else batch.tally
+
+    def tells(self, append: Append) -> None:
+        """Append what entries left for other accounts."""
+        self._owner.tell(append)
 
 
 def histories_of(random: Random, members: int, length: int, start: datetime = START) -> list[Fact]:

@@ -31,7 +31,9 @@ REQUESTS = ("redemption.requested", "hold.requested", "benefit.claimed", "exchan
 OPERATOR_FACTS = (
     *("points.adjusted", "account.frozen", "account.unfrozen", "account.closed", "account.reopened"),
     *("tier.granted", "tier.withdrawn", "lot.opened", "programme.published", "transfer.reversed"),
+    *("member.merged", "member.unmerged"),
 )
+COUNT_WHEN_CLOSED = ("order.returned", "account.closed", "account.reopened", "exchange.confirmed", "exchange.failed")
 # Rules of these are asked where they are decided; those of other types behind the decision.
 ASKED_WITHIN = ("order.paid", "order.completed", "review.posted", "activity.done", "benefit.claimed")
 # The fields of each fact with their defaults: unknown fields are dropped, a field left out has its default.
@@ -81,7 +83,13 @@ FIELDS: dict[str, Table] = {
     "exchange.requested": {"request": "", "exchange": "", "points": 0},
     "exchange.reversed": {"request": ""},
     "transfer.requested": {"transfer": "", "rule": "", "to": "", "kind": "beans", "points": 0},
+    "exchange.confirmed": {"request": ""},
+    "exchange.failed": {"request": "", "reason": ""},
     "transfer.reversed": {"transfer": ""},
+    "house.joined": {"house": "", "card": "", "member": ""},
+    "house.left": {"house": "", "member": "", "card": ""},
+    "member.merged": {"into": ""},
+    "member.unmerged": {"name": ""},
     "card.purchased": {"card": "", "product": "", "paid_fen": 0},
     "card.code-redeemed": {"card": "", "product": "", "code": ""},
     "card.trial-started": {"card": "", "product": "", "code": ""},
@@ -514,6 +522,8 @@ class Claim:
     grant: str
     awards: list[Award] = field(default_factory=list)  # of rules on the claim
     is_returned: bool = False
+    house: str = ""  # that counts it
+    quota: int | None = None
 
 
 @dataclass
@@ -891,7 +901,7 @@ class Member:
             if tier is None or not holds(tier, condition):
                 return False
         for name, condition in who.get("card", {}).items():
-            term = self.term_at(name, at)
+            term = self.card_of(name, at)
             if condition.get("active", True) != (term is not None):
                 return False
             if term is not None and not holds(term.product, {k: v for k, v in condition.items() if k != "active"}):
@@ -1157,6 +1167,14 @@ class Member:
         """The term that holds at an instant."""
         return next((t for t in self.terms.get(membership, []) if t.start <= at < t.until), None)
 
+    def card_of(self, membership: str, at: datetime) -> Term | None:
+        """The term that conditions on the member ask about."""
+        return self.term_at(membership, at)
+
+    def holder(self, name: str, table: Table, membership: str, at: datetime) -> tuple[Term | None, str]:
+        """The term by which a benefit is claimed, and whose it is: empty for the member's own."""
+        return self.term_at(membership, at) or self.term_in_grace(membership, at), ""
+
     def term_in_grace(self, membership: str, at: datetime) -> Term | None:
         """The last term where its grace runs."""
         begun = [t for t in self.terms.get(membership, []) if t.start <= at]
@@ -1322,8 +1340,8 @@ class Member:
         term = None
         if "member" in rule:
             term = self.term_at(rule["member"], at)
-            if term is None:
-                return None
+            if term is None or (term.is_taken_back and line is not None and asking.on != "review.posted"):
+                return None  # Reading: whoever is told late of an order earns as if it had come before the refund
         fields = asking.fields if line is None else asked_of(asking.fields, line)
         if not meets(rule.get("when", {}), fields) or not self.verdicts[name, None]:
             return None
@@ -2376,6 +2394,8 @@ class Member:
         points, rate = data["points"], rates[0]
         if points % rate["take"]:
             return "refused", "not-a-multiple"
+        if self.is_hold_over(table, at):
+            return "refused", "hold-over"
         counted = self.use_buckets(table, "exchange/" + data["exchange"], at)
         for cap in table.get("cap", []):
             if self.counts.get(counted[cap["per"]], 0) + points > cap["points"]:
@@ -2384,8 +2404,16 @@ class Member:
             return "refused", f"{table['takes']}-short"
         for key in {counted[cap["per"]] for cap in table.get("cap", [])}:
             self.counts[key] = self.counts.get(key, 0) + points
+        return self.settle_exchange(data, table, points // rate["take"] * rate["give"], at)
+
+    def is_hold_over(self, table: Table, at: datetime) -> bool:
+        """Whether the points of an exchange with a partner would be held for no time at all."""
+        return False
+
+    def settle_exchange(self, data: Table, table: Table, given: int, at: datetime) -> Decision:
+        """Take and give what an exchange that may be made takes and gives."""
+        points = data["points"]
         burned = self.burn(table["takes"], points, at)
-        given = points // rate["take"] * rate["give"]
         shares = [given * amount // points for _, amount in burned]
         order = sorted(range(len(burned)), key=lambda n: -(given * burned[n][1] % points))
         for n in order[: given - sum(shares)]:
@@ -2613,7 +2641,7 @@ class Member:
         order = self.orders.get(data["order"]) if data["order"] else None
         if table.get("returns_with_order") and order is not None and order.end in ("cancelled", "rejected"):
             return "refused", "order-ended"
-        term, line = None, None
+        term, line, house = None, None, ""
         if table.get("of") == "line":
             line = order.lines.get(data["line"]) if order is not None else None
             if line is None:
@@ -2631,7 +2659,7 @@ class Member:
             if line.is_back:
                 return "refused", "line-returned"
         if membership and (line is None or table.get("at") == "claim"):
-            term = self.term_at(membership, at) or self.term_in_grace(membership, at)
+            term, house = self.holder(name, table, membership, at)
             if term is None:
                 return "refused", "no-membership"
             if not self.quota_names(table, term.product):
@@ -2654,7 +2682,7 @@ class Member:
         if not self.is_open(table, at):
             return "refused", "not-open"
         counted = self.counted_by(name, table, term, at, shop)
-        if quota is not None:
+        if quota is not None and not house:
             used = line.claims.get(name, 0) if line is not None else self.counts.get(counted, 0)
             if used >= quota:
                 return "refused", "quota-used"
@@ -2669,11 +2697,12 @@ class Member:
             price = purse, prices[0]["points"]
         if line is not None:
             line.claims[name] = line.claims.get(name, 0) + 1
-        else:
+        elif not house:
             self.count(*counted)
-        if term is not None:
+        if term is not None and not house:
             term.claims += 1
-        claim = Claim(counted, term, (line, name) if line is not None else None, [], [], [], "")
+        claim = Claim(counted, term, (line, name) if line is not None else None, [], [], [], "", house=house)
+        claim.quota = quota
         self.claims[data["claim"]] = claim
         if table.get("returns_with_order") and data["order"]:
             self.order(data["order"]).claims.append(data["claim"])
@@ -2722,6 +2751,18 @@ class Member:
                     self.grants[claim.grant] = Grant(gift["score"], gift["tier"], until)
                     self.place(gift["score"], self.clock, by_item=False)  # what is granted is not reached
 
+    def count_back(self, claim: Claim) -> None:
+        """A claim is counted no more: one that a house counts counts nowhere here."""
+        if claim.house:
+            return
+        if claim.line is not None:
+            line, name = claim.line
+            line.claims[name] -= 1
+        else:
+            self.counts[claim.counted] -= 1
+        if claim.term is not None:
+            claim.term.claims -= 1
+
     def benefit_returned(self, data: Table, at: datetime) -> Decision:
         claim = self.claims.get(data["claim"])
         if claim is None:
@@ -2735,13 +2776,7 @@ class Member:
         """Undo a claim: its points to their lots first, then what it gave, then cards and the tier."""
         claim = self.claims[claim_id]
         claim.is_returned = True
-        if claim.line is not None:
-            line, name = claim.line
-            line.claims[name] -= 1
-        else:
-            self.counts[claim.counted] -= 1
-        if claim.term is not None:
-            claim.term.claims -= 1
+        self.count_back(claim)
         self.restore(claim.burned, rest_of(claim.burned), at)
         for piece in claim.lots:
             points, piece[1] = piece[1], 0
@@ -3053,7 +3088,7 @@ class Oracle:
             reason = self.objection(m, on, data, at, recorded)
             if reason:
                 return "ignored" if reason == "already" else "refused", reason
-        elif m.is_closed and on not in ("order.returned", "account.closed", "account.reopened"):
+        elif m.is_closed and on not in COUNT_WHEN_CLOSED:
             return "ignored", "account-closed"
         return m.decide(on, data, at)
 

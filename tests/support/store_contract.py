@@ -297,7 +297,7 @@ class StoreContract:
             put_accounts=[Snapshot("m-1", 2, b"state")],
         )
         with store.transaction(0, self.token) as batch:
-            assert batch.entry_state(2) == b"b" and batch.entry_state(3) is None
+            assert batch.entry_at(2) == (2, b"b") and batch.entry_at(3) is None
             assert [row.state for row in batch.entries_of("m-1", 1)] == [b"b"]
             assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-2", "order/O1") is None
             assert batch.snapshot("m-1") == Snapshot("m-1", 2, b"state") and batch.snapshot("m-2") is None

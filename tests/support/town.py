@@ -157,7 +157,7 @@ class Town:
 
     @property
     def in_transit(self) -> int:
-        purses = [member.purse() for member in self.members.values()]
+        purses = [purse for member in self.members.values() for purse in member.account.purses.values()]
         return sum(purse.gone - purse.come for purse in purses)
 
     def on_its_way(self) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.runtime.ingest import ingest
 from ledger.journal.engines import VARIABLE
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.times import DAY
@@ -20,8 +22,9 @@ from projections.views.builtin.books import FIGURES
 from projections.what_if.backtest import backtest
 from service.cli import run
 from service.reports import backtest_html
+from tests.core.test_worked_examples_of_pools import AWARD, CAMPAIGN, HEAD
 from tests.support.histories import START
-from tests.support.ledgers import Fact, histories_of, ingested, scratch
+from tests.support.ledgers import Fact, histories_of, ingested, scratch, write_facts
 from tests.support.shop import instant
 
 AT = instant("2026-06-01")
@@ -217,3 +220,24 @@ def test_the_report_is_the_same_by_either_engine(
         reports[-1].pop("seconds")
     assert reports[0] == reports[1]
     assert reports[0]["entries"] and not reports[0]["unreadable"]
+
+
+def test_what_a_draft_asks_that_nobody_answered_is_counted_and_stays_pending(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    campaign = CAMPAIGN.replace("budget = 15", "budget = 95")
+    other = campaign.replace("campaigns.party", "campaigns.feast")
+    award = AWARD.replace('campaign = "party"', 'campaign = "feast"')
+    order = {"order": "O1", "lines": [{"line": "1", "paid_fen": 1_000}]}
+    told = [fact(number, "order.completed", f"m-{number}", "2025-11-11", **order) for number in range(12)]
+    with scratch() as place:
+        held = open_or_create(place / "ledger", HEAD + AWARD + campaign)
+        with held.writing():
+            ingest(held, [str(write_facts(place / "facts.ndjson", told))], backlog=True, jobs=1)
+        for toml, unanswered, pending in ((HEAD + AWARD + campaign, 0, 0), (HEAD + award + campaign + other, 12, 120)):
+            found = backtest(held, toml, "draft.toml", AT)
+            assert (found.unanswered, found.points["beans"]["pending"].draft) == (unanswered, pending)
+        (place / "draft.toml").write_text(toml, "utf-8")
+        held.close()
+        assert run(["--ledger", str(place / "ledger"), "backtest", str(place / "draft.toml"), "--no-keep"]) == 0
+        assert "12 asks of a budget" in " ".join(capfd.readouterr().out.split())

@@ -1,6 +1,7 @@
 """What benefits saved a member, against what the cards cost, and what a card would have saved without one."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 
 from ledger.journal.open import open_or_create
 from ledger.rulebook.compiled import Programme
+from ledger.wire.entries import Entry
 from ledger.wire.facts import MAX_INT
 from projections.answers.savings import SavingsState, TaggedLine, fold_savings, savings_of
 from service.cli import run
 from tests.support.post_office import PostOffice
-from tests.support.shop import Shop, instant
+from tests.support.shop import OPERATORS, Shop, instant
+from tests.support.town import Town
 
 BOOK = """
 programme = "club"
@@ -46,11 +49,16 @@ def line(fen: int, paid: int, by: str = "five-off", quantity: int = 1, name: str
 
 def saved(shop: Shop, as_of: str = "") -> dict[tuple[str, str, bool], tuple[int, int, int]]:
     """By card, benefit and whether it was missed: claims, lines and fen."""
+    return saved_by(shop.entries, shop.book, instant(as_of) if as_of else instant(shop.now.isoformat()))
+
+
+def saved_by(
+    told: Sequence[Entry], book: Programme, at: int = instant("2025-03-02")
+) -> dict[tuple[str, str, bool], tuple[int, int, int]]:
     state = SavingsState()
-    for entry in shop.entries:
+    for entry in told:
         fold_savings(state, entry)
-    at = instant(as_of) if as_of else instant(shop.now.isoformat())
-    rows = savings_of(state, shop.book.nearest(at), at)
+    rows = savings_of(state, book.nearest(at), at)
     return {(row.card, row.benefit, row.is_missed): (row.times, row.lines, row.saved_fen) for row in rows}
 
 
@@ -68,6 +76,36 @@ def test_a_tagged_line_saves_a_share_of_its_list_price_by_the_card_that_was_held
         ("", "hema", False): (0, 1, 1_200),
         ("", "five-off", True): (0, 1, 499),
     }
+
+
+def test_what_is_saved_under_a_name_is_told_once_where_its_facts_were_decided() -> None:
+    town = Town(BOOK, "2025-03-01 10:00")
+
+    def of(name: str) -> dict[tuple[str, str, bool], tuple[int, int, int]]:
+        return saved_by(town.member(name).entries, town.book)
+
+    def orders(name: str, order: str) -> None:
+        town.tells(name, "order.completed", order=order, lines=[line(9_999, 9_500)])
+        town.delivers_all()
+
+    town.tells("A", "card.purchased", card="C1", product="plus.annual", paid_fen=9_900)
+    for claim in ("X", "Y"):
+        town.tells("A", "benefit.claimed", claim=claim, benefit="shipping")
+    orders("A", "O1")
+    town.tells("A", "member.merged", source=OPERATORS, into="B")
+    town.delivers_all()
+    orders("A", "O2")
+    orders("B", "O3")
+    town.tells("A", "benefit.claimed", claim="Z", benefit="nothing")
+    assert of("A") == {("C1", "shipping", False): (2, 0, 1_200), ("C1", "five-off", False): (0, 1, 499)}
+    assert of("B") == {("C1", "five-off", False): (0, 2, 998)}, "the head has the card"
+    town.tells("A", "benefit.returned", claim="X")
+    back = [{"line": "1", "quantity": 1, "refund_fen": 9_500}]
+    for order in ("O1", "O2"):
+        town.tells("A", "order.returned", **{"return": f"T{order}"}, order=order, lines=back)
+    town.delivers_all()
+    assert of("A") == {("C1", "shipping", False): (1, 0, 600)}
+    assert of("B") == {("C1", "five-off", False): (0, 1, 499)}
 
 
 def test_a_claim_saves_until_it_is_given_back() -> None:

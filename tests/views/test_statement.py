@@ -13,7 +13,9 @@ from projections.answers import statement_pages
 from projections.answers.statement import Line, LineReader, Month, Wanted, folded, lines_of, table_of
 from projections.answers.statement_pages import Statement, Statements, statement_of
 from tests.core.test_laws_of_gifts import Story
+from tests.core.test_worked_examples_of_merges import done, merges, parts, town_of
 from tests.support.ledgers import SmallLedger, histories_of, scratch
+from tests.support.town import Town
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -71,6 +73,38 @@ def test_what_is_given_to_others_and_comes_of_them_moves_the_balance_of_its_own_
             before = after
             seen.update(type(change).__name__ for change in entry.changes)
     assert {"Sent", "Received", "SentBack", "Recalled"} <= seen
+
+
+def test_a_line_says_by_name_what_came_with_it_and_what_went_and_all_of_it_is_the_balance() -> None:
+    town = town_of(A=100, B=50, C=5)
+    town.spends("A", 30, "R1")
+    for name, into in (("A", "B"), ("B", "C")):
+        merges(town, name, into)
+        done(town)
+    town.spends("A", 20, "R2")
+    done(town)
+    parts(town, "C", "B")
+    done(town)
+    said = {name: [line.names for line in lines_of_member(town, name) if line.names] for name in "ABC"}
+    came, went = {"B": {"beans": 50}, "A": {"beans": 70}}, {"B": {"beans": -35}, "A": {"beans": -70}}
+    back = {"B": {"beans": 35}, "A": {"beans": 70}}
+    assert said["A"] == [{"A": {"beans": -70}}]
+    assert said["B"] == [{"A": {"beans": 70}}, {"B": {"beans": -50}, "A": {"beans": -70}}, back]
+    assert said["C"] == [came, went], "15 of the 20 were B's"
+    for name in "ABC":
+        for line in lines_of_member(town, name):
+            if line.names:
+                assert line.effect.get("beans", 0) == sum(of.get("beans", 0) for of in line.names.values())
+    rows = list(table_of("C", lines_of_member(town, "C"), "beans", town.book.offset).rows)
+    assert sum(row[9] or 0 for row in rows) == town.member("C").purse().spendable()
+    assert next(row[12] for row in rows if row[12]) == {"B": 50, "A": 70}
+
+
+def lines_of_member(town: Town, name: str) -> list[Line]:
+    """The lines of a member of a town."""
+    reader = LineReader(town.book.offset, Account())
+    entries = town.member(name).entries
+    return [reader.line_of(EntryRow(of.number, name, of.number, encode_entry(of), b"")) for of in entries]
 
 
 @pytest.fixture(autouse=True)

@@ -162,7 +162,7 @@ class TestPostgres(ViewStoreContract):
         assert "balances-v2-2 is live" in points("views", "switch", "balances").out
         assert points("views", "show", "balances", "--format", "csv").out.count("\n") > 4
         states = {row["file"]: row["state"] for row in points("views", "status", "--json").json if "file" in row}
-        assert states == {"balances-v2": "whole", "balances-v2-2": "whole", "present-v1": "whole"}
+        assert states == {"balances-v2": "whole", "balances-v2-2": "whole", "present-v2": "whole"}
         checks = {row["check"]: row for row in points("doctor", "--json").json["checks"]}
         assert "schema points" in checks["views"]["says"] and checks["views"]["state"] == "good"
         monkeypatch.setenv("POINTS_VIEWS_STORE", "ledger")

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from itertools import islice
 from pathlib import Path
@@ -181,12 +182,13 @@ def test_a_view_of_another_version_is_not_followed_but_rebuilt_beside(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = show("activity")
-    monkeypatch.setattr(activity.Activity, "version", 2)
-    fails(points("views", "run", "activity"), 4, "live: version 1, here: 2", "points views rebuild")
+    live = activity.Activity.version
+    monkeypatch.setattr(activity.Activity, "version", live + 1)
+    fails(points("views", "run", "activity"), 4, f"live: version {live}, here: {live + 1}", "points views rebuild")
     assert show("activity") == before, "the same tables are read all the same"
-    assert points("views", "rebuild", "activity", "--json").json["version"] == 2
+    assert points("views", "rebuild", "activity", "--json").json["version"] == live + 1
     assert points("views", "compare", "activity").code == 0
-    assert points("views", "switch", "activity", "--json").json["version"] == 2
+    assert points("views", "switch", "activity", "--json").json["version"] == live + 1
     assert points("views", "run", "activity").code == 0
 
 
@@ -225,6 +227,29 @@ def test_a_view_of_other_entries_than_the_ledgers_is_refused(kept: Path) -> None
     fails(points("views", "run", *restored), 3, "another entry")
     fails(points("views", "show", "balances", *restored), 3, "another entry")
     assert points("views", "run", *made_anew, "--json").json["views"]["balances"] > 0
+
+
+def test_one_view_that_is_refused_stops_no_other_and_the_status_says_why(kept: Path) -> None:
+    points("views", "run")
+    Path("points-ledger/views/balances-v2.db").write_bytes(b"no database")
+    with closing(sqlite3.connect("points-ledger/views/activity.db")) as build, build:
+        build.execute("UPDATE chain SET link = x'00'")
+    points("ingest", "--backlog", write(kept / "more.ndjson", draw("R2")))
+    ran = points("views", "run", "--json")
+    assert ran.code == 3 and "a view is disposable" in ran.err and "another entry" in ran.err
+    done = ran.json["views"]
+    assert {"balances", "activity"}.isdisjoint(done) and done["liability"] == done["scores"] == 1
+    builds = {build["view"]: build for build in points("views", "status", "--json").json}
+    assert "a view is disposable" in builds["balances"]["problem"] and "another entry" in builds["activity"]["problem"]
+    assert builds["liability"]["behind"] == 0 and "problem" not in builds["liability"]
+    assert "another entry" in points("views", "status").out
+    wrong = OWN.read_text(encoding="utf-8").replace(
+        "            month = month_at", "            month = {}[1] or month_at"
+    )
+    (kept / "own.py").write_text(wrong, encoding="utf-8")
+    points("ingest", "--backlog", write(kept / "third.ndjson", draw("R3")))
+    ran = points("views", "run", "scores", "rule-spend", "--views", kept / "own.py", "--json")
+    assert (ran.code, ran.json["views"]) == (4, {"scores": 1}) and "rule-spend: KeyError: 1" in ran.err
 
 
 # -- views of one's own ------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """Views of members who become one and are parted: they go on, and say what the accounts say."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ledger.journal.open import open_or_create
 from projections.answers import tables
+from projections.answers.stats import stats
 from projections.views import runner
 from projections.views.registry import BUILT_IN
+from tests.core.test_worked_examples_of_benefits import AT_SHOPS
 from tests.core.test_worked_examples_of_houses import BOOK as HOUSES
 from tests.core.test_worked_examples_of_tiers import HEAD as SCORED
 from tests.streams.test_follow_ups import fact
@@ -37,7 +40,7 @@ def story() -> list[list[dict[str, Any]]]:
         lines = [{"line": "1", "quantity": 1, "paid_fen": fen}]
         card = {"card": f"C-{name}", "product": "club.year", "paid_fen": 99_00}
         first += [
-            fact("order.completed", name, f"o-{name}", 1, {"order": "O", "lines": lines}),
+            fact("order.completed", name, f"o-{name}", 1, {"order": "O", "shop": "shop-a", "lines": lines}),
             fact("card.purchased", name, f"c-{name}", 2, card),
             fact("benefit.claimed", name, f"b-{name}", 3, {"claim": f"B-{name}", "benefit": "monthly"}),
             fact("benefit.claimed", name, f"q-{name}", 3, {"claim": f"Q-{name}", "benefit": "coupon"}),
@@ -56,13 +59,15 @@ def story() -> list[list[dict[str, Any]]]:
 
 
 def test_views_go_on_over_a_merge_and_say_what_the_accounts_say(tmp_path: Path) -> None:
-    ledger = open_or_create(tmp_path / "ledger", HOUSES + SCORE + LEVELS)
-    known, tiers = [], []
+    ledger = open_or_create(tmp_path / "ledger", HOUSES + SCORE + LEVELS + AT_SHOPS)
+    known, tiers, stars = [], [], []
     for facts in story():
         takes(ledger, tmp_path, facts)
         runner.run(ledger, views_of(ledger), BUILT_IN)
         for name in ("balances", "lots", "scores", "memberships"):
             assert rows_of(ledger, name, AT) == list(tables.TABLES[name](ledger, AT, None).rows), name
+        rows = rows_of(ledger, "scores", AT)
+        stars.append([(member, value, tier) for member, name, value, tier, *_ in rows if name == "stars@shop-a"])
         known.append(rows_of(ledger, "attributes", AT))
         tiers.append({tier: members for _, tier, members in rows_of(ledger, "overview-tiers", None)})
     assert known == [
@@ -71,8 +76,38 @@ def test_views_go_on_over_a_merge_and_say_what_the_accounts_say(tmp_path: Path) 
         [(OLD, "region", "north")],
         [(OLD, "region", "south")],
     ]
-    parted = {"": 1, "silver": 1}
-    assert tiers == [{"gold": 1}, {"silver": 1}, parted, parted], "another's name is no member"
+    parted = [(OLD, 0, ""), (HEAD, 200, "2-star")]
+    assert stars == [[(HEAD, 300, "2-star")], [(HEAD, 200, "2-star")], parted, parted]
+    alone = {"": 1, "silver": 1}
+    assert tiers == [{"gold": 1}, {"silver": 1}, alone, alone], "another's name is no member"
+    ledger.close()
+
+
+def test_each_figure_over_the_whole_ledger_is_counted_once(tmp_path: Path) -> None:
+    ledger = open_or_create(tmp_path / "ledger", HOUSES + SCORE + LEVELS + AT_SHOPS)
+    lines = [{"line": "1", "quantity": 1, "paid_fen": 30_00}]
+    first, then, *rest = story()
+    then.append(fact("order.completed", OLD, "late", 6, {"order": "N", "lines": lines}))
+    members, spent = [], []
+    for facts in (first, then, *rest):
+        takes(ledger, tmp_path, facts)
+        runner.run(ledger, views_of(ledger), BUILT_IN)
+        books = stats(ledger, AT)
+        assert books.balanced
+        members.append(books.members)
+        for kind, of in books.points.items():
+            owned = of.spendable + of.pending + of.held
+            closing = {row[0]: row[9] for row in rows_of(ledger, "statement", AT) if row[1] == kind}
+            listed = [row for row in tables.balances(ledger, AT, None).rows if row[1] == kind]
+            outstanding = [row for row in rows_of(ledger, "liability", AT) if row[0] == kind]
+            assert sum(closing.values()) == owned == sum(sum(row[2:5]) for row in listed) == outstanding[0][5]
+            assert of.in_transit == 0
+        spent.append([row[1:] for row in rows_of(ledger, "overview-spending", None)])
+        in_tiers = Counter(row[1] for row in rows_of(ledger, "scores", AT) if "@" not in row[1])
+        assert set(in_tiers.values()) == {members[-1]}, "another's name has no tier"
+    assert members == [1, 1, 2, 2]
+    both = [("", 2, 2, 300_00), ("club", 1, 1, 30_00)]
+    assert spent == [both[:1], both, both, both], "the head has a card, under whichever name it orders"
     ledger.close()
 
 

@@ -5,9 +5,10 @@ from ledger.core.card_orders import take_back
 from ledger.core.draft import Draft
 from ledger.core.fees import note_opening, note_refund
 from ledger.core.lots import repay_or_expire
+from ledger.core.openings import opening_of
 from ledger.core.pages import CardPage
 from ledger.core.terms import end_if_over, lay, lay_behind_the_last, move_up
-from ledger.wire.entries import LOT_BITS, Confirmed, TermMoved, TrialConverted
+from ledger.wire.entries import Confirmed, TermMoved, TrialConverted
 from ledger.wire.facts import Card, CardRefund, CodedCard
 from ledger.wire.times import DAY
 
@@ -99,7 +100,8 @@ def _release_pending(draft: Draft, membership: str, frozen: list[Term]) -> tuple
 
 def _trial_of(draft: Draft, lot: int) -> str:
     """Return the card of the trial in which a lot was earned: one that was taken out, and is laid no more."""
-    return next((earned.card for earned in draft.pages.opened(lot >> LOT_BITS) if earned.lot == lot), "")
+    earned = opening_of(draft, lot)
+    return earned.card if earned is not None else ""
 
 
 def refund_card(draft: Draft, data: CardRefund) -> None:

@@ -20,7 +20,9 @@ from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
 from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
+from ledger.core.openings import OPENED, opening_of, page_of
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
+from ledger.core.room import MOST_APART, MOST_TOGETHER, largest, may_part
 from ledger.core.shops import place_shops_anew
 from ledger.core.tiers import place_anew
 from ledger.rulebook.compiled import NOT_MEMBERS
@@ -40,6 +42,7 @@ from ledger.wire.entries import (
     NameLeft,
     TermCame,
     TermLeft,
+    birth_of,
     lot_key,
     lot_of,
     owner_of,
@@ -75,10 +78,14 @@ def merge(draft: NamedDraft, data: facts.Merge) -> None:
         draft.decline("merge-busy")
     if draft.number >= MOST_ENTRIES:
         draft.decline("out-of-range")
+    most = largest(draft.account)
+    if most > MOST_TOGETHER:
+        draft.decline("too-large-together", points=most, most=MOST_TOGETHER)
     names = [name, *bundle.names]
     draft.emit(Merging(ASKING, data.into, draft.number, LINE.join(names)))
     cards = _cards(draft)[-facts.MAX_CARDS_ASKED :]
-    draft.tell(data.into, facts.MergeAsked, facts.MergeAsk(frm=name, names=names, era=draft.number, cards=cards))
+    ask = facts.MergeAsk(frm=name, names=names, era=draft.number, cards=cards, most=most)
+    draft.tell(data.into, facts.MergeAsked, ask)
 
 
 def unmerge(draft: NamedDraft, data: facts.Unmerge) -> None:
@@ -91,6 +98,8 @@ def unmerge(draft: NamedDraft, data: facts.Unmerge) -> None:
         draft.decline("merged-through", through=taken.through)
     if bundle.merger is not None or bundle.awaited or draft.account.closed:
         draft.decline("merge-busy")
+    if not may_part(draft.account):
+        draft.decline("out-of-range", most=MOST_APART)
     names = [data.name]
     for name in names:  # and theirs, however far
         names += [other for other, one in bundle.names.items() if one.through == name]
@@ -116,6 +125,9 @@ def asked(draft: NamedDraft, data: facts.MergeAsk) -> None:
         why = "too-many-names"
     elif draft.number >= MOST_ENTRIES:
         why = "out-of-range"
+    elif (points := largest(draft.account) + data.most) > MOST_TOGETHER:
+        why = "too-large-together"
+        draft.figures.update({"points": points, "most": MOST_TOGETHER})
     else:
         same = next((card for card in _cards(draft) if card in data.cards), "")
         why = "same-card" if same else ""
@@ -254,7 +266,8 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if is_back:
         _part_holds(draft, merger)
     data = facts.Moved(frm=draft.member, at=to_datetime(draft.clock), era=merger.era, known=_known(draft), back=is_back)
-    data.pages = [one for key in changed if _moves(draft, merger, key) for one in _fragments(_moved_page(draft, key))]
+    keys = [*changed, *_describe_lots(draft, merger)]
+    data.pages = [one for key in keys if _moves(draft, merger, key) for one in _fragments(_moved_page(draft, key))]
     data.idle = {kind: purse.idle_until for kind, purse in draft.account.purses.items() if purse.idle_until}
     for name in merger.names:
         here = "" if name == draft.member else name
@@ -269,6 +282,22 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
+
+
+def _describe_lots(draft: NamedDraft, merger: Merger) -> list[str]:
+    """Keep of each lot that moves, and was opened here, how it was: where it goes, nobody else could say.
+
+    Returns the keys of the pages. Of a lot that is used up nothing is kept: what opened it may be in an archive.
+    """
+    found = []
+    for purse in draft.account.purses.values():
+        for key in sorted(purse.lots):
+            name = draft.named.owner(key)
+            earned = opening_of(draft, key) if (name or draft.member) in merger.names and not birth_of(key) else None
+            if earned is not None:
+                found.append(under(name, f"{OPENED}{key}"))
+                draft.named.whole.put(found[-1], page_of(earned))
+    return found
 
 
 def _name_of(draft: NamedDraft, merger: Merger, name: str, here: str) -> facts.MovedName:

@@ -6,7 +6,7 @@ from ledger.core.draft import Draft
 from ledger.core.lots import lot_page, repay_or_expire
 from ledger.core.pages import GrantPage, OrderPage
 from ledger.rulebook.compiled import CLAIM
-from ledger.wire.entries import Confirmed, lot_named
+from ledger.wire.entries import Confirmed
 from ledger.wire.facts import Aim, PointsClaim
 
 
@@ -49,4 +49,4 @@ def _lots_of(draft: Draft, aim: Aim) -> Iterator[int]:
         if isinstance(grant, GrantPage):
             yield grant.lot
     else:
-        yield lot_named(aim.lot)
+        yield draft.find_lot(aim.lot)

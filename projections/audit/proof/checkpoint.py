@@ -3,6 +3,7 @@
 A checkpoint carries the peaks of each tree, so that the next one reads only the entries behind it.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta, Struct
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.entry_codec import leaf_of, link_after
+from ledger.journal.pruned import leaf_in
+from ledger.wire.entry_codec import link_after
 from ledger.wire.unreadable import UNREADABLE
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.keys import Envelope, is_signed, key_id, payload_of, sign
@@ -87,7 +89,8 @@ def make(
     marks: list[Mark] = []
     for partition in ledger.partitions:
         done = sum(mark.entries for mark in marks)
-        marks.append(_mark(ledger, partition, earlier.get(partition), progress, done))
+        before = earlier.get(partition % len(earlier)) if earlier else None
+        marks.append(_mark(ledger, partition, before, progress, done))
     public = key.public_key().public_bytes_raw().hex()
     checkpoint = Checkpoint(ledger.identity, ledger.genesis, at, public, marks)
     return Signed(checkpoint, sign(msgspec.json.encode(checkpoint), PAYLOAD_TYPE, key))
@@ -101,11 +104,12 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
         tree, link, place = earlier.frontier(), bytes.fromhex(earlier.link), earlier.entries
         if place > head.entries:
             raise Refuted(f"partition {partition} has {head.entries:,} entries, and had {place:,}: run `points verify`")
-    for row in ticking(journal.scan(place, head.entries), progress, done + place):
-        leaf = leaf_of(row.state)
+    rows = chain.from_iterable(journal.stored_rows_of(place, head.entries))
+    for sequence, _, _, state, stored in ticking(rows, progress, done + place):
+        leaf = leaf_in(state)
         link = link_after(link, leaf)
         place += 1
-        if row.sequence != place or row.link != link:
+        if sequence != place or stored != link:
             break
         tree.add(leaf)
     if tree.size != head.entries or link != head.link:
@@ -157,7 +161,8 @@ def check_ledger(ledger: Ledger, signed: Signed) -> None:
             " give the one it was made of"
         )
     partitions = [mark.partition for mark in checkpoint.partitions]
-    if checkpoint.genesis != ledger.genesis or partitions != list(ledger.partitions):
+    counts = (len(ledger.partitions), *(growth.partitions for growth in ledger.settings.grown))
+    if checkpoint.genesis != ledger.genesis or partitions not in [list(range(count)) for count in counts]:
         raise Refuted(
             f"the settings or the rule book that {ledger.name} was born with are not those of the checkpoint of"
             f" {checkpoint.at}: they were changed; restore ledger.json and book.toml"

@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.entry_codec import leaf_of
 from projections.audit.proof.tree import Blocks, Frontier
 from projections.ticking import Progress
 
@@ -54,7 +53,7 @@ def forget(folder: Path, partition: int) -> None:
 def leaves_of(ledger: Ledger, partition: int, first: int, end: int) -> Iterator[bytes]:
     """Yield the leaf inputs of a partition from one index (from 0) up to another, in order."""
     if first < end:
-        yield from (leaf_of(row.state) for row in ledger.journal(partition).scan(first, end))
+        yield from ledger.journal(partition).leaves(first, end)
 
 
 def _more(ledger: Ledger, partition: int, known: int, wanted: int, progress: Progress | None) -> Iterator[bytes]:

@@ -66,14 +66,16 @@ def inclusion(
     `Refuted` where the ledger is not what was signed.
     """
     check_ledger(ledger, signed)
-    partition = ledger.partition_of(member)
     row = _row(ledger, member, number)
-    mark = signed.checkpoint.partitions[partition]
-    if row.sequence > mark.entries:
+    partition = ledger.owner_at(ledger.partition_of(member), row.sequence)
+    marks = signed.checkpoint.partitions
+    if partition >= len(marks) or row.sequence > marks[partition].entries:
+        mark = marks[partition % len(marks)]
         raise NotCovered(
             f"the entry stands at place {row.sequence:,}; the checkpoint of {signed.checkpoint.at} ends at"
             f" {mark.entries:,}: make a new one with `points checkpoint`"
         )
+    mark = marks[partition]
     blocks = agreed(ledger, [(mark, signed)], progress, nodes, row.sequence - 1)
     path = [blocks.head(part) for part in inclusion_path(row.sequence - 1, mark.entries)]
     return Inclusion(
@@ -88,7 +90,8 @@ def inclusion(
 
 def place_of(ledger: Ledger, member: str, number: int) -> tuple[int, int]:
     """Return the partition and place of a member's entry. Raises `UnknownMember`, and `NoEntry`."""
-    return ledger.partition_of(member), _row(ledger, member, number).sequence
+    sequence = _row(ledger, member, number).sequence
+    return ledger.owner_at(ledger.partition_of(member), sequence), sequence
 
 
 def _row(ledger: Ledger, member: str, number: int) -> EntryRow:
@@ -110,7 +113,11 @@ def consistency(
     check_ledger(ledger, earlier)
     check_ledger(ledger, later)
     extensions = []
-    for before, after in zip(earlier.checkpoint.partitions, later.checkpoint.partitions, strict=True):
+    marks = earlier.checkpoint.partitions
+    if len(marks) > len(later.checkpoint.partitions):
+        raise BadProof(f"the checkpoint of {earlier.checkpoint.at} has more partitions: give the earlier one first")
+    for after in later.checkpoint.partitions:
+        before = marks[after.partition % len(marks)]  # which a new one branched off
         if before.entries > after.entries:
             raise BadProof(
                 f"partition {before.partition} had {before.entries:,} entries at {earlier.checkpoint.at} and"

@@ -99,13 +99,11 @@ def check(ledger: Ledger, signed: Signed, nodes: Path | None, progress: Progress
     """Raise `Refuted` unless a ledger is what a checkpoint signed, link and tree, and `BadProof` for another ledger."""
     check_ledger(ledger, signed)
     for mark in signed.checkpoint.partitions:
-        if mark.entries:
-            found = next((r.link for r in ledger.journal(mark.partition).scan(mark.entries - 1, mark.entries)), b"")
-            if found.hex() != mark.link:
-                raise Refuted(
-                    f"entry {mark.entries:,} of partition {mark.partition} is not the last that was signed at"
-                    f" {signed.checkpoint.at}: run `points verify --checkpoint FILE`"
-                )
+        if mark.entries and ledger.journal(mark.partition).link_at(mark.entries).hex() != mark.link:
+            raise Refuted(
+                f"entry {mark.entries:,} of partition {mark.partition} is not the last that was signed at"
+                f" {signed.checkpoint.at}: run `points verify --checkpoint FILE`"
+            )
         agreed(ledger, [(mark, signed)], progress, nodes)
 
 

@@ -49,6 +49,7 @@ class Activity(View):
     """Counts of facts and of active members."""
 
     name = "activity"
+    version = 2
     about = "facts by day, type and outcome; active members by day and month"
     tables = (FACTS, ACTIVE)
     needs_fact = True

@@ -36,6 +36,7 @@ class Attributes(View):
     """What was told of each member."""
 
     name = "attributes"
+    version = 2
     about = "what is known of each member, and what other views are grouped by (--by)"
     changes = OF_SHARES | {AttributeTold, CreditSet, Rated}
     state = Account

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import OUTCOMES
+from projections.answers.members import is_alias
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.points import PointsView
@@ -75,7 +76,7 @@ class Books(PointsView):
     """Sums over all members."""
 
     name = "books"
-    version = 4
+    version = 5
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
     counts = True
@@ -90,8 +91,9 @@ class Books(PointsView):
         rows.add(OUTCOMES_TABLE.name, (OUTCOMES[step.entry.outcome], step.entry.reason), 1)
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
-        """Add a member's points, lots, cards and herself."""
-        rows.add(PEOPLE.name, (MEMBERS,), 1)
+        """Add an account's points, lots and cards, and the member; another's name is no member beside it."""
+        if not is_alias(account):
+            rows.add(PEOPLE.name, (MEMBERS,), 1)
         if account.frozen:
             rows.add(PEOPLE.name, (FROZEN,), 1)
         for kind, purse in account.purses.items():

@@ -24,12 +24,12 @@ from ledger.wire.entries import (
     TermLeft,
     TierMoved,
 )
-from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
 from projections.answers.benefits import draft_at, quotas_alone, quotas_of
+from projections.answers.members import decided_fact
 from projections.answers.tables import Row, Table, columns, memberships
-from projections.views.builtin.scores import OF_SCORES, RankedMember
-from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View
+from projections.views.builtin.scores import OF_SCORES, RankedMember, RankedView
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable
 
 TERMS = frozenset((*CardChange.__args__, BenefitUsed, BenefitCounted, BenefitGivenBack, HistoryPruned))
 QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
@@ -84,16 +84,14 @@ def savings(taken: Snapshot, _: Options) -> Table:
     return taken.by_member(shown, rows)
 
 
-class Memberships(View):
+class Memberships(RankedView):
     """The terms of each member with what quotas ask of the member, and sums of what their cards gave."""
 
     name = "memberships"
-    version = 2
+    version = 3
     about = "each member's cards with quotas, and what they gave beyond the ordinary rate"
     tables = (SAVINGS, BENEFITS)
     changes = TERMS | OF_SCORES | OF_SHARES | {TermCame, TermLeft, Earned, TierMoved, CreditSet, Joined}
-    needs_fact = True
-    state = RankedMember
     queries = (
         Query(
             "memberships",
@@ -150,7 +148,7 @@ def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:
     assert step.entry is not None
     if ordinary is None or not ordinary.since <= step.entry.occurred < ordinary.until:
         return 0
-    fact, _ = decode_canonical(step.entry.fact)
+    fact = decided_fact(step.entry.fact)
     if not isinstance(fact, OrderCompleted):
         return 0
     line = next((line for line in fact.data.lines if line.line == change.line), None)

@@ -13,12 +13,14 @@ from msgspec import Struct, field
 
 from ledger.core import postings
 from ledger.core.account import NEVER, Account, current_term, term_at
+from ledger.core.decisions.forwarding import FORWARDED, HANDED_BACK, WAITS
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.core.standing import tier_now
 from ledger.rulebook.compiled import Programme
-from ledger.wire.entries import OUTCOMES, Change, Earned, TierMoved
+from ledger.wire.entries import ACCEPTED, OUTCOMES, Change, DecidedLate, Earned, TierMoved
+from ledger.wire.facts import MemberForwarded
 from ledger.wire.times import day_of, day_text, month_of, month_start, month_text
-from projections.answers.members import is_active
+from projections.answers.members import is_active, is_alias
 from projections.answers.shops import without_shop
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table, columns
@@ -56,13 +58,18 @@ TABLES = (MOVEMENTS, COHORTS, GIVEN, CAMPAIGNS, ACTIVE, SPENDING, MOVES, EXPIRIN
 MEMBERS = ("members",)
 
 ORDERED = "order.completed.v1"
+FOR_A_NAME = str(MemberForwarded.__struct_config__.tag)
 
 
 class Watched(StateWithAccount):
-    """A member's account, the last local day that the clock reached, and the last month of an order by membership."""
+    """A member's account, the last local day that the clock reached, and the last month of an order by membership.
+
+    `waiting` says what was paid for orders whose facts wait for a name, by their entries.
+    """
 
     day: int = -1
     ordered: dict[str, int] = field(default_factory=dict)
+    waiting: dict[int, int] = field(default_factory=dict)
 
 
 class _Typed(Struct, gc=False):
@@ -74,7 +81,8 @@ class _Line(Struct, gc=False):
 
 
 class _Lines(Struct, gc=False):
-    lines: list[_Line]
+    lines: list[_Line] = []
+    fact: msgspec.Raw = msgspec.Raw()  # of a fact that came for another name
 
 
 class _Order(Struct, gc=False):
@@ -83,6 +91,26 @@ class _Order(Struct, gc=False):
 
 _type = msgspec.json.Decoder(_Typed)
 _order = msgspec.json.Decoder(_Order)
+
+
+def _paid(fact: bytes) -> int | None:
+    """Return what was paid for the order that a fact completes, perhaps one that came for another name."""
+    kind = _type.decode(fact).type
+    if kind == ORDERED:
+        return sum(line.paid_fen for line in _order.decode(fact).data.lines)
+    return _paid(bytes(_order.decode(fact).data.fact)) if kind == FOR_A_NAME else None
+
+
+def _spend(step: FoldStep, month: int, paid: int, rows: RowDeltas) -> None:
+    """Count an order under each membership that the member has, or under none."""
+    state: Watched = step.subject.state
+    assert step.entry is not None
+    held = [name for name in state.account.terms if term_at(state.account, name, step.entry.clock) is not None]
+    for membership in held or ("",):
+        is_new = month > state.ordered.get(membership, -1)
+        rows.add(SPENDING.name, (month_text(month), membership), int(is_new), 1, paid)
+        if is_new:
+            state.ordered = {**state.ordered, membership: month}
 
 
 def _rows_of(table: SumTable) -> Query:
@@ -107,7 +135,7 @@ class Overview(PointsView):
     """Sums over all members, by day and month, and how the members stand now."""
 
     name = "overview"
-    version = 2
+    version = 3
     about = "the console's first page: movements by day, costs by rule, active members, tiers, cards and spending"
     tables = TABLES
     needs_fact = True
@@ -127,14 +155,12 @@ class Overview(PointsView):
             if state.day < 0 or day_text(state.day)[:7] != month_text(month):
                 rows.add(ACTIVE.name, (month_text(month),), 1)
             state.day = reached
-        if OUTCOMES[entry.outcome] == "accepted" and _type.decode(entry.fact).type == ORDERED:
-            paid = sum(line.paid_fen for line in _order.decode(entry.fact).data.lines)
-            held = [name for name in state.account.terms if term_at(state.account, name, entry.clock) is not None]
-            for membership in held or ("",):
-                is_new = month > state.ordered.get(membership, -1)
-                rows.add(SPENDING.name, (month_text(month), membership), int(is_new), 1, paid)
-                if is_new:
-                    state.ordered = {**state.ordered, membership: month}
+        if entry.outcome == ACCEPTED and is_active(entry):
+            paid = _paid(entry.fact)
+            if paid is not None and entry.reason == WAITS:
+                state.waiting = {**state.waiting, entry.number: paid}
+            elif paid is not None:
+                _spend(step, month, paid, rows)
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out, or a tier."""
@@ -153,9 +179,19 @@ class Overview(PointsView):
             rows.add(GIVEN.name, (month, kind, change.rule), change.points, 1)
             if change.rule == RULE:
                 rows.add(CAMPAIGNS.name, (month, kind, change.page), change.points, 1)
+        elif type(change) is DecidedLate:
+            self._decided_late(step, change, rows)
         elif type(change) is TierMoved:
             moves = month_at(step.at, zone), without_shop(change.score), change.before, change.after
             rows.add(MOVES.name, moves, 1)
+
+    def _decided_late(self, step: FoldStep, change: DecidedLate, rows: RowDeltas) -> None:
+        """Count an order that waited for a name, if it was decided here."""
+        state: Watched = step.subject.state
+        paid = state.waiting.get(change.number)
+        state.waiting = {number: fen for number, fen in state.waiting.items() if number != change.number}
+        if paid is not None and change.outcome == OUTCOMES[ACCEPTED] and change.reason not in (FORWARDED, HANDED_BACK):
+            _spend(step, month_of(step.at, step.book.offset), paid, rows)
 
     def evolve(self, state: Watched, change: Change) -> None:
         """Apply a change to the account."""
@@ -163,7 +199,7 @@ class Overview(PointsView):
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add a member's lots by the day on which they end, tiers and cards; another's name is no member beside it."""
-        if account.bundle is not None and account.bundle.alias is not None:
+        if is_alias(account):
             return
         version = book.nearest(instant)
         rows.add(PEOPLE.name, MEMBERS, 1)

@@ -13,6 +13,7 @@ from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.rulebook.compiled import NOT_MEMBERS, Programme
 from ledger.wire.entries import Change, lot_text
+from projections.answers.shops import ShopScores
 from projections.answers.show import open_lots
 from projections.answers.tables import balances, columns, memberships, scores, scores_at_shops
 from projections.views.builtin.overview import next_time_of_scores
@@ -42,6 +43,8 @@ class Present(PointsView):
     """Balances, lots, scores, memberships and statements of all members, and the liability by month: now."""
 
     name = "present"
+    version = 2
+    needs_fact = True
     about = "what each member has now, and what moved by month: the tables that others read by SQL"
     tables = (BALANCES, LOTS, SCORES, SCORE_PARTS, MEMBERSHIPS, MONTHS, LIABILITY)
     state = RankedMember
@@ -53,8 +56,10 @@ class Present(PointsView):
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:
         """Take in what is about shops: time alone changes nothing there."""
         assert step.entry is not None
+        shops: ShopScores = step.subject.state.shops
+        shops.begin(step.entry.fact, step.entry.outcome)
         for change in step.entry.changes:
-            step.subject.state.shops.take(change)
+            shops.take(change)
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out, by member and over all."""

@@ -9,6 +9,7 @@ from ledger.wire.entries import (
     BenefitUsed,
     Change,
     SeatMoved,
+    TermCame,
     TermMoved,
     TermOpened,
     Told,
@@ -55,8 +56,11 @@ class Savings(View):
     """What happened to each member's cards, claims and tagged lines; what they saved is reckoned when it is asked."""
 
     name = "savings"
+    version = 2
     about = "what benefits saved, against what cards cost, and what cards would have saved"
-    changes = frozenset({TermOpened, TermMoved, BenefitUsed, BenefitCounted, BenefitGivenBack, SeatMoved, Told})
+    changes = frozenset(
+        {TermOpened, TermMoved, BenefitUsed, BenefitCounted, BenefitGivenBack, SeatMoved, TermCame, Told}
+    )
     needs_fact = True
     state = SavingsState
     queries = (

@@ -30,7 +30,7 @@ from projections.answers import tables
 from projections.answers.shops import ShopScores, without_shop
 from projections.answers.show import next_falls
 from projections.answers.tables import Row, Table, columns
-from projections.views.view import Known, Options, Query, Snapshot, StateWithAccount, View
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, StateWithAccount, View
 
 SOON = 30  # days, where nothing else is said
 TIERS = columns("member score tier then at:instant days_left:integer")
@@ -93,14 +93,25 @@ class RankedMember(StateWithAccount):
         self.shops.take(change)
 
 
-class Scores(View):
+class RankedView(View):
+    """A view whose members are ranked: names that come bring what they have at shops with the facts of a move."""
+
+    needs_fact = True
+    state = RankedMember
+
+    def entry(self, step: FoldStep, rows: RowDeltas) -> None:
+        """Begin an entry."""
+        assert step.entry is not None
+        step.subject.state.shops.begin(step.entry.fact, step.entry.outcome)
+
+
+class Scores(RankedView):
     """The sums by month that the scores of each member are made of."""
 
     name = "scores"
-    version = 2
+    version = 3
     about = "each member's scores (京享值 …) with their parts and tier"
     changes = OF_SCORES | OF_SHARES | {TierMoved, Joined}
-    state = RankedMember
     queries = (
         Query(
             "scores",

@@ -97,7 +97,7 @@ async def rejected(served: Served, caller: Caller, name: str) -> Adjustment:
 
 def _fact(served: Served, adjustment: Adjustment) -> bytes:
     """Return the fact of an adjustment, always the same bytes. Raises `BadFact` and `Problem` where there is none."""
-    source = min(served.operators, default="")
+    source = min(served.sources.operators, default="")
     if not source:
         raise Problem("wrong-scope", "the ledger has no `operators` source, so nobody may adjust")
     fact = msgspec.json.encode(

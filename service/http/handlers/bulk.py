@@ -1,17 +1,19 @@
 """Many facts in one request: lines are taken while the body is read, in pieces, and told once all are durable."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from ledger.wire.answers import BulkLine, DeadLettered, Fate
+from ledger.wire.answers import BulkLine, DeadLettered, Decision, Fate
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, too_long
 from ledger.wire.facts import MAX_BYTES, Fact
 from projections.answers.to_json import to_json
+from service.http.ended import ended
 from service.http.pending import Pending
 from service.http.problems import Problem
 from service.http.repeated import decided_before
@@ -95,13 +97,13 @@ async def take_bulk(body: AsyncIterator[bytes], served: Served, admit: Admit, re
                 pieces.append(await _take(held, served, admit, record, wait=wait))
                 held, size = [], 0
                 if len(pieces) > PIECES_AHEAD:
-                    told.extend(await _tell(pieces.popleft()))
+                    told.extend(await _tell(pieces.popleft(), served))
     held.extend(lines.end())
     _count(count, held)
     if held:
         pieces.append(await _take(held, served, admit, record, wait=wait))
     for piece in pieces:
-        told.extend(await _tell(piece))
+        told.extend(await _tell(piece, served))
     return b"".join(told)
 
 
@@ -122,7 +124,7 @@ async def _take(held: list[Line], served: Served, admit: Admit, record: Record, 
     for index, decision in before.items():
         place = given[index][0]
         line = checked[place][0]
-        checked[place] = (line, _taken(line.number, decision.position, decision))
+        checked[place] = (line, _taken(line.number, decision.position, await ended(served, decision, 0)))
     values = [line.value for line, fact in checked if not isinstance(fact, BulkLine) and line.value is not None]
     facts = [fact for _, fact in checked if not isinstance(fact, BulkLine)]
     pending = None
@@ -151,19 +153,27 @@ def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
         return BulkLine(line.number, reason=problem.name, detail=problem.detail)
 
 
-async def _tell(piece: _Piece) -> list[bytes]:
+async def _tell(piece: _Piece, served: Served) -> list[bytes]:
     """Return what became of the lines of a piece, once that is known."""
     if piece.pending is None:
         return [to_json(fault) + b"\n" for _, fault in piece.lines]
     places = iter(await piece.pending.places)
     told: list[Fate] | None = await piece.pending.outcomes if piece.pending.outcomes is not None else None
-    outcomes = iter(told or ())
+    outcomes = iter(await _ended(told or (), served))
     found = []
     for number, fault in piece.lines:
         if fault is None:
             fault = _taken(number, position_text(*next(places)), next(outcomes, None))
         found.append(to_json(fault) + b"\n")
     return found
+
+
+async def _ended(told: Sequence[Fate], served: Served) -> list[Fate | None]:
+    """Return what became of facts in the end; None of one that another account has not decided within the wait."""
+    until = time.monotonic() + served.wait
+    return [
+        await ended(served, fate, until - time.monotonic()) if isinstance(fate, Decision) else fate for fate in told
+    ]
 
 
 def _taken(number: int, position: str, fate: Fate | None) -> BulkLine:

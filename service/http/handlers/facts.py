@@ -16,12 +16,12 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, parse_position, position_text
-from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, ProgrammePublished, RedemptionRequested, fact_type
-from projections.answers.asked import ASKED, answer_to
 from service.http.access import EVERYTHING, Caller, caller_of, check_source, needs_writing
 from service.http.answers import JSON, check_encoding, check_media_type, plain_answer
+from service.http.ended import ended
 from service.http.events import event_of, lines_of_batch
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.operations import AnyRequest, Subject
@@ -30,7 +30,6 @@ from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 
 LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks for the answer to a claim
 WaitHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -51,8 +50,9 @@ async def post_fact(request: AnyRequest, prefer: WaitHeader = None) -> Response[
     """Take one CloudEvent, structured or binary. It is durable before it is answered, and decided once for ever.
 
     The same (subject, source, id) again answers with what was decided first, so anything may be retried.
-    A claim of a benefit with a stock is answered by the decision in which it ended: given, or `pool-empty`; 202 where
-    the stock has not answered yet.
+    A claim of a benefit with a stock is answered by the decision in which it ended: given, or `pool-empty`. A fact for
+    an old name of a member is answered by the decision of the account that has the name now. 202 where that is not
+    known yet.
     """
     fact, raw = await _fact_of(request)
     return await _take(request, fact, raw, _wait_of(request, prefer))
@@ -71,6 +71,7 @@ async def post_fact(request: AnyRequest, prefer: WaitHeader = None) -> Response[
 async def redeem(request: AnyRequest, prefer: WaitHeader = None) -> Response[Decision]:
     """Take a `redemption.requested.v1` and answer with its decision: 200 accepted, 409 refused with reason and figures.
 
+    A request under an old name of a member is answered by the account that has the name now.
     202 says that it is durable and not decided yet; `Location` is where to look.
     """
     fact, raw = await _fact_of(request)
@@ -125,10 +126,8 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
         raise _nothing_at(position)  # what one may not see is not there
     if isinstance(fate, DeadLettered):
         raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
-    if fate.reason == ASKED:
-        asked = fate
-        fate = await served.readers.read(lambda ledger: answer_to(ledger, asked)) or asked
-    return plain_answer(fate)
+    last = await ended(served, fate, 0)
+    return plain_answer(last) if last is not None else _taken(position)
 
 
 def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
@@ -137,15 +136,23 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if isinstance(fact, ProgrammePublished) and caller is not EVERYTHING and fact.data.by not in ("", caller.name):
-        raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
-    settings = served.ledger.settings
-    may_grant = type(fact) in GRANTOR_FACTS and fact.source in settings.grantors
-    if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
+    if isinstance(fact, ProgrammePublished):
+        _check_publisher(fact, caller)
+    if type(fact) in OPERATOR_FACTS and not served.sources.are_named_for(fact) and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
     now = time.time_ns() // 1000
-    check_admissible(fact, occurred, now, served.operators, grantors=settings.grantors, partners=settings.partners)
+    check_admissible(fact, occurred, now, served.sources)
     return fact
+
+
+def _check_publisher(fact: ProgrammePublished, caller: Caller) -> None:
+    """Raise `Problem` where the caller may not publish a book alone, or says that others did (decision 49)."""
+    if not caller.has("books:write"):
+        raise Problem(
+            "approval-needed", "a draft at /v1/drafts is approved by another; alone it needs the scope books:write"
+        )
+    if caller is not EVERYTHING and fact.data.by not in ("", caller.name):
+        raise Problem("approval-needed", "`by` names others than the key; a draft at /v1/drafts is approved by another")
 
 
 def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
@@ -158,7 +165,8 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
 async def decided(
     served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
 ) -> tuple[str, Fate | None]:
-    """Take a fact (with `fact`, decoded); return its position, and its fate where that is known within `wait` s."""
+    """Take a fact (with `fact`, decoded); return its position, and its fate in the end where known within `wait` s."""
+    begun = time.monotonic()
     pending = served.appender.submit([raw], [fact] if fact else [], waits=wait > 0, is_backlog=is_backlog)
     places = await pending.places
     position = position_text(*places[0])
@@ -166,6 +174,8 @@ async def decided(
         return position, None
     done, _ = await asyncio.wait([pending.outcomes], timeout=wait)
     told = pending.outcomes.result() if done else None
+    if told and isinstance(told[0], Decision):
+        return position, await ended(served, told[0], wait - (time.monotonic() - begun))
     return position, told[0] if told else None
 
 
@@ -190,25 +200,12 @@ async def _take(
         case Decision(reason="duplicate"):
             number = int(fate.figures["first"])
             fate = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
-    if fate.reason == ASKED and wait > 0:
-        answered = await _answer_to(served, fate, wait - (time.monotonic() - begun))
-        if answered is None:
-            return _taken(fate.position)
-        fate = answered
-    if must_be_accepted and fate.outcome != "accepted":
-        raise _judged("refused", fate)
-    return plain_answer(fate)
-
-
-async def _answer_to(served: Served, asked: Decision, wait: float) -> Decision | None:
-    """Return the decision in which a claim ended that asked a stock, None where that is not known within `wait` s."""
-    until, pause = time.monotonic() + wait, FIRST_PAUSE
-    while (found := await served.readers.read(lambda ledger: answer_to(ledger, asked))) is None:
-        if time.monotonic() + pause > until:
-            return None
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-    return found
+    last = await ended(served, fate, wait - (time.monotonic() - begun))
+    if last is None:
+        return _taken(fate.position)
+    if must_be_accepted and last.outcome != "accepted":
+        raise _judged("refused", last)
+    return plain_answer(last)
 
 
 def _first_decision(ledger: Ledger, member: str, number: int) -> Decision:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from typing import Annotated, TypeVar
 
 from litestar import Response
@@ -154,7 +153,7 @@ async def _asked(served: Served, ask: Callable[[Ledger, store.Webhooks], T]) -> 
     """Ask the webhooks in one of the threads that read. Raises `Problem`."""
 
     def asked(ledger: Ledger) -> T:
-        with closing(store.Webhooks(served.folder)) as kept:
+        with store.webhooks_in(served.state, served.folder) as kept:
             return ask(ledger, kept)
 
     try:

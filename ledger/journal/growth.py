@@ -1,0 +1,62 @@
+"""How a ledger's partitions grew: each new one branches off the chain of one that was there, its parent.
+
+A partition that was there goes on with fewer members; its entries stay where they are. A new one takes copies of what
+its members have, and goes on with sequences, links and positions behind those where its parent ended. So a sequence
+names one entry of a chain, and an entry stands in the chain of the partition that it names.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+MOST_PARTITIONS = 1_024
+_Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class End(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a partition ended: the sequence of its last entry with its link in hex, and its offset and `recorded`."""
+
+    entries: Annotated[int, Meta(ge=0, le=1 << 62)]
+    link: _Hash
+    offset: Annotated[int, Meta(ge=-1, le=1 << 62)]
+    recorded: Annotated[int, Meta(ge=0, le=1 << 62)]
+
+
+class Growth(Struct, frozen=True, forbid_unknown_fields=True):
+    """A split: how many partitions there were, and where each of them ended."""
+
+    partitions: Annotated[int, Meta(ge=1, lt=MOST_PARTITIONS)]
+    ends: tuple[End, ...]
+
+
+BEGINNING = End(0, "0" * 64, -1, 0)  # of a partition that a ledger was born with
+
+
+def parent_of(grown: Sequence[Growth], partition: int) -> int:
+    """Return the partition that one branched off, itself where the ledger was born with it."""
+    return next((partition % one.partitions for one in reversed(grown) if one.partitions <= partition), partition)
+
+
+def branch_of(grown: Sequence[Growth], partition: int) -> End:
+    """Return where a partition branched off its parent: what its own entries come behind."""
+    for one in reversed(grown):
+        if one.partitions <= partition:
+            return one.ends[partition % one.partitions]
+    return BEGINNING
+
+
+def owner_at(grown: Sequence[Growth], partition: int, sequence: int) -> int:
+    """Return the partition in whose chain an entry stands, of a member at home in a partition."""
+    for one in grown:
+        if sequence <= one.ends[partition % one.partitions].entries:
+            return partition % one.partitions
+    return partition
+
+
+def partitions_at(grown: Sequence[Growth], partition: int, sequence: int, now: int) -> int:
+    """Return how many partitions there were when a partition took the entry at a sequence; `now` how many there are."""
+    for one in grown:
+        if partition < one.partitions and sequence <= one.ends[partition].entries:
+            return one.partitions
+    return now
