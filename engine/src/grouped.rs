@@ -11,47 +11,54 @@ use crate::replay::Row;
 /// Entries that were taken and not given yet.
 #[derive(Default)]
 pub struct Grouped {
-    bytes: Vec<u8>,
+    blocks: Vec<Vec<u8>>,
+    size: usize,
     places: FxHashMap<Text, usize>,
     members: Vec<Vec<Kept>>,
     /// Of the members by name, once all are taken.
     waiting: BTreeMap<Text, usize>,
 }
 
-/// An entry: its bytes are some of all bytes; none where the column holds something else.
+/// An entry: its bytes are some of a block's; none where the column holds something else.
 struct Kept {
     sequence: i64,
     number: i64,
-    state: Option<Range<usize>>,
+    state: Option<(usize, Range<usize>)>,
 }
 
 impl Grouped {
-    /// Take an entry.
-    pub fn take(&mut self, row: &Row) {
-        let state = row.state.map(|state| {
-            let from = self.bytes.len();
-            self.bytes.extend_from_slice(state);
-            from..self.bytes.len()
-        });
-        let place = match self.places.get(row.member) {
-            Some(place) => *place,
-            None => {
-                self.places.insert(row.member.into(), self.members.len());
-                self.members.push(Vec::new());
-                self.members.len() - 1
+    /// Take some entries; their bytes are one block, which is as large as they are.
+    pub fn take(&mut self, rows: &[Row]) {
+        let size = rows.iter().filter_map(|row| row.state).map(<[u8]>::len).sum();
+        let mut block = Vec::with_capacity(size);
+        for row in rows {
+            let state = row.state.map(|state| {
+                let from = block.len();
+                block.extend_from_slice(state);
+                (self.blocks.len(), from..block.len())
+            });
+            let kept = Kept { sequence: row.sequence, number: row.number, state };
+            match self.places.get(row.member) {
+                Some(place) => self.members[*place].push(kept),
+                None => {
+                    self.places.insert(row.member.into(), self.members.len());
+                    self.members.push(vec![kept]);
+                }
             }
-        };
-        self.members[place].push(Kept { sequence: row.sequence, number: row.number, state });
+        }
+        self.blocks.push(block);
+        self.size += size;
     }
 
     /// Return how many bytes of entries there are.
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        self.size
     }
 
     /// Forget all entries.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.blocks.clear();
+        self.size = 0;
         self.places.clear();
         self.members.clear();
         self.waiting.clear();
@@ -72,7 +79,7 @@ impl Grouped {
             let mut entries = std::mem::take(&mut self.members[place]);
             entries.sort_by_key(|kept| kept.number);
             for Kept { sequence, number, state } in entries {
-                let state = state.map(|range| &self.bytes[range]);
+                let state = state.map(|(block, range)| &self.blocks[block][range]);
                 to(Row { sequence, member: &member, number, state });
             }
         }

@@ -65,12 +65,10 @@ impl PyReplay {
 
     /// Group rows (sequence, member, number, state) by member, in any order; return how many bytes of entries are held.
     fn group(&self, rows: Rows<'_>) -> usize {
+        let rows = held(rows);
+        let rows: Vec<Row> = plain_rows(&rows).collect();
         let mut replay = self.replay();
-        for (sequence, member, number, state) in &rows {
-            let state = state.cast::<PyBytes>().ok();
-            let state = state.as_ref().map(|state| state.as_bytes());
-            replay.grouped.take(&Row { sequence: *sequence, member, number: *number, state });
-        }
+        replay.grouped.take(&rows);
         replay.grouped.size()
     }
 
