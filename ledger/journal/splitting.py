@@ -25,10 +25,9 @@ from ledger.wire.entry_codec import decode_head
 from ledger.wire.entry_json import FactHead
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
-AT_ONCE: Final = 20_000  # entries in a transaction
+AT_ONCE, BYTES_AT_ONCE = 20_000, 32 << 20  # entries in a transaction, and bytes of them
 SHORT: Final = 2_000  # entries of a ledger that the last round, while nobody decides, may have left
 _ENTRIES, _PAGES = "split-entries", "split-pages"  # up to which sequence of the parent these were copied
-_LETTERS = "position, recorded, reason, detail, length, sha256, kept, retried, seal"
 _head = msgspec.json.Decoder(FactHead).decode
 
 
@@ -176,13 +175,15 @@ class Split:
 
 
 def _blocks(journal: Journal, after: int, upto: int) -> Iterator[list[EntryRow]]:
-    """Yield what a journal has stored behind a sequence, copies included, so many entries at a time."""
+    """Yield what a journal has stored behind a sequence, copies included, so many entries and bytes at a time."""
     some: list[EntryRow] = []
+    held = 0
     for rows in journal.own_rows_of(after, upto):
         some += [EntryRow(*row) for row in rows]
-        if len(some) >= AT_ONCE:
+        held += sum(len(row[3]) for row in rows)
+        if len(some) >= AT_ONCE or held >= BYTES_AT_ONCE:
             yield some
-            some = []
+            some, held = [], 0
     if some:
         yield some
 

@@ -809,9 +809,14 @@ class Batch(_Reader):
         self._replace("accounts", accounts)
 
     def put_stubs(self, span: Span, stubs: Sequence[tuple[bytes, int]]) -> None:
-        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`."""
-        self._rows(f"DELETE FROM {self.schema}.pruned WHERE first = ?", (span.first,))
-        self._rows(f"INSERT INTO {self.schema}.pruned VALUES (?, ?, ?, ?)", span)
+        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`.
+
+        Of spans that begin alike the longest stays, which has what the others have.
+        """
+        known = [one.last for one in self.pruned_spans() if one.first == span.first]
+        if not known or known[0] <= span.last:
+            self._rows(f"DELETE FROM {self.schema}.pruned WHERE first = ?", (span.first,))
+            self._rows(f"INSERT INTO {self.schema}.pruned VALUES (?, ?, ?, ?)", span)
         self._each(f"UPDATE {self.schema}.stored_events SET state = ? WHERE {self.entry_id} = ?", stubs)
 
     def page_keys(self, member: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from ledger.journal.database import migrate
 from ledger.journal.folder import journals_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
+from ledger.journal.pruned import Elsewhere
 from ledger.wire.entry_codec import decode_entry
 from projections.answers.statement import lines_of
 from projections.audit.replay import replay
@@ -171,10 +173,12 @@ def test_proofs_need_no_archive_but_for_the_entry_itself(shelf: Shelf, monkeypat
 
 def test_out_of_reach_is_said_with_the_archive_and_the_months(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POINTS_ARCHIVE", str(shelf.folder / "nowhere"))
-    for words in (["entries", "m-1"], ["replay", "--jobs", 2], ["verify"], ["explain", "m-1", 2]):
+    for words in (["entries", "m-1"], ["replay"], ["verify"], ["explain", "m-1", 2]):
         said = shelf.points(*words, code=4).err
         assert "nowhere" in said and "(2018-0" in said and "POINTS_ARCHIVE" in said
     shelf.points("show", "m-1")
+    told = pickle.loads(pickle.dumps(Elsewhere("it is away", "2018-03")))  # by a process to the one that started it
+    assert (str(told), told.month) == ("it is away", "2018-03")
     shutil.copytree(shelf.archive, shelf.folder / "nowhere")
     assert shelf.points("replay", "--json").json["differences"] == []
 
@@ -196,7 +200,7 @@ def test_a_server_says_that_an_entry_is_in_an_archive_that_is_out_of_reach_and_g
         assert api.ask(b"GET", b"/v1/members/m-1", HEADERS).status == 200
 
 
-@pytest.mark.parametrize("failpoint", ["prune-rows", "pruned-rows", "pruned-rows:3", "prune-compacted"])
+@pytest.mark.parametrize("failpoint", ["prune-rows", "pruned-rows:3", "prune-compacted"])
 def test_a_kill_anywhere_leaves_a_whole_ledger_and_the_same_command_goes_on(
     shelf: Shelf, whole: Shelf, failpoint: str
 ) -> None:

@@ -213,12 +213,13 @@ class Ways:
                     terms = (term for terms in member.account.terms.values() for term in terms)
                     counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
+        accounts = self._accounts()
         for (house, member), n in self._words.items():
-            account = self._accounts()[member]
+            account = accounts[member]
             if account.bundle is None:
                 known = account.seats[house].n
                 law("houses", known == n, f"{member} believes word {known} of {house}, which told {n} later")
-        for problem in problems_of_names(self._accounts()):
+        for problem in problems_of_names(accounts):
             law("names", False, problem)
         law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 

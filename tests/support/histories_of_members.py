@@ -1,8 +1,8 @@
-"""What is told to a simulated ledger whose members give each other points, draw from shared budgets and stocks, sit in
-houses and exchange with other ledgers.
+"""What is told to a simulated ledger whose members do things with each other.
 
-Many a book hands budgets out in leases. Operators recall gifts, freeze and close accounts, pools and houses among them.
-A history is about some of these more than about others.
+They give each other points, draw from shared budgets and stocks, sit in houses, exchange with other ledgers, become one
+and part. Many a book hands budgets out in leases. Operators recall gifts, freeze and close accounts, pools and houses
+among them. A history is about some of these more than about others.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -182,9 +182,8 @@ class _Maker:
         self.cards: list[tuple[str, str]] = []  # house, card
         self.seated: list[tuple[str, str]] = []  # house, member
         self.exchanged: list[tuple[str, str]] = []
-        self.head_of: dict[str, str] = {}  # as it is meant; what becomes of it is the ledger's to say
+        self.head_of: dict[str, tuple[str, int]] = {}  # and at which fact; it may be refused
         self.left_behind: list[tuple[int, str, str]] = []  # spent by a head, perhaps of what was to part from it
-        self.merged_at: dict[str, int] = {}
         self.exchanges = ("miles", "there", "there") if has_peer else ("miles",)
         weights = ABOUT[about]
         self.may_happen = [getattr(self, f"_{name}") for name in weights]
@@ -299,14 +298,13 @@ class _Maker:
         if self.left_behind and len(self.facts) > self.left_behind[0][0] + MOVES_WITHIN:
             _, head, redemption = self.left_behind.pop(0)
             self._add(head, "redemption.reversed", redemption=redemption)
-        done = [name for name, at in self.merged_at.items() if len(self.facts) > at + MOVES_WITHIN]
+        done = [name for name, (_, at) in self.head_of.items() if len(self.facts) > at + MOVES_WITHIN]
         if not done:
             if len(apart) > 1:
                 self._becomes(*random.sample(apart, 2))
             return
         name = random.choice(done)
-        head = self.head_of.pop(name)
-        del self.merged_at[name]
+        head, _ = self.head_of.pop(name)
         self._spends(head, random.choice((60, 120, 250)))
         self.left_behind.append((len(self.facts), head, self.spent[-1][1]))
         self._add(head, "member.unmerged", OPERATORS, name=name)
@@ -321,7 +319,7 @@ class _Maker:
         if is_closed:
             self._add(head, "account.closed", OPERATORS, reason="asked")
         else:
-            self.head_of[name], self.merged_at[name] = head, len(self.facts)
+            self.head_of[name] = head, len(self.facts)
         self._add(name, "member.merged", OPERATORS, into=head)
         if is_closed:
             self._add(head, "account.reopened", OPERATORS, reason="asked")

@@ -27,6 +27,7 @@ from ledger.journal.port import (
     Snapshot,
     WentBack,
 )
+from ledger.journal.pruned import Span
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
 
 SEEN_PAGE, OPEN_PAGE = encode_page(SEEN), encode_page(OrderPage())
@@ -302,6 +303,15 @@ class StoreContract:
             assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-2", "order/O1") is None
             assert batch.snapshot("m-1") == Snapshot("m-1", 2, b"state") and batch.snapshot("m-2") is None
             batch.finish(bytes(32), 2, 1)
+
+    def test_of_archives_that_have_the_same_entries_the_one_with_the_most_is_named(self, store: Any) -> None:
+        spans = [Span(1, 5, "2025-01", "a"), Span(1, 3, "2025-01", "b"), Span(1, 5, "2025-01", "c")]
+        named = []
+        for span in spans:
+            with store.amending() as batch:
+                batch.put_stubs(span, [])
+            named.append([one.archive for one in store.pruned_spans()])
+        assert named == [["a"], ["a"], ["c"]]
 
     def test_a_hint_of_what_will_be_asked_for_changes_no_answer(self, store: Any) -> None:
         self.write(
