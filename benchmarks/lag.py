@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.measure import Failed, Figures, say
+from benchmarks.measure import Failed, Figures, cpu_of, say
 from benchmarks.stores import database
 from benchmarks.work import Work
 from consumers.runtime.ingest import ingest
@@ -33,7 +33,10 @@ BEFORE = 10_000  # facts, which the views were built over
 
 
 def lag(work: Work, path: Path) -> Figures:
-    """Return by store the facts a second that came in and the lag in seconds. Raises `Failed` without a PostgreSQL."""
+    """Return by store the facts a second that came in, the lag in seconds, and the follower's CPU a second.
+
+    Raises `Failed` without a PostgreSQL.
+    """
     rows = []
     with work.ledger() as folder, closing(open_or_create(folder)) as ledger:
         rows.append({"store": "files", **_measured(work, path, ledger, folder)})
@@ -55,11 +58,13 @@ def _measured(work: Work, path: Path, ledger: Ledger, folder: Path) -> Figures:
             _decide(work, ledger, list(islice(facts, BEFORE)))
         run(ledger, store, BUILT_IN)
         say(f"{RATE} facts a second")
-        with _followed(ledger.place, folder):
+        with _followed(ledger.place, folder) as pid:
             with ledger.writing():
                 _decide(work, ledger, list(islice(facts, 1)))
             _wait(store, sum(ledger.heads().values()))
-            return _steady(work, ledger, store, facts)
+            cpu = cpu_of(pid)
+            found = _steady(work, ledger, store, facts)
+            return {**found, "cpu": (cpu_of(pid) - cpu) / SECONDS}
 
 
 def _steady(work: Work, ledger: Ledger, store: ViewStore, facts: Iterator[bytes]) -> Figures:
@@ -107,12 +112,12 @@ def _decide(work: Work, ledger: Ledger, facts: list[bytes]) -> None:
 
 
 @contextmanager
-def _followed(place: str, folder: Path) -> Iterator[None]:
-    """Follow as a server does, in a process of its own."""
+def _followed(place: str, folder: Path) -> Iterator[int | None]:
+    """Follow as a server does, in a process of its own; yield its id."""
     process = multiprocessing.get_context("spawn").Process(target=_follow, args=(place, folder), daemon=True)
     process.start()
     try:
-        yield
+        yield process.pid
     finally:
         process.kill()
         process.join()

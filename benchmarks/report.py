@@ -167,12 +167,12 @@ def lake(found: Figures) -> None:
 
 
 def lag(found: Figures) -> None:
-    """How old the oldest entry is that a view has not, while facts come in."""
-    _title(f"{found['views']} views behind {found['rate']} facts/s", "facts/s", "median s", "p99 s", "most s")
+    """How old the oldest entry is that a view has not, while facts come in; and the share of a processor it takes."""
+    title = f"{found['views']} views behind {found['rate']} facts/s"
+    _title(title, "facts/s", "median s", "p99 s", "most s", "CPU")
     for row in found["rows"]:
-        _row(
-            row["store"], f"{row['facts_per_second']:,.0f}", *(f"{row[name]:.2f}" for name in ("median", "p99", "most"))
-        )
+        lags = (f"{row[name]:.2f}" for name in ("median", "p99", "most"))
+        _row(row["store"], f"{row['facts_per_second']:,.0f}", *lags, f"{row['cpu']:.0%}")
 
 
 def kafka(found: Figures, facts: int) -> None:

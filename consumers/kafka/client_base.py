@@ -275,12 +275,12 @@ class Reader(Client):
         """
         return self._buffers[partition].read(after, limit, most_bytes)
 
-    def records_up_to(self, partition: int, offset: int) -> Iterator[Record]:
+    def records_up_to(self, partition: int, offset: int, recorded: int = 0) -> Iterator[Record]:
         """Read this partition alone: yield its records from the first up to an offset, in order and bounded memory.
 
-        Raises `StreamError`.
+        None is recorded before `recorded`. Raises `StreamError`.
         """
-        self.assign({partition: Start()})
+        self.assign({partition: Start(recorded=recorded)})
         after = -1
         while after < offset and not (self.waiting(partition) == 0 and self.passed(partition) >= offset):
             self.poll(POLL_SECONDS)

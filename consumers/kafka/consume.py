@@ -67,9 +67,10 @@ def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> N
         ledger.check_stream(KAFKA, topic)
     if partitions is not None and settings.partitions != partitions:
         raise OtherStream(
-            f"{ledger.name} has {settings.partitions} partitions, for life, and the topic {topic} has {partitions}:"
+            f"{ledger.name} has {settings.partitions} partitions, and the topic {topic} has {partitions}:"
             " members would stand in other partitions than their accounts. Point the settings at the topic that fed"
-            " this ledger, or make a new ledger from this one"
+            " this ledger; where it was given more partitions, `points split` gives them to the ledger, or the other"
+            " way round"
         )
 
 
@@ -231,7 +232,7 @@ class Consumer:
         if last not in self._ledger.partitions:
             raise StreamBroken(
                 f"the topic has got a partition {last}, and this ledger has {len(self._ledger.partitions)} of"
-                " them, for life: make a new topic of so many, and a new ledger from this one"
+                " them: stop what consumes, and let `points split` give them to the ledger"
             )
         try:
             partitions = [owner.partition for owner in missing]

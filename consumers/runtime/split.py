@@ -8,9 +8,8 @@ from typing import Final, NamedTuple
 
 from consumers.local.open import grow_inbox
 from consumers.runtime.ingest import decide_all
-from ledger.errors import WrongUse
 from ledger.journal.folder import MAKING
-from ledger.journal.ledger import KAFKA, Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
 from ledger.journal.splitting import SHORT, Split, plan
@@ -33,20 +32,11 @@ class Grown(NamedTuple):
     went_on: bool = False
 
 
-def check_splittable(ledger: Ledger) -> None:
-    """Raise `WrongUse` for a ledger that cannot be split here."""
-    if ledger.settings.stream == KAFKA:
-        raise WrongUse(
-            f"{ledger.name} is fed by Kafka: its topic would have to grow with it, which `points split` does not do yet"
-        )
-
-
 def split(ledger: Ledger, times: int, progress: Progress = lambda _: None) -> Grown:
     """Split a ledger's partitions; killed anywhere, the same again goes on from there. Close the ledger after that.
 
     Raises `WrongUse`, and `LedgerLocked` where another process writes it, with all that can be copied so copied.
     """
-    check_splittable(ledger)
     if ledger.has_split_to_end():
         with ledger.writing():
             ledger.end_split()

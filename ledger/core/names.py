@@ -280,7 +280,8 @@ def decide_under(draft: NamedDraft, row: FactType, data: Any, sent_to: str) -> N
     aim = aim_of(row, data)
     if aim is not None and aim.lot:
         draft.aimed = draft.look_up(aim.lot)
-        draft.act_as(draft.named.owner(draft.aimed))
+        if draft.aimed:
+            draft.act_as(draft.named.owner(draft.aimed))
         return
     for key in pages_named(row, data):
         found = draft.named.where(key)

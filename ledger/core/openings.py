@@ -14,7 +14,6 @@ def opening_of(draft: Draft, lot: int) -> Earned | None:
     page = draft.pages.get(f"{OPENED}{lot}")
     if not isinstance(page, OpenedPage):
         return None
-    place = page.page, page.line
     return Earned(
         page.kind,
         lot,
@@ -22,8 +21,8 @@ def opening_of(draft: Draft, lot: int) -> Earned | None:
         page.rule,
         page.earned_at,
         page.expires_at,
-        0,
-        *place,
+        page=page.page,
+        line=page.line,
         card=page.card,
         returnable=page.returnable,
     )

@@ -282,8 +282,12 @@ class Ledger(ABC):
         return partition % self.born_partitions
 
     def branch(self, partition: int) -> End:
-        """Return where a partition branched off its parent: its own entries come behind that."""
-        return branch_of(self.settings.grown, partition)
+        """Return where a partition branched off its parent: its own entries come behind that.
+
+        Its positions do, too, but where Kafka feeds the ledger: a new partition of a topic begins at 0.
+        """
+        found = branch_of(self.settings.grown, partition)
+        return replace(found, offset=-1) if self.settings.stream == KAFKA else found
 
     def owner_at(self, partition: int, sequence: int) -> int:
         """Return the partition in whose chain an entry stands, of a member at home in a partition."""

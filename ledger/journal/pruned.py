@@ -40,7 +40,14 @@ class Keeper(Protocol):
 
 
 class Elsewhere(Unavailable):
-    """Entries that were pruned cannot be read from their archive now: which, where it is, and the way out."""
+    """Entries of a month (YYYY-MM) that were pruned cannot be read from their archive now: where it is, the way out."""
+
+    def __init__(self, said: str, month: str) -> None:
+        super().__init__(said)
+        self.month = month
+
+    def __reduce__(self) -> tuple[type["Elsewhere"], tuple[str, str]]:
+        return Elsewhere, (str(self), self.month)
 
 
 def stub_of(state: bytes) -> bytes:
@@ -93,5 +100,6 @@ def _read(name: str, partition: int, span: Span, wanted: Sequence[int]) -> dict[
     except (PointsLedgerError, OSError) as error:
         raise Elsewhere(
             f"{name}: entries {span.first:,} to {span.last:,} ({span.month}) were pruned and are in the archive"
-            f" {address}, which cannot be read: {error}; make it reachable, or name where it is now in {ARCHIVE}"
+            f" {address}, which cannot be read: {error}; make it reachable, or name where it is now in {ARCHIVE}",
+            span.month,
         ) from error

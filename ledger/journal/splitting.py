@@ -16,7 +16,7 @@ from ledger.errors import WrongUse
 from ledger.journal.derived import page_keys
 from ledger.journal.failpoints import failpoint
 from ledger.journal.growth import MOST_PARTITIONS, End, Growth
-from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.ledger import KAFKA, Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import EntryRow, PageRow
 from ledger.journal.sql import Batch, Journal
@@ -25,10 +25,9 @@ from ledger.wire.entry_codec import decode_head
 from ledger.wire.entry_json import FactHead
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
-AT_ONCE: Final = 20_000  # entries in a transaction
+AT_ONCE, BYTES_AT_ONCE = 20_000, 32 << 20  # entries in a transaction, and bytes of them
 SHORT: Final = 2_000  # entries of a ledger that the last round, while nobody decides, may have left
 _ENTRIES, _PAGES = "split-entries", "split-pages"  # up to which sequence of the parent these were copied
-_LETTERS = "position, recorded, reason, detail, length, sha256, kept, retried, seal"
 _head = msgspec.json.Decoder(FactHead).decode
 
 
@@ -88,6 +87,10 @@ class Split:
         self.copy()
         failpoint("split-copied")
         states = [self._ledger.journal(partition).state() for partition in range(self._partitions)]
+        if self._ledger.settings.stream == KAFKA:  # where a new partition has positions of its own
+            begins = [state._replace(position=0) for state in states]
+        else:
+            begins = states
         ends = tuple(End(state.head, state.link.hex(), state.position - 1, state.recorded) for state in states)
         before = self._ledger.settings
         growth = Growth(self._partitions, ends)
@@ -97,7 +100,7 @@ class Split:
                 parent = self._ledger.journal(partition % self._partitions)
                 with journal.amending() as batch:
                     _copy_books(parent, batch)
-                    batch.begin_behind(states[partition % self._partitions])
+                    batch.begin_behind(begins[partition % self._partitions])
                     batch.stamp(self._ledger.origin_by(settings, partition))
                 failpoint("split-stamped")
         return settings
@@ -172,13 +175,15 @@ class Split:
 
 
 def _blocks(journal: Journal, after: int, upto: int) -> Iterator[list[EntryRow]]:
-    """Yield what a journal has stored behind a sequence, copies included, so many entries at a time."""
+    """Yield what a journal has stored behind a sequence, copies included, so many entries and bytes at a time."""
     some: list[EntryRow] = []
+    held = 0
     for rows in journal.own_rows_of(after, upto):
         some += [EntryRow(*row) for row in rows]
-        if len(some) >= AT_ONCE:
+        held += sum(len(row[3]) for row in rows)
+        if len(some) >= AT_ONCE or held >= BYTES_AT_ONCE:
             yield some
-            some = []
+            some, held = [], 0
     if some:
         yield some
 

@@ -121,6 +121,6 @@ def _behind(ledger: Ledger, member: str, number: int, most: int = _MOST) -> Iter
 
 def _taken(ledger: Ledger, entry: Entry, told: Told) -> _Step | None:
     """Return the entry that took a follow-up, None where it was not taken yet."""
-    name = source_of(ledger.partition_of(entry.member)), name_of(entry, told), told.to
+    name = source_of(ledger.born_in(ledger.partition_of(entry.member))), name_of(entry, told), told.to
     row = ledger.journal(ledger.partition_of(told.to)).received([name]).get(name)
     return _Step(decode_entry(row.state), row.link) if row is not None else None

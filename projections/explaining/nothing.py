@@ -113,8 +113,6 @@ def skip_text(context: Context, skip: Skip) -> Why:
         case "no-membership":
             term = term_text(current_of(moment, award.member or ""), entry.occurred, words)
             values = {"name": words.membership(award.member or ""), "term": term}
-        case "card-taken-back":
-            values = {"name": words.membership(award.member or "")}
         case "not-first":
             values["where"] = _where_first(context, skip)
         case "too-little":

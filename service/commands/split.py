@@ -4,13 +4,18 @@ from typing import Annotated
 
 import typer
 
-from consumers.runtime.split import Grown, check_splittable
+from consumers.runtime.split import Grown
 from consumers.runtime.split import split as split_ledger
 from ledger.errors import WrongUse
+from ledger.journal.ledger import KAFKA
 from ledger.journal.splitting import Plan, plan
 from service.errors import print_plain
 from service.languages import text
 from service.shell import Answer, Shell, command
+
+_TOPICS = (
+    "give the topics {partitions} partitions before consumers start again: docs/scale.md, More partitions, says how"
+)
 
 
 @command
@@ -41,7 +46,6 @@ def split(
         points split --times 4 --of 4
     """
     with shell.reading() as opened:
-        check_splittable(opened)
         partitions = opened.settings.partitions
         if of not in (None, partitions):
             raise WrongUse(f"{opened.name} has {partitions} partitions, and not {of}: nothing was done")
@@ -57,7 +61,10 @@ def split(
                 tick(done)
 
             grown = split_ledger(opened, times, copied)
-    return Answer({"ledger": planned.ledger, **grown._asdict()}, lambda: _print_grown(planned.ledger, grown))
+        is_fed_by_kafka = opened.settings.stream == KAFKA
+    document = {"ledger": planned.ledger, **grown._asdict()}
+    remark = text(_TOPICS, partitions=grown.after) if is_fed_by_kafka else ""
+    return Answer(document, lambda: _print_grown(planned.ledger, grown), remark=remark)
 
 
 def _print_plan(planned: Plan) -> None:

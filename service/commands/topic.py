@@ -25,7 +25,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
 
     def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
-        for record in reader.records_up_to(partition, upto):
+        for record in reader.records_up_to(partition, upto, ledger.branch(partition).recorded):
             yield StreamRecord(
                 record.offset,
                 record.recorded,

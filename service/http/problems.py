@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from consumers.dead_letters import BadPosition
 from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError
+from ledger.journal.pruned import Elsewhere
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.fact_codec import BadFact
 from projections.answers.feed import BadCursor
@@ -145,6 +146,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem("busy", f"{error}; ask again: a fact counts once", partition=error.partition)
         case TimeoutError():
             return Problem("took-too-long", "the answer took too long to make; ask for less, or the command line")
+        case Elsewhere():
+            say(str(error))
+            said = f"entries of {error.month} are in an archive that cannot be read now; the server's log says where"
+            return Problem("busy", said)
         case HTTPException() if error.status_code in _BY_STATUS:
             return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
     say(f"{type(error).__name__} while answering")
@@ -165,7 +170,8 @@ def _detail_of(error: HTTPException) -> str:
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The handler of every error. One of the store that meets a member is that of the member's partition alone."""
     problem = problem_of(error)
-    if isinstance(error, JournalError) and "member" in request.path_params:
+    is_of_partition = isinstance(error, JournalError) and not isinstance(error, Elsewhere)
+    if is_of_partition and "member" in request.path_params:
         partition = request.app.state.served.ledger.partition_of(str(request.path_params["member"]))
         detail = f"partition {partition} cannot be read now; the server's log says why. Other members are answered"
         problem = Problem("busy", detail, partition=partition)

@@ -77,6 +77,7 @@ def test_members_become_one_and_are_parted_by_keyboard_once_the_name_is_typed_ag
         expect(page.locator(".title")).to_contain_text(f"another name of {HEAD}")
         page.goto(f"/console/member?id={HEAD}")
         expect(page.locator(".of-name")).to_contain_text(f"+{before[OLD]:,}")
+        assert_no_barrier(page, 1280)
         page.get_by_role("link", name=f"statement of {OLD}").click()
         expect(page.get_by_role("heading", level=1)).to_have_text(OLD)
 

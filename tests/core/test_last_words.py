@@ -19,13 +19,18 @@ ZONE = 8 * 3600 * 1_000_000
 
 
 class TownLedger:
-    """The entries of a town, as a ledger and as the journal of each of its partitions."""
+    """The entries of a town, as a ledger that was split once and as the journal of each of its partitions."""
 
     def __init__(self, town: Town) -> None:
         self._town = town
         self.book = self
         self.offset = ZONE
-        self.partition_of = PARTITIONS
+
+    def partition_of(self, member: str) -> int:
+        return PARTITIONS(member) + PARTITIONS.partitions
+
+    def born_in(self, partition: int) -> int:
+        return partition % PARTITIONS.partitions
 
     def journal(self, partition: int) -> "TownLedger":
         return self

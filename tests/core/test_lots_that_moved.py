@@ -58,6 +58,14 @@ def test_a_lot_without_a_name_is_one_of_the_name_that_was_meant_and_of_no_other(
     assert adjusts(town, "A", -1, lot="1.1~1.1") == "ignored: unknown-award", "A may number names otherwise"
 
 
+def test_points_put_on_stand_under_the_name_that_was_meant_whatever_they_are_aimed_at() -> None:
+    town = merged()
+    assert adjusts(town, "A", 3, lot="9.1") == adjusts(town, "B", 4, lot="1.1~1.1") == "accepted"
+    parts(town, "B", "A")
+    done(town)
+    assert spendable(town, "A", "B") == [147, 12], "what is aimed at a lot goes with it"
+
+
 def test_a_grant_is_reached_and_no_more_than_it_holds_is_taken() -> None:
     town = merged()
     assert adjusts(town, "A", -100, grant="G") == "accepted: adjustment-capped"

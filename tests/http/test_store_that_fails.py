@@ -133,15 +133,20 @@ def test_a_store_that_does_not_answer_keeps_a_reader_for_a_bounded_time(monkeypa
 
 def test_those_who_asked_while_the_store_is_away_do_not_wait_one_after_another() -> None:
     opened: list[int] = []
+    all_asked = threading.Event()
 
     def away() -> Ledger:
         opened.append(1)
+        all_asked.wait(60)
         raise Unavailable("no route to the database")
 
     async def ask() -> list[Any]:
         readers = Readers(away, lambda: 0, 1)
         try:
-            return await asyncio.gather(*(readers.read(lambda _: "here") for _ in range(8)), return_exceptions=True)
+            asked = [asyncio.ensure_future(readers.read(lambda _: "here")) for _ in range(8)]
+            await asyncio.sleep(0)  # each of them has put its question
+            all_asked.set()
+            return await asyncio.gather(*asked, return_exceptions=True)
         finally:
             readers.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from ledger.journal.database import migrate
 from ledger.journal.folder import journals_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
+from ledger.journal.pruned import Elsewhere
 from ledger.wire.entry_codec import decode_entry
 from projections.answers.statement import lines_of
 from projections.audit.replay import replay
@@ -26,14 +28,19 @@ from service.archive.growing import begin, grow
 from service.archive.places import Folder
 from service.archive.pruning import OPEN_LOT, UNREAD, Reader, prune, readers_of
 from service.archive.reading import Archive
+from service.console.sessions import Sessions
+from service.http.app import make_app
+from service.keys import Keys
 from tests.journal.test_archive import ROOT, Shelf, published, tables
 from tests.journal.test_archive_grows import FACTS, THIRD, feed, first_third
+from tests.support.asgi import InProcess
 from tests.support.histories import LONG_AGO
 from tests.support.ledgers import scratch, write_facts
 
 REST = FACTS[2 * THIRD :]
 AGAIN = [*FACTS[:20], {**FACTS[21], "data": FACTS[22]["data"], "type": FACTS[22]["type"]}]  # repeated, and one altered
 BEFORE = "2019-10"
+HEADERS = [(b"host", b"localhost"), (b"content-type", b"application/json")]
 WHY = ("--before", BEFORE, "--reason", "retention")
 
 
@@ -170,11 +177,30 @@ def test_out_of_reach_is_said_with_the_archive_and_the_months(shelf: Shelf, monk
         said = shelf.points(*words, code=4).err
         assert "nowhere" in said and "(2018-0" in said and "POINTS_ARCHIVE" in said
     shelf.points("show", "m-1")
+    told = pickle.loads(pickle.dumps(Elsewhere("it is away", "2018-03")))  # by a process to the one that started it
+    assert (str(told), told.month) == ("it is away", "2018-03")
     shutil.copytree(shelf.archive, shelf.folder / "nowhere")
     assert shelf.points("replay", "--json").json["differences"] == []
 
 
-@pytest.mark.parametrize("failpoint", ["prune-rows", "pruned-rows", "pruned-rows:3", "prune-compacted"])
+def test_a_server_says_that_an_entry_is_in_an_archive_that_is_out_of_reach_and_goes_on(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        closing(open_ledger(shelf.ledger)) as ledger,
+        ledger.writing(),
+        closing(Keys(shelf.ledger)) as keys,
+        closing(InProcess(make_app(ledger, shelf.ledger, keys, Sessions(), 5.0, "0"))) as api,
+    ):
+        assert api.ask(b"GET", b"/v1/members/m-1/entries/2", HEADERS).status == 200
+        monkeypatch.setenv("POINTS_ARCHIVE", str(shelf.folder / "nowhere"))
+        refused = api.ask(b"GET", b"/v1/members/m-1/entries/2", HEADERS)
+        assert refused.status == 503 and b"entries of 2018-0" in refused.body and b"nowhere" not in refused.body
+        assert "nowhere" in capsys.readouterr().err
+        assert api.ask(b"GET", b"/v1/members/m-1", HEADERS).status == 200
+
+
+@pytest.mark.parametrize("failpoint", ["prune-rows", "pruned-rows:3", "prune-compacted"])
 def test_a_kill_anywhere_leaves_a_whole_ledger_and_the_same_command_goes_on(
     shelf: Shelf, whole: Shelf, failpoint: str
 ) -> None:

@@ -304,6 +304,3 @@ def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
     made.splits(2)
     refused = made.points("archive", "export", tmp_path / "archive")
     assert refused.code == 3 and "were split" in refused.err
-    open_or_create(tmp_path / "fed", None, Settings(2, stream="kafka", topic="t")).close()
-    with closing(open_ledger(tmp_path / "fed")) as fed, pytest.raises(WrongUse, match="fed by Kafka"):
-        split(fed, 2)

@@ -23,7 +23,7 @@ from tests.support.accounts import alike
 from tests.support.oracle_of_members import OracleOfMembers
 from tests.support.shop import Shop
 
-LOOKS_BACK = 12  # instants as of which the points with nobody are summed
+LOOKS_BACK = 24  # instants as of which the points with nobody are summed
 
 
 def check_audits(laws: Laws, ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from consumers.kafka.settings import KafkaSettings
 from tests.simulator.world import SAID, Process, World
 
 SETTINGS = KafkaSettings(takes_backlog=True)
-OF_MOVES = b'"type":"member.'  # in what accounts tell each other of names that move
+MAY_BE_LOST = (b'"type":"member.', b'"type":"seat.')  # of what accounts tell each other: of names and seats that move
 MARKER = "marker"  # of a transaction: an offset without a record, as it should be
 
 
@@ -311,7 +311,11 @@ class SimulatedWriter(Writer):
                 self._failed(f"not acknowledged in time {SAID}")
                 return
             offset = self._cluster.append(topic, partition, record)
-            if topic == "facts" and OF_MOVES in (record.value or b"") and world.strikes("told-lost"):
+            if (
+                topic == "facts"
+                and any(one in (record.value or b"") for one in MAY_BE_LOST)
+                and world.strikes("told-lost")
+            ):
                 self._cluster.genuine.logs[partition].lost.add(offset)  # it is sent again by an operator
             if world.strikes("ack-lost"):
                 self._failed(f"not acknowledged in time {SAID}")

@@ -99,7 +99,7 @@ def test_a_planted_bug_that_no_stream_in_order_shows_is_found_by_an_example(
 
 def test_what_fails_is_made_smaller_and_fails_alike() -> None:
     with a_receipt_skipped():
-        failed = next(result for seed in range(1, 9) if (result := run(seed)).law)
+        failed = next(result for seed in range(2, 9) if (result := run(seed)).law)
         plan, smallest = shrink(failed, Plan(), most=25)
         assert run(failed.seed, plan).what == smallest.what
     assert smallest.law == failed.law

@@ -82,6 +82,7 @@ class Ways:
         self._appended_upto = dict.fromkeys(truths, -1)
         self._read = dict.fromkeys(truths, 0)
         self._limits = Counter[str]()  # the highest that any version had
+        self._words = Counter[tuple[str, str]]()  # by house and who sits there, the last entry that told of the seat
         self._moves = 0  # of names, that are finished,
         self._hops = Counter[bytes]()  # and how often each fact was handed on
         self._learns(book)
@@ -130,7 +131,9 @@ class Ways:
     def _follow_names(self, entry: Entry, item: FactRecord, law: Law) -> None:
         """What is handed on follows moves, or undoes one: it ends. Who means an account says so under its own name."""
         for told in entry.changes:
-            if isinstance(told, Told) and told.fact == "member.moved.v1":
+            if isinstance(told, Told) and told.fact == "seat.changed.v1":
+                self._words[entry.member, told.to] = entry.number
+            elif isinstance(told, Told) and told.fact == "member.moved.v1":
                 self._moves += 1
             elif isinstance(told, Told) and told.fact == "member.forwarded.v1":
                 data = _data.decode(told.data)
@@ -210,7 +213,13 @@ class Ways:
                     terms = (term for terms in member.account.terms.values() for term in terms)
                     counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
-        for problem in problems_of_names(self._accounts()):
+        accounts = self._accounts()
+        for (house, member), n in self._words.items():
+            account = accounts[member]
+            if account.bundle is None:
+                known = account.seats[house].n
+                law("houses", known == n, f"{member} believes word {known} of {house}, which told {n} later")
+        for problem in problems_of_names(accounts):
             law("names", False, problem)
         law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 

@@ -51,7 +51,7 @@ RATES = {
     "session-lost": 0.01,
     "partition-down": 0.004,  # a turn: for an hour nobody reaches a journal
     "late-copy": 0.03,  # of what an account told another: it arrives behind what is sent again
-    "told-lost": 0.2,  # the topic loses what it had acknowledged of a name that moves
+    "told-lost": 0.2,  # the topic loses what it had acknowledged of a name or seat that moves
     "resend-told": 0.02,
     "repost": 0.08,
 }

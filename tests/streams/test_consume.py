@@ -183,7 +183,7 @@ def test_a_topic_of_another_number_of_partitions_is_refused(topics: Topics, fed:
         before = contents(folder / "ledger")
         refused = points(folder / "ledger", "consume", "--until-end", environment=grown.environment)
         assert refused.returncode == 2
-        assert f"has {PARTITIONS} partitions, for life" in refused.stderr
+        assert f"has {PARTITIONS} partitions, and the topic" in refused.stderr
         assert f"has {PARTITIONS + 1}" in refused.stderr
         assert contents(folder / "ledger") == before
 

@@ -1,17 +1,21 @@
 """Two ledgers of ours exchange points: embedded ones by their inboxes, and over Kafka by their topics."""
 
 import json
+import signal
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from consumers.runtime.follow_ups import Unsent
 from ledger.journal.ledger import KAFKA, Settings, new_id
 from ledger.journal.open import open_ledger, open_or_create
 from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_other_ledgers import HOTEL, MALL
+from tests.streams.test_follow_ups import MORE_STEPS, STEPS
 from tests.support.brokers import Broker
 from tests.support.kafka_shop import Topics, points_in_a_process
 from tests.support.ledgers import write_facts
@@ -80,9 +84,51 @@ def test_two_ledgers_in_folders_exchange_and_one_that_is_away_is_asked_again(tmp
         assert not any(any(Unsent().since(ledger, partition).values()) for partition in ledger.partitions)
     assert ran(hotel, "transit", "send", environment=places) == {"sent": 2 * MEMBERS, "away": {}}
     assert ran(mall, "transit", "send", environment=places) == {"sent": 0, "away": {}}
+    check_at_rest(mall, hotel)
+
+
+def ran_though_killed(step: str, place: Path, *arguments: str, environment: Mapping[str, str]) -> bool:
+    """Run a command that is killed where a step comes, if it does, and then whole; says whether it was killed."""
+    run = points_in_a_process(place, *arguments, environment={**environment, "POINTS_FAILPOINT": step})
+    if run.returncode == 0:
+        return False
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    run = points_in_a_process(place, *arguments, environment=environment)
+    assert run.returncode == 0, run.stderr
+    return True
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [
+        ("after-follow-ups", 2),
+        *(
+            pytest.param(step, count, marks=pytest.mark.campaign)
+            for step in (*STEPS, *MORE_STEPS)
+            for count in (1, 2, 3)
+            if (step, count) != ("after-follow-ups", 2)
+        ),
+    ],
+)
+def test_killed_at_any_step_two_ledgers_in_folders_exchange_once(tmp_path: Path, step: str, count: int) -> None:
+    mall, hotel = made(tmp_path / "mall", "mall", "hotel"), made(tmp_path / "hotel", "hotel", "mall")
+    places = {"POINTS_PEERS": json.dumps({"mall": str(mall), "hotel": str(hotel)})}
+    file, killed = write_facts(tmp_path / "f.ndjson", exchanges()), []
+    for place, *told in (
+        (mall, "ingest", str(file), "--backlog"),
+        (hotel, "transit", "send"),
+        (mall, "transit", "send"),
+    ):
+        killed.append(ran_though_killed(f"{step}:{count}", place, *told, environment=places))
+    assert any(killed)
+    check_at_rest(mall, hotel)
+
+
+def check_at_rest(mall: Path, hotel: Path) -> None:
+    """Each follow-up was taken once, and nothing is on its way."""
     check(mall, hotel)
     for place in (mall, hotel):
-        with closing(open_ledger(place)) as ledger:
+        with closing(open_ledger(str(place))) as ledger:
             found = transit(ledger)
         assert (found.told, found.on_its_way, found.faults) == (2 * MEMBERS, 0, [])
 
@@ -95,7 +141,10 @@ def test_a_ledger_that_does_not_know_this_one_is_sent_nothing(tmp_path: Path) ->
     assert "does not know itself as hotel and this ledger as mall" in away["hotel"]
 
 
-def test_two_ledgers_exchange_over_kafka(tmp_path: Path, broker: Broker) -> None:
+@pytest.mark.parametrize(
+    "step", ["", *(pytest.param(step, marks=pytest.mark.campaign) for step in (*STEPS, *MORE_STEPS))]
+)
+def test_two_ledgers_exchange_over_kafka(tmp_path: Path, broker: Broker, step: str) -> None:
     topics = {"mall": Topics(broker).make(), "hotel": Topics(broker).make()}
     places = {"POINTS_PEERS": json.dumps({name: f"kafka:{one.facts}" for name, one in topics.items()})}
     mall = made(tmp_path / "mall", "mall", "hotel", topics["mall"].facts)
@@ -103,7 +152,7 @@ def test_two_ledgers_exchange_over_kafka(tmp_path: Path, broker: Broker) -> None
     topics["mall"].send(exchanges())
     for place in (mall, hotel, mall):
         environment = {**topics[place.name].environment, **places}
-        ran(place, "consume", "--until-end", "--no-publish", environment=environment)
+        ran_though_killed(step, place, "consume", "--until-end", "--no-publish", environment=environment)
     check(mall, hotel)
 
 

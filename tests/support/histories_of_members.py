@@ -1,8 +1,8 @@
-"""What is told to a simulated ledger whose members give each other points, draw from shared budgets and stocks, sit in
-houses and exchange with other ledgers.
+"""What is told to a simulated ledger whose members do things with each other.
 
-Many a book hands budgets out in leases. Operators recall gifts, freeze and close accounts, pools and houses among them.
-A history is about some of these more than about others.
+They give each other points, draw from shared budgets and stocks, sit in houses, exchange with other ledgers, become one
+and part. Many a book hands budgets out in leases. Operators recall gifts, freeze and close accounts, pools and houses
+among them. A history is about some of these more than about others.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -179,9 +179,11 @@ class _Maker:
         self.gifts: list[tuple[str, str]] = []
         self.spent: list[tuple[str, str]] = []
         self.claimed: list[tuple[str, str]] = []
+        self.cards: list[tuple[str, str]] = []  # house, card
+        self.seated: list[tuple[str, str]] = []  # house, member
         self.exchanged: list[tuple[str, str]] = []
-        self.head_of: dict[str, str] = {}  # as it is meant; what becomes of it is the ledger's to say
-        self.merged_at: dict[str, int] = {}
+        self.head_of: dict[str, tuple[str, int]] = {}  # and at which fact; it may be refused
+        self.left_behind: list[tuple[int, str, str]] = []  # spent by a head, perhaps of what was to part from it
         self.exchanges = ("miles", "there", "there") if has_peer else ("miles",)
         weights = ABOUT[about]
         self.may_happen = [getattr(self, f"_{name}") for name in weights]
@@ -192,7 +194,7 @@ class _Maker:
         for member in self.members:
             self._opens_lot(member)
         for house in HOUSES if self.has_houses else ():
-            self._add(house, "card.purchased", card=f"{house}-1", product="club.year", paid_fen=1)
+            self._buys(house, f"{house}-1", "club.year")
             for member in self.members[:2]:
                 self._joins(house, member)
         while len(self.facts) < length:
@@ -233,10 +235,10 @@ class _Maker:
             giver, transfer = self.random.choice(self.gifts[-8:])
             self._add(giver, "transfer.reversed", OPERATORS, transfer=transfer)
 
-    def _spends(self, member: str) -> None:
-        name = f"R{len(self.facts)}"
+    def _spends(self, member: str, points: int = 0) -> None:
+        name, points = f"R{len(self.facts)}", points or self._points()
         self.spent.append((member, name))
-        self._add(member, "redemption.requested", "/app", redemption=name, points=self._points(), use="any")
+        self._add(member, "redemption.requested", "/app", redemption=name, points=points, use="any")
 
     def _unspends(self, _member: str) -> None:
         if self.spent:
@@ -269,14 +271,16 @@ class _Maker:
         random, house = self.random, self.random.choice(HOUSES)
         card, claim = f"{house}-{random.randint(1, 4)}", f"{member}-C{random.randint(1, 9)}"
         product = random.choice(("club.year", "club.big", "club.single"))
-        match random.choices(range(7), (3, 2, 8, 3, 18, 6, 2))[0]:
+        match random.choices(range(7), (4, 2, 6, 5, 16, 6, 1))[0]:
             case 0:
-                self._add(house, "card.purchased", card=card, product=product, paid_fen=1)
+                self._buys(house, card, product)
             case 1:
+                house, card = random.choice(self.cards[-3:])
                 self._add(house, "card.refunded", card=card, refund_fen=1)
             case 2:
                 self._joins(house, member)
             case 3:
+                house, member = random.choice(self.seated[-4:])
                 self._add(house, "house.left", house=house.removeprefix("house/"), member=member)
             case 4:
                 self.claimed.append((member, claim))
@@ -291,21 +295,23 @@ class _Maker:
     def _merges(self, _member: str) -> None:
         """Two members become one, or those who did a while ago are parted, and their head becomes another's name."""
         random, apart = self.random, [name for name in self.members if name not in self.head_of]
-        done = [name for name, at in self.merged_at.items() if len(self.facts) > at + MOVES_WITHIN]
+        if self.left_behind and len(self.facts) > self.left_behind[0][0] + MOVES_WITHIN:
+            _, head, redemption = self.left_behind.pop(0)
+            self._add(head, "redemption.reversed", redemption=redemption)
+        done = [name for name, (_, at) in self.head_of.items() if len(self.facts) > at + MOVES_WITHIN]
         if not done:
             if len(apart) > 1:
                 self._becomes(*random.sample(apart, 2))
             return
         name = random.choice(done)
-        head = self.head_of.pop(name)
-        del self.merged_at[name]
-        self._spends(head)
+        head, _ = self.head_of.pop(name)
+        self._spends(head, random.choice((60, 120, 250)))
+        self.left_behind.append((len(self.facts), head, self.spent[-1][1]))
         self._add(head, "member.unmerged", OPERATORS, name=name)
         self._orders(name)
         others = [other for other in apart if other != head]
         if others and random.random() < 0.4:
             self._becomes(head, random.choice(others))
-        self._add(head, "redemption.reversed", redemption=self.spent[-1][1])
 
     def _becomes(self, name: str, head: str) -> None:
         """One becomes a name of another, which is closed meanwhile now and then."""
@@ -313,13 +319,18 @@ class _Maker:
         if is_closed:
             self._add(head, "account.closed", OPERATORS, reason="asked")
         else:
-            self.head_of[name], self.merged_at[name] = head, len(self.facts)
+            self.head_of[name] = head, len(self.facts)
         self._add(name, "member.merged", OPERATORS, into=head)
         if is_closed:
             self._add(head, "account.reopened", OPERATORS, reason="asked")
 
+    def _buys(self, house: str, card: str, product: str) -> None:
+        self.cards.append((house, card))
+        self._add(house, "card.purchased", card=card, product=product, paid_fen=1)
+
     def _joins(self, house: str, member: str) -> None:
-        card = f"{house}-{self.random.choice((1, 1, 2, 3))}"
+        self.seated.append((house, member))
+        card = self.random.choice([card for of, card in self.cards if of == house][-2:])
         self._add(house, "house.joined", house=house.removeprefix("house/"), card=card, member=member)
 
     def _exchanges(self, member: str) -> None:

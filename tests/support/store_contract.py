@@ -27,6 +27,7 @@ from ledger.journal.port import (
     Snapshot,
     WentBack,
 )
+from ledger.journal.pruned import Span
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
 
 SEEN_PAGE, OPEN_PAGE = encode_page(SEEN), encode_page(OrderPage())
@@ -272,6 +273,22 @@ class StoreContract:
         assert [row.state for row in store.entries_of("m-2", after=1, limit=1)] == [b"b"]
         assert store.entries_of("m-2", limit=0) == [] == store.entries_of("nobody")
 
+    @pytest.mark.parametrize("in_memory", [0, 300, 600, 900, 1 << 20])
+    def test_entries_by_member_are_the_same_whatever_fits_into_memory(
+        self, store: Any, in_memory: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ledger.journal.by_member.IN_MEMORY", in_memory)
+        monkeypatch.setattr("ledger.journal.by_member.PASSES", 5)
+        for number, member in enumerate(("m-2", "m-10", "m-1", "m-2", "m-1", "m-2", "m-3", "m-2")):
+            self.write(store, b"%d" % number, member=member)
+        for after in ("", "m-1", "m-2", "m-9"):
+            rows = [row for rows in store.rows_by_member(7, after) for row in rows]
+            assert rows == [row[:4] for row in store.scan_by_member(after, upto=7)]
+        monkeypatch.setattr(type(store), "mean_size", lambda *_: -240)  # ten times too many are thought to fit
+        assert [row for rows in store.rows_by_member(7) for row in rows] == [
+            row[:4] for row in store.scan_by_member(upto=7)
+        ]
+
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
         self.write(
             store,
@@ -286,6 +303,15 @@ class StoreContract:
             assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-2", "order/O1") is None
             assert batch.snapshot("m-1") == Snapshot("m-1", 2, b"state") and batch.snapshot("m-2") is None
             batch.finish(bytes(32), 2, 1)
+
+    def test_of_archives_that_have_the_same_entries_the_one_with_the_most_is_named(self, store: Any) -> None:
+        spans = [Span(1, 5, "2025-01", "a"), Span(1, 3, "2025-01", "b"), Span(1, 5, "2025-01", "c")]
+        named = []
+        for span in spans:
+            with store.amending() as batch:
+                batch.put_stubs(span, [])
+            named.append([one.archive for one in store.pruned_spans()])
+        assert named == [["a"], ["a"], ["c"]]
 
     def test_a_hint_of_what_will_be_asked_for_changes_no_answer(self, store: Any) -> None:
         self.write(

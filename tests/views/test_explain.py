@@ -334,6 +334,15 @@ def test_the_plus_rate_says_what_it_replaced_and_what_that_would_have_given(told
     assert "That makes 3,599 of at most 50,000 by this card" in earned["text"]
 
 
+def test_an_order_told_after_its_card_was_refunded_whole_says_that_the_rate_counts_no_more(told: Tells) -> None:
+    shop = Shop(now="2025-05-01 12:00")
+    shop.buys("plus.annual", card="K", paid_fen=14_900)
+    shop.refunds_card("K", at="2025-05-03", refund_fen=14_900)
+    shop.completes("O1", [("phone", 1, 100_000)], at="2025-05-02")
+    view = entry(told(shop), 3)
+    assert why(view, "purchase.plus") == "Card K was refunded whole: nothing earns at its rate any more."
+
+
 def test_an_ended_card_is_named_with_its_end(told: Tells) -> None:
     shop = Shop()
     shop.buys("plus.month", at="2025-09-01", card="K1")
