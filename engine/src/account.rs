@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use crate::entries::{DAY_BUCKETS, FIRST_MONTH, Figure, Map, Text};
+use crate::entries::{DAY_BUCKETS, FIRST_MONTH, Figure, Map, Text, shared};
 use crate::times::first_day;
 
 /// An instant after every other.
@@ -21,6 +21,7 @@ pub struct Lot {
     pub earned: i64,
     pub earned_at: i64,
     pub expires_at: i64,
+    #[serde(deserialize_with = "shared")]
     pub rule: Text,
     pub pending_until: i64,
     pub returnable: bool,

@@ -24,6 +24,7 @@ const HOT: usize = 4; // this part of the memory for members is the hot ones' at
 // A member is kept so many batches longer than one of half as many entries.
 const BATCHES_LONGER: u64 = 20;
 const MEMBERS_AT_ONCE: usize = 256; // that are read before the first of them is decided on
+const USUAL: usize = 512; // bytes of an entry
 
 /// A member's snapshot, if there is one, and the entries behind it.
 pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
@@ -33,6 +34,9 @@ pub type StoredPage = (String, String, Vec<u8>);
 
 /// A member's pages by their keys, as they are stored; None: there is none.
 type ReadAhead = FxHashMap<String, Option<Vec<u8>>>;
+
+/// A member by what is stored, or what is wrong with that.
+type Loaded<'a> = (&'a Text, Result<Member, String>);
 
 /// What is read of a journal while a batch is decided.
 pub trait Store {
@@ -214,11 +218,7 @@ impl Engine {
     }
 
     /// Return members who are not ready to be decided on: decoded, or read of the store.
-    fn load<'a>(
-        &mut self,
-        names: &[&'a Text],
-        store: &mut dyn Store,
-    ) -> Result<Vec<(&'a Text, Result<Member, String>)>, String> {
+    fn load<'a>(&mut self, names: &[&'a Text], store: &mut dyn Store) -> Result<Vec<Loaded<'a>>, String> {
         let (mut loaded, mut lacking) = (Vec::with_capacity(names.len()), Vec::new());
         for &name in names {
             match self.take_encoded(name) {
@@ -264,7 +264,7 @@ impl Engine {
     /// Read at once the pages of the cards that the orders of members count on who were just read; these keep them.
     fn read_cards_ahead<'a>(
         &self,
-        members: &mut [(&'a Text, Result<Member, String>)],
+        members: &mut [Loaded<'a>],
         by_member: &Map<&'a Text, Vec<usize>>,
         items: &[&Item],
         store: &mut dyn Store,
@@ -393,7 +393,9 @@ fn folded((snapshot, entries): Stored) -> Result<Member, String> {
 
 /// Return the bytes of an entry, a page or an account.
 pub fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    rmp_serde::to_vec(value).expect("all of it can be written")
+    let mut bytes = Vec::with_capacity(USUAL);
+    rmp_serde::encode::write(&mut bytes, value).expect("all of it can be written");
+    bytes
 }
 
 /// Return an entry, a page or an account from its bytes.

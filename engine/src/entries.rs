@@ -3,11 +3,12 @@
 //! `ledger/wire/entries.py` says what each means. Instants are microseconds since 1970 UTC, months
 //! `year * 12 + month - 1`; a lot is named `entry number << 16 | place in the entry`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rustc_hash::FxBuildHasher;
-use serde::{Deserialize, Serialize};
+use rustc_hash::{FxBuildHasher, FxHashSet};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
 
 use crate::tagged;
@@ -36,6 +37,41 @@ pub fn lot_key(number: i64, place: i64) -> i64 {
 /// Return a lot's name as people read it: `entry.place`, both counted from 1.
 pub fn lot_text(lot: i64) -> String {
     format!("{}.{}", lot >> LOT_BITS, (lot & ((1 << LOT_BITS) - 1)) + 1)
+}
+
+const SHARED: usize = 4_096; // texts at most
+
+thread_local! {
+    static TEXTS: RefCell<FxHashSet<Text>> = RefCell::default();
+}
+
+/// Read a text of which there are few, such as the name of a rule: one that this thread has read before is the same.
+pub fn shared<'de, D: Deserializer<'de>>(from: D) -> Result<Text, D::Error> {
+    from.deserialize_str(Sharing)
+}
+
+struct Sharing;
+
+impl de::Visitor<'_> for Sharing {
+    type Value = Text;
+
+    fn expecting(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        to.write_str("a text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+        TEXTS.with_borrow_mut(|texts| {
+            if let Some(known) = texts.get(text) {
+                return Ok(known.clone());
+            }
+            if texts.len() == SHARED {
+                texts.clear();
+            }
+            let new = Text::from(text);
+            texts.insert(new.clone());
+            Ok(new)
+        })
+    }
 }
 
 /// A figure of a decision.

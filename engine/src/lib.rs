@@ -23,6 +23,7 @@ mod fact_codec;
 mod facts;
 mod fall_due;
 mod fees;
+mod grouped;
 mod handed_back;
 mod intake;
 mod lots;

@@ -72,6 +72,38 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
     })
 }
 
+/// What of an entry its fact does not say, and the fact. Figures and changes are passed over, whatever they are.
+pub struct Head<'a> {
+    pub offset: i64,
+    pub recorded: i64,
+    pub clock: i64,
+    pub backlog: bool,
+    pub version: &'a str,
+    pub engine: i64,
+    pub fact: &'a [u8],
+    pub received: &'a [u8],
+    pub pushed: i64,
+}
+
+/// Return the head of an entry, None where its bytes are not plainly an entry's.
+pub fn head(state: &[u8]) -> Option<Head<'_>> {
+    let mut from = Walk { bytes: state };
+    let fields = from.array()?;
+    from.text()?; // the member
+    let (_number, _partition, offset) = (from.number()?, from.number()?, from.number()?);
+    let (_occurred, recorded, clock) = (from.number()?, from.number()?, from.number()?);
+    let (backlog, version, engine) = (from.truth()?, from.text()?, from.number()?);
+    from.pass(4)?; // outcome, reason, figures and changes
+    let (fact, received) = (from.binary()?, from.binary()?);
+    let pushed = match fields.checked_sub(FIELDS)? {
+        0 => 0,
+        1 => from.number()?,
+        _ => return None,
+    };
+    let head = Head { offset, recorded, clock, backlog, version, engine, fact, received, pushed };
+    from.bytes.is_empty().then_some(head)
+}
+
 /// A value of a figure or of a change's field.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
@@ -171,6 +203,44 @@ impl<'a> Walk<'a> {
             0xdf => self.length::<4>(),
             _ => None,
         }
+    }
+
+    /// Pass over so many values with all that is in them.
+    fn pass(&mut self, values: usize) -> Option<()> {
+        let mut left = values;
+        while left > 0 {
+            left -= 1;
+            let length = match self.byte()? {
+                0..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 0,
+                head @ 0xa0..=0xbf => usize::from(head & 0x1f),
+                head @ 0x90..=0x9f => {
+                    left = left.checked_add(usize::from(head & 0x0f))?;
+                    0
+                }
+                head @ 0x80..=0x8f => {
+                    left = left.checked_add(2 * usize::from(head & 0x0f))?;
+                    0
+                }
+                0xcc | 0xd0 => 1,
+                0xcd | 0xd1 => 2,
+                0xce | 0xd2 => 4,
+                0xcf | 0xd3 => 8,
+                0xc4 | 0xd9 => self.length::<1>()?,
+                0xc5 | 0xda => self.length::<2>()?,
+                0xc6 | 0xdb => self.length::<4>()?,
+                0xdc => {
+                    left = left.checked_add(self.length::<2>()?)?;
+                    0
+                }
+                0xde => {
+                    left = left.checked_add(2 * self.length::<2>()?)?;
+                    0
+                }
+                _ => return None,
+            };
+            self.some(length)?;
+        }
+        Some(())
     }
 
     /// Take a text.

@@ -7,15 +7,18 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
+use rustc_hash::FxHashMap;
 
 use crate::chain::{self, Journal};
 use crate::handed_back::HandedBack;
 use crate::programme::Programme;
 use crate::python_book::versions_of;
-use crate::replay::{Backtest, Compared, Deriving, Difference, Found, Replay, Row};
+use crate::replay::{Backtest, Compared, Derived, Deriving, Found, Replay, Row, Stored};
 
 type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
-type Differences<'py> = Vec<(usize, bool, Bound<'py, PyBytes>)>;
+/// Of each row that differs: sequence, member, number, state, whether it is the account, and what is derived.
+type Differences<'py> = Vec<(i64, String, i64, Bound<'py, PyBytes>, bool, Bound<'py, PyBytes>)>;
+type Snapshots = Vec<(String, i64, Vec<u8>)>;
 type Ended = Vec<(String, i64, Option<&'static str>)>;
 
 /// One partition's entries decided again and compared; `replay.rs` says how.
@@ -53,19 +56,35 @@ impl PyReplay {
 
     /// Compare rows (sequence, member, number, state), by member and number, with snapshots (member, number, state) of the members that begin.
     ///
-    /// Return what differs (place, whether it is the account, derived bytes), and who ended (member, entries, why it is handed back).
-    fn feed<'py>(
-        &self,
-        py: Python<'py>,
-        rows: Rows<'py>,
-        snapshots: Vec<(String, i64, Vec<u8>)>,
-    ) -> (Differences<'py>, Ended) {
+    /// Return what differs, and who ended (member, entries, why it is handed back).
+    fn feed<'py>(&self, py: Python<'py>, rows: Rows<'py>, snapshots: Snapshots) -> (Differences<'py>, Ended) {
         let rows = held(rows);
-        let found = py.detach(|| {
-            let rows = plain_rows(&rows);
-            let snapshots = snapshots.into_iter().map(|(member, number, state)| (member, (number, state))).collect();
-            self.replay().feed(&rows, snapshots)
-        });
+        let found = py.detach(|| self.replay().feed(plain_rows(&rows), &mut by_member(snapshots)));
+        plain(py, found)
+    }
+
+    /// Group rows (sequence, member, number, state) by member, in any order; return how many bytes of entries are held.
+    fn group(&self, rows: Rows<'_>) -> usize {
+        let rows = held(rows);
+        let rows: Vec<Row> = plain_rows(&rows).collect();
+        let mut replay = self.replay();
+        replay.grouped.take(&rows);
+        replay.grouped.size()
+    }
+
+    /// Forget what is grouped.
+    fn clear_grouped(&self) {
+        self.replay().grouped.clear();
+    }
+
+    /// Return the next members of those that are grouped, in their order, at most so many. All are grouped by then.
+    fn next_grouped(&self, most: usize) -> Vec<String> {
+        self.replay().grouped.next(most).into_iter().map(String::from).collect()
+    }
+
+    /// Compare the entries of these members with their snapshots; return as `feed` does.
+    fn compare_grouped<'py>(&self, py: Python<'py>, most: usize, snapshots: Snapshots) -> (Differences<'py>, Ended) {
+        let found = py.detach(|| self.replay().compare_grouped(most, &mut by_member(snapshots)));
         plain(py, found)
     }
 
@@ -144,15 +163,17 @@ fn held(rows: Rows) -> Held {
     rows.into_iter().map(|(at, member, number, state)| (at, member, number, state.extract().ok())).collect()
 }
 
-fn plain_rows(rows: &Held) -> Vec<Row<'_>> {
-    rows.iter()
-        .map(|(sequence, member, number, state)| Row {
-            sequence: *sequence,
-            member,
-            number: *number,
-            state: state.as_deref(),
-        })
-        .collect()
+fn plain_rows(rows: &Held) -> impl Iterator<Item = Row<'_>> {
+    rows.iter().map(|(sequence, member, number, state)| Row {
+        sequence: *sequence,
+        member,
+        number: *number,
+        state: state.as_deref(),
+    })
+}
+
+fn by_member(snapshots: Snapshots) -> FxHashMap<String, Stored> {
+    snapshots.into_iter().map(|(member, number, state)| (member, (number, state))).collect()
 }
 
 type Tried<'py> = (String, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Option<&'static str>);
@@ -180,7 +201,7 @@ impl PyBacktest {
     fn feed<'py>(&self, py: Python<'py>, rows: Rows<'py>) -> (Vec<Option<Bound<'py, PyBytes>>>, Vec<Tried<'py>>) {
         let rows = held(rows);
         let mut ended = Vec::new();
-        let states = py.detach(|| self.0.lock().expect("no call panics").feed(&plain_rows(&rows), &mut ended));
+        let states = py.detach(|| self.0.lock().expect("no call panics").feed(plain_rows(&rows), &mut ended));
         let states = states.into_iter().map(|state| state.map(|state| PyBytes::new(py, &state))).collect();
         (states, tried(py, ended))
     }
@@ -234,9 +255,13 @@ pub fn follow_chain(
 }
 
 fn plain<'py>(py: Python<'py>, found: Found) -> (Differences<'py>, Ended) {
-    let differences = found.differences.into_iter().map(|(place, difference)| match difference {
-        Difference::Entry(derived) => (place, false, PyBytes::new(py, &derived)),
-        Difference::Account(derived) => (place, true, PyBytes::new(py, &derived)),
+    let bytes = |state: &[u8]| PyBytes::new(py, state);
+    let differences = found.differences.into_iter().map(|one| {
+        let (is_of_account, derived) = match one.derived {
+            Derived::Entry(derived) => (false, derived),
+            Derived::Account(derived) => (true, derived),
+        };
+        (one.sequence, one.member.to_string(), one.number, bytes(&one.state), is_of_account, bytes(&derived))
     });
     let ended = found.ended.into_iter();
     let ended = ended.map(|one| (one.member.to_string(), one.entries, one.why.map(|why| why.name())));

@@ -8,17 +8,18 @@ use std::hash::{BuildHasher, RandomState};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::account::Account;
 use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
 use crate::engine::{earned_in, pack, unpack};
-use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Text};
+use crate::entries::{Change, ENGINE, Earned, Entry, Text};
 use crate::evolve::apply_entry;
 use crate::fact_codec;
+use crate::grouped::Grouped;
 use crate::handed_back::HandedBack;
 use crate::pages::Page;
+use crate::plain_entry::{self, Head};
 use crate::programme::Programme;
 use crate::quiet::caught;
 
@@ -37,11 +38,27 @@ pub struct Row<'a> {
 pub type Stored = (i64, Vec<u8>);
 
 /// Something of a row that is not as it is stored.
-pub enum Difference {
-    /// The entry comes to these bytes.
+pub struct Difference {
+    pub sequence: i64,
+    pub member: Text,
+    pub number: i64,
+    pub state: Vec<u8>,
+    pub derived: Derived,
+}
+
+/// What a stored entry comes to.
+pub enum Derived {
+    /// These bytes.
     Entry(Vec<u8>),
-    /// The account behind it, which has these bytes, is not plainly the member's snapshot: Python compares them.
+    /// An account of these bytes, which is not plainly the member's snapshot: Python compares them.
     Account(Vec<u8>),
+}
+
+impl Difference {
+    fn new(row: &Row, state: &[u8], derived: Derived) -> Difference {
+        let (sequence, number) = (row.sequence, row.number);
+        Difference { sequence, member: row.member.into(), number, state: state.into(), derived }
+    }
 }
 
 /// A member whose entries have ended: how many there are, and why it is handed back, if it is.
@@ -54,8 +71,8 @@ pub struct Ended {
 /// What some rows came to.
 #[derive(Default)]
 pub struct Found {
-    /// By the place of a row, in their order; of a member that is handed back they do not count.
-    pub differences: Vec<(usize, Difference)>,
+    /// In the order of the rows; of a member that is handed back they do not count.
+    pub differences: Vec<Difference>,
     pub ended: Vec<Ended>,
 }
 
@@ -73,12 +90,13 @@ pub struct Replay {
     deriving: Deriving,
     versions: FxHashSet<Text>,
     member: Option<Member>,
+    pub grouped: Grouped,
     pub receipts: ReceiptSum,
     pub pages: PageSum,
 }
 
 /// A fact that was decided again: the entry's bytes, and what names the fact where it did not come before.
-struct Derived {
+struct Decided {
     state: Vec<u8>,
     first: Option<(String, String)>,
 }
@@ -102,43 +120,6 @@ struct History {
     first: FxHashMap<(usize, Text), (i64, u64)>,
 }
 
-/// What of a stored entry its fact does not say.
-#[derive(Deserialize)]
-#[allow(dead_code)]
-struct Head<'a>(
-    #[serde(borrow)] Cow<'a, str>,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    bool,
-    #[serde(borrow)] Cow<'a, str>,
-    i64,
-    i64,
-    IgnoredAny,
-    IgnoredAny,
-    IgnoredAny,
-    #[serde(borrow)] Bytes<'a>,
-    #[serde(borrow)] Bytes<'a>,
-    #[serde(default)] i64,
-);
-
-impl Head<'_> {
-    fn clock(&self) -> i64 {
-        self.6
-    }
-
-    fn version(&self) -> &str {
-        &self.8
-    }
-
-    fn engine(&self) -> i64 {
-        self.9
-    }
-}
-
 /// The type of a fact.
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -157,6 +138,7 @@ impl Replay {
             deriving,
             versions,
             member: None,
+            grouped: Grouped::default(),
             receipts: ReceiptSum {
                 random: random.clone(),
                 upto,
@@ -168,21 +150,38 @@ impl Replay {
     }
 
     /// Compare the next rows, by member and number; `snapshots` are those of the members that begin here.
-    pub fn feed(&mut self, rows: &[Row], mut snapshots: FxHashMap<String, Stored>) -> Found {
+    pub fn feed<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = Row<'a>>,
+        snapshots: &mut FxHashMap<String, Stored>,
+    ) -> Found {
         let mut found = Found::default();
-        for (place, row) in rows.iter().enumerate() {
-            if self.member.as_ref().is_none_or(|member| *member.name != *row.member) {
-                self.finish(&mut found);
-                self.member = Some(Member::new(row.member, snapshots.remove(row.member)));
-            }
-            let mut member = self.member.take().expect("it was made");
-            member.entries += 1;
-            if member.why.is_none() {
-                member.why = settled(|| self.compare(&mut member, row, place, &mut found)).err();
-            }
-            self.member = Some(member);
+        for row in rows {
+            self.see(&row, snapshots, &mut found);
         }
         found
+    }
+
+    /// Compare the entries of the next members, at most so many, that are grouped; `snapshots` are theirs.
+    pub fn compare_grouped(&mut self, most: usize, snapshots: &mut FxHashMap<String, Stored>) -> Found {
+        let mut found = Found::default();
+        let mut grouped = std::mem::take(&mut self.grouped);
+        grouped.give(most, |row| self.see(&row, snapshots, &mut found));
+        self.grouped = grouped;
+        found
+    }
+
+    fn see(&mut self, row: &Row, snapshots: &mut FxHashMap<String, Stored>, found: &mut Found) {
+        if self.member.as_ref().is_none_or(|member| *member.name != *row.member) {
+            self.finish(found);
+            self.member = Some(Member::new(row.member, snapshots.remove(row.member)));
+        }
+        let mut member = self.member.take().expect("it was made");
+        member.entries += 1;
+        if member.why.is_none() {
+            member.why = settled(|| self.compare(&mut member, row, found)).err();
+        }
+        self.member = Some(member);
     }
 
     /// End the last member.
@@ -200,9 +199,9 @@ impl Replay {
     }
 
     /// Decide the fact of a row again and compare what comes of it.
-    fn compare(&self, member: &mut Member, row: &Row, at: usize, found: &mut Found) -> Done {
+    fn compare(&self, member: &mut Member, row: &Row, found: &mut Found) -> Done {
         let (state, head) = head_of(row)?;
-        if head.engine() != ENGINE || !(head.version().is_empty() || self.versions.contains(head.version())) {
+        if head.engine != ENGINE || !(head.version.is_empty() || self.versions.contains(head.version)) {
             return Err(Stop::HandBack(HandedBack::Foreign));
         }
         let derived = self.deriving.derive(&mut member.history, row, &head)?;
@@ -213,14 +212,14 @@ impl Replay {
             if !is_plain(state) {
                 return Err(odd());
             }
-            found.differences.push((at, Difference::Entry(derived.state)));
+            found.differences.push(Difference::new(row, state, Derived::Entry(derived.state)));
         }
         let account = &member.history.account;
         if let Some((number, snapshot)) = &member.snapshot
             && *number == row.number
             && !is_snapshot(snapshot, account)
         {
-            found.differences.push((at, Difference::Account(pack(account))));
+            found.differences.push(Difference::new(row, state, Derived::Account(pack(account))));
         }
         Ok(())
     }
@@ -233,8 +232,8 @@ fn odd() -> Stop {
 /// Return the bytes of a row and what they say; an entry of engine 1 is handed back.
 fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], Head<'a>)> {
     let state = row.state.ok_or_else(odd)?;
-    let head: Head = unpack(state).map_err(|_| odd())?;
-    if head.engine() == 1 {
+    let head = plain_entry::head(state).ok_or_else(odd)?;
+    if head.engine == 1 {
         return Err(Stop::HandBack(HandedBack::Engine1));
     }
     Ok((state, head))
@@ -256,17 +255,17 @@ impl Deriving {
     }
 
     /// Decide the fact of a member's next row again.
-    fn derive(&self, history: &mut History, row: &Row, head: &Head) -> Done<Derived> {
-        let Head(_, _, _, offset, _, recorded, _, backlog, _, _, _, _, _, _, fact, received, pushed) = *head;
+    fn derive(&self, history: &mut History, row: &Row, head: &Head) -> Done<Decided> {
+        let Head { offset, recorded, backlog, fact, received, pushed, .. } = *head;
         if row.number != history.account.number + 1 {
             return Err(odd());
         }
-        let Some(plain) = fact_codec::decode(fact.0).filter(|plain| plain.canonical == fact.0) else {
-            let is_publication = serde_json::from_slice::<Kind>(fact.0).is_ok_and(|fact| fact.kind == PUBLICATION);
+        let Some(plain) = fact_codec::decode(fact).filter(|plain| plain.canonical == fact) else {
+            let is_publication = serde_json::from_slice::<Kind>(fact).is_ok_and(|fact| fact.kind == PUBLICATION);
             let why = if is_publication { HandedBack::Publication } else { HandedBack::UnknownFact };
             return Err(Stop::HandBack(why));
         };
-        let content = self.random.hash_one(fact.0);
+        let content = self.random.hash_one(fact);
         let (first, known) = history.first_of(&plain.source, &plain.id, row.number, content);
         let repeats = (first != row.number).then_some((first, known == content));
         let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
@@ -285,8 +284,8 @@ impl Deriving {
             backlog,
             pushed,
         };
-        let state = pack(&decision.into_entry(place, plain.fact.occurred, fact.0, received.0));
-        Ok(Derived { state, first: repeats.is_none().then_some((plain.source, plain.id)) })
+        let state = pack(&decision.into_entry(place, plain.fact.occurred, fact, received));
+        Ok(Decided { state, first: repeats.is_none().then_some((plain.source, plain.id)) })
     }
 
     /// Return the book that decided the entry at a sequence.
@@ -326,8 +325,12 @@ impl Backtest {
     }
 
     /// Decide the next rows, by member and number: the entry of each, none of one that does not count.
-    pub fn feed(&mut self, rows: &[Row], ended: &mut Vec<Compared>) -> Vec<Option<Vec<u8>>> {
-        let mut states = Vec::with_capacity(rows.len());
+    pub fn feed<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = Row<'a>>,
+        ended: &mut Vec<Compared>,
+    ) -> Vec<Option<Vec<u8>>> {
+        let mut states = Vec::new();
         for row in rows {
             if self.member.as_ref().is_none_or(|member| *member.name != *row.member) {
                 self.finish(ended);
@@ -342,7 +345,7 @@ impl Backtest {
             let mut member = self.member.take().expect("it was made");
             let mut state = None;
             if member.why.is_none() && !member.is_over {
-                match settled(|| self.derive(&mut member, row)) {
+                match settled(|| self.derive(&mut member, &row)) {
                     Ok(Some(derived)) => state = Some(derived),
                     Ok(None) => member.is_over = true,
                     Err(why) => member.why = Some(why),
@@ -356,7 +359,7 @@ impl Backtest {
 
     fn derive(&self, member: &mut Tried, row: &Row) -> Done<Option<Vec<u8>>> {
         let (state, head) = head_of(row)?;
-        if head.clock() > self.as_of {
+        if head.clock > self.as_of {
             return Ok(None);
         }
         let stored: Entry = unpack(state).map_err(|_| odd())?;

@@ -16,6 +16,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ledger.core.pages import Page, decode_page
+from ledger.journal.by_member import EntryRows, MemberSpan, rows_by_member, spans
 from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
@@ -156,7 +157,8 @@ class Journal(_Reader):
     Any of it raises `Damaged` and `Unavailable`. A dialect says how it asks and changes, and what an error means.
     """
 
-    scan_rows: ClassVar[int]  # read at a time
+    scan_rows: int  # read at a time
+    as_it_lies: ClassVar[str] = ""  # says that a table is read in its own order, where that has to be said
     batch: ClassVar[type["Batch"]]
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
@@ -390,23 +392,66 @@ class Journal(_Reader):
         """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
         return takewhile(lambda row: row.member == member, self.scan_by_member(member, -_ALL, upto))
 
-    def rows_by_member(self, upto: int, after: str = "") -> Iterator[list[tuple[int, str, int, bytes]]]:
+    def rows_by_member(self, upto: int, after: str = "") -> Iterator[EntryRows]:
         """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state).
 
         They begin with the first member behind `after`.
         """
+        return rows_by_member(self, upto, after)
+
+    def spans_by_member(self, upto: int) -> Iterator[MemberSpan]:
+        """Return all members in spans; of one whose entries fit into memory `rows_in_order` takes half the time."""
+        return spans(self, upto, "")
+
+    def rows_looked_up(self, upto: int, after: str, last: str | None) -> Iterator[EntryRows]:
+        """Return the same of the members up to `last`, each looked up; of all where none is given."""
         query = (
             f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"
             f" WHERE (originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
+            f"{'' if last is None else ' AND originator_id <= ?'}"
             " ORDER BY originator_id, originator_version LIMIT ?"
         )
-        number = _ALL
-        while rows := self._rows(query, (after, number, upto, self.scan_rows)):
+        number, until = _ALL, () if last is None else (last,)
+        while rows := self._rows(query, (after, number, upto, *until, self.scan_rows)):
             if at_home := self._at_home(rows, _second):
                 yield self._whole(at_home)
             if len(rows) < self.scan_rows:
                 return
             _, after, number, _ = rows[-1]
+
+    def rows_in_order(self, upto: int, after: str, last: str) -> Iterator[EntryRows]:
+        """Return the same in the journal's order, in one pass over all entries up to the sequence."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state"
+            f" FROM {self.schema}.stored_events{self.as_it_lies} WHERE {self.entry_id} > ? AND {self.entry_id} <= ?"
+            f" AND originator_id > ? AND originator_id <= ? ORDER BY {self.entry_id} LIMIT ?"
+        )
+        behind = 0
+        while rows := self._rows(query, (behind, upto, after, last, self.scan_rows)):
+            if at_home := self._at_home(rows, _second):
+                yield self._whole(at_home)
+            if len(rows) < self.scan_rows:
+                return
+            behind = rows[-1][0]
+
+    def member_sizes(self, after: str) -> Iterator[tuple[str, int]]:
+        """Return the members behind one, in order, each with how many entries there are, streamed."""
+        while rows := self._rows(
+            f"SELECT originator_id, count(*) FROM {self.schema}.stored_events WHERE originator_id > ?"
+            " GROUP BY originator_id ORDER BY originator_id LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield from rows
+            after = rows[-1][0]
+
+    def mean_size(self, upto: int) -> int:
+        """Return how many bytes an entry has on average, of the last hundred up to a sequence; 0 of none."""
+        ((size,),) = self._rows(
+            f"SELECT avg(length(state)) FROM (SELECT state FROM {self.schema}.stored_events"
+            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ?) AS last_ones",
+            (upto - 100, upto),
+        )
+        return int(size or 0)
 
     def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""

@@ -165,6 +165,7 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
     schema = "main"
     entry_id = "rowid"
     scan_rows = 1_000  # fewer, and a call weighs on its rows
+    as_it_lies = " NOT INDEXED"
     batch = SQLiteBatch
 
     def __init__(self, path: str | Path, *, create: bool = False, migrate: bool = False) -> None:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from ledger.core.account import decode_account
 from ledger.core.pages import PagesInMemory, encode_page
+from ledger.journal.by_member import IN_MEMORY, MemberSpan
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Snapshot
+from ledger.journal.port import Damaged, Snapshot
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.plain import plain_version
@@ -23,7 +24,8 @@ from projections.audit.pages import GROUPS
 from projections.book_history import BookHistory
 
 _ODD = (TypeError, ValueError, OverflowError)  # of a column that holds something else than it should
-Row = tuple[int, str, int, bytes]  # sequence, member, number, state
+_MEMBERS_AT_ONCE = 500  # whose snapshots are read together
+_Differs = tuple[int, str, int, bytes, bool, bytes]  # sequence, member, number, state; of the account?, what is derived
 _member_of = itemgetter(1)
 
 
@@ -41,21 +43,51 @@ class NativeComparing(Comparing):
 
     def members(self) -> Iterator[tuple[str, int]]:
         """Compare all members; yield each with how many entries there are."""
+        for span in self._journal.spans_by_member(self._upto):
+            if self._group(span):
+                yield from self._compare_grouped()
+            else:
+                yield from self._compare_looked_up(span)
+        yield from self._take(*self._native.finish())
+
+    def _group(self, span: MemberSpan) -> bool:
+        """Let the engine group the entries of a span; return False, with none held, where they are to be looked up."""
+        if not span.fits or span.last is None:
+            return False
+        try:
+            for rows in self._journal.rows_in_order(self._upto, span.after, span.last):
+                if self._native.group(rows) > 2 * IN_MEMORY:
+                    break
+            else:
+                return True
+        except (Damaged, *_ODD):  # what can be looked up is looked up, and what cannot raises it again
+            pass
+        self._native.clear_grouped()
+        return False
+
+    def _compare_grouped(self) -> Iterator[tuple[str, int]]:
+        while begun := self._native.next_grouped(_MEMBERS_AT_ONCE):
+            snapshots = self._snapshots_of(begun)
+            yield from self._take(*self._native.compare_grouped(len(begun), snapshots))
+        self._native.clear_grouped()
+
+    def _compare_looked_up(self, span: MemberSpan) -> Iterator[tuple[str, int]]:
         last = ""
-        for rows in self._journal.rows_by_member(self._upto):
+        for rows in self._journal.rows_looked_up(self._upto, span.after, span.last):
             begun = [member for member in dict.fromkeys(map(_member_of, rows)) if member != last]
             last = rows[-1][1]
-            snapshots = self._journal.snapshots_of(begun) if begun else []
-            self._snapshots.update((snapshot.member, snapshot) for snapshot in snapshots)
-            differences, ended = self._native.feed(rows, snapshots)
-            self._take(rows, differences)
-            yield from self._end(ended)
-        yield from self._end(self._native.finish()[1])
+            yield from self._take(*self._native.feed(rows, self._snapshots_of(begun)))
 
-    def _take(self, rows: Sequence[Row], differences: Sequence[tuple[int, bool, bytes]]) -> None:
-        """Name what differs; it counts when its member ends."""
-        for place, is_of_account, derived in differences:
-            sequence, member, number, state = rows[place]
+    def _snapshots_of(self, begun: Sequence[str]) -> list[Snapshot]:
+        snapshots = self._journal.snapshots_of(begun) if begun else []
+        self._snapshots.update((snapshot.member, snapshot) for snapshot in snapshots)
+        return snapshots
+
+    def _take(
+        self, differences: Sequence[_Differs], ended: Sequence[tuple[str, int, str | None]]
+    ) -> Iterator[tuple[str, int]]:
+        """Name what differs; it counts when its member ends. Yield the members who end."""
+        for sequence, member, number, state, is_of_account, derived in differences:
             owner = self._owner_at(self.differ.partition, sequence)
             if not is_of_account and owner != self.differ.partition:  # which is what the engine writes into every entry
                 derived = encode_entry(replace(decode_entry(derived), partition=owner))
@@ -67,6 +99,7 @@ class NativeComparing(Comparing):
                 add_fields_that_differ(found, where, state, decode_entry(derived))
             elif not is_account(self._snapshots[member].state, decode_account(derived)):
                 found.add(**where, field="account", stored="snapshot", derived="another account")
+        yield from self._end(ended)
 
     def _end(self, ended: Sequence[tuple[str, int, str | None]]) -> Iterator[tuple[str, int]]:
         for member, entries, why in ended:

@@ -23,6 +23,7 @@ from projections.audit.differences import MAX_DIFFERENCES, Difference, where_of
 from projections.audit.pages import compare_pages
 from projections.audit.receipts import compare_receipts
 from projections.audit.topic import compare_topic
+from projections.collector import without_collector
 from projections.ticking import EVERY, Progress
 
 
@@ -45,16 +46,17 @@ def replay(
     entries = accounts = count = 0
     differences: list[Difference] = []
     handed_back: Counter[str] = Counter()
-    for part in partition_map(ledger, jobs, replay_partition, from_topic, by):
-        if isinstance(part, int):
-            entries += part
-            progress(entries)
-            continue
-        found, members, total, left = part
-        handed_back += left
-        accounts += members
-        count += total
-        differences.extend(found[: MAX_DIFFERENCES - len(differences)])
+    with without_collector():
+        for part in partition_map(ledger, jobs, replay_partition, from_topic, by):
+            if isinstance(part, int):
+                entries += part
+                progress(entries)
+                continue
+            found, members, total, left = part
+            handed_back += left
+            accounts += members
+            count += total
+            differences.extend(found[: MAX_DIFFERENCES - len(differences)])
     said = {"by": by, "handed_back": dict(sorted(handed_back.items()))} if by == "native" else {"by": by}
     return replayed(started, entries, accounts, differences, count) | said
 

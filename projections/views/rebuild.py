@@ -4,9 +4,7 @@ A member's state is in memory only for the member's own entries, and rows are wr
 a crash a partition goes on behind the last member that is in. A process sends batches of rows to the writer.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,6 +13,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
+from projections.collector import without_collector
 from projections.views.decoding import decoder_for, unreadable
 from projections.views.port import Build
 from projections.views.sql import MemberRow, TableRows, member_row, table_rows
@@ -32,18 +31,6 @@ _member_of = itemgetter(1)
 
 _Place = tuple[int, str]  # of a partition that is being built: up to where, and the last member that is in
 _Waiting = dict[int, _Place]
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """What a fold makes has no cycles, and going over it again and again took half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class MemberBatch(NamedTuple):

@@ -13,9 +13,10 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.collector import without_collector
 from projections.views.decoding import decoded, decoder_for
 from projections.views.port import Build, BuildName, ViewStore
-from projections.views.rebuild import BATCH, Count, build_whole, without_collector
+from projections.views.rebuild import BATCH, Count, build_whole
 from projections.views.sql import table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry

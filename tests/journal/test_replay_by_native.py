@@ -97,6 +97,27 @@ def changed_everywhere(whole: Path, seed: int, rows: int, share: float) -> None:
                 both(place / "ledger")
 
 
+@pytest.mark.parametrize("in_memory", [0, 20_000, 60_000])
+def test_a_ledger_that_does_not_fit_into_memory_is_replayed_alike(
+    whole: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.journal.by_member.IN_MEMORY", in_memory)
+    monkeypatch.setattr("ledger.journal.by_member.PASSES", 50)
+    assert both(whole)["difference_count"] == 0
+    path = max(whole.glob("partition-*.db"), key=lambda file: file.stat().st_size)
+    with scratch() as place:
+        shutil.copytree(whole, place / "ledger")
+        with closing(sqlite3.connect(place / "ledger" / path.name)) as db, db:
+            db.execute(
+                "UPDATE stored_events SET originator_version = originator_version + 1000 WHERE rowid % 20 IN (0, 7)"
+            )
+            db.execute("UPDATE stored_events SET state = x'80' WHERE rowid % 30 = 1")
+        assert both(place / "ledger")["difference_count"]
+        with closing(sqlite3.connect(place / "ledger" / path.name)) as db, db:
+            db.execute("UPDATE stored_events SET originator_id = CAST(x'80' AS TEXT) WHERE rowid = 9")
+        both(place / "ledger")
+
+
 Change = Callable[[Entry], Entry]
 FORGED: dict[str, Change] = {
     "figures": lambda entry: msgspec.structs.replace(entry, figures={**entry.figures, "bonus": 7}),

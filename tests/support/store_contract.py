@@ -273,6 +273,22 @@ class StoreContract:
         assert [row.state for row in store.entries_of("m-2", after=1, limit=1)] == [b"b"]
         assert store.entries_of("m-2", limit=0) == [] == store.entries_of("nobody")
 
+    @pytest.mark.parametrize("in_memory", [0, 300, 600, 900, 1 << 20])
+    def test_entries_by_member_are_the_same_whatever_fits_into_memory(
+        self, store: Any, in_memory: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ledger.journal.by_member.IN_MEMORY", in_memory)
+        monkeypatch.setattr("ledger.journal.by_member.PASSES", 5)
+        for number, member in enumerate(("m-2", "m-10", "m-1", "m-2", "m-1", "m-2", "m-3", "m-2")):
+            self.write(store, b"%d" % number, member=member)
+        for after in ("", "m-1", "m-2", "m-9"):
+            rows = [row for rows in store.rows_by_member(7, after) for row in rows]
+            assert rows == [row[:4] for row in store.scan_by_member(after, upto=7)]
+        monkeypatch.setattr(type(store), "mean_size", lambda *_: -240)  # ten times too many are thought to fit
+        assert [row for rows in store.rows_by_member(7) for row in rows] == [
+            row[:4] for row in store.scan_by_member(upto=7)
+        ]
+
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
         self.write(
             store,

@@ -1,0 +1,87 @@
+//! Entries of many members in memory: taken as they lie in a journal, given member by member.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use crate::entries::Text;
+use crate::replay::Row;
+
+/// Entries that were taken and not given yet.
+#[derive(Default)]
+pub struct Grouped {
+    blocks: Vec<Vec<u8>>,
+    size: usize,
+    places: FxHashMap<Text, usize>,
+    members: Vec<Vec<Kept>>,
+    /// Of the members by name, once all are taken.
+    waiting: BTreeMap<Text, usize>,
+}
+
+/// An entry: its bytes are some of a block's; none where the column holds something else.
+struct Kept {
+    sequence: i64,
+    number: i64,
+    state: Option<(usize, Range<usize>)>,
+}
+
+impl Grouped {
+    /// Take some entries; their bytes are one block, which is as large as they are.
+    pub fn take(&mut self, rows: &[Row]) {
+        let size = rows.iter().filter_map(|row| row.state).map(<[u8]>::len).sum();
+        let mut block = Vec::with_capacity(size);
+        for row in rows {
+            let state = row.state.map(|state| {
+                let from = block.len();
+                block.extend_from_slice(state);
+                (self.blocks.len(), from..block.len())
+            });
+            let kept = Kept { sequence: row.sequence, number: row.number, state };
+            match self.places.get(row.member) {
+                Some(place) => self.members[*place].push(kept),
+                None => {
+                    self.places.insert(row.member.into(), self.members.len());
+                    self.members.push(vec![kept]);
+                }
+            }
+        }
+        self.blocks.push(block);
+        self.size += size;
+    }
+
+    /// Return how many bytes of entries there are.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Forget all entries.
+    pub fn clear(&mut self) {
+        self.blocks.clear();
+        self.size = 0;
+        self.places.clear();
+        self.members.clear();
+        self.waiting.clear();
+    }
+
+    /// Return the next members in order, at most so many. All are taken by then.
+    pub fn next(&mut self, most: usize) -> Vec<&str> {
+        self.waiting.extend(self.places.drain());
+        self.waiting.keys().take(most).map(|member| &**member).collect()
+    }
+
+    /// Give the entries of the next members in their order, by number; at most so many members.
+    pub fn give(&mut self, most: usize, mut to: impl FnMut(Row)) {
+        for _ in 0..most {
+            let Some((member, place)) = self.waiting.pop_first() else {
+                return;
+            };
+            let mut entries = std::mem::take(&mut self.members[place]);
+            entries.sort_by_key(|kept| kept.number);
+            for Kept { sequence, number, state } in entries {
+                let state = state.map(|(block, range)| &self.blocks[block][range]);
+                to(Row { sequence, member: &member, number, state });
+            }
+        }
+    }
+}
