@@ -22,7 +22,8 @@ pub fn holder_of(draft: &Draft, perk: &Perk) -> Option<Term> {
     if let Some(term) = account.term_at(&perk.membership, draft.occurred) {
         return Some(term.clone());
     }
-    let last = account.terms.get(&perk.membership)?.last()?;
+    let terms = account.terms.get(&perk.membership)?;
+    let last = terms.iter().rev().find(|term| term.start <= draft.occurred)?;
     is_in_grace(draft.version, last, draft.occurred).then(|| last.clone())
 }
 

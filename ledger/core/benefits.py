@@ -68,9 +68,13 @@ def is_in_grace(version: ProgrammeVersion, term: Term, instant: int) -> bool:
 
 
 def term_in_grace(account: Account, membership: str, version: ProgrammeVersion, instant: int) -> Term | None:
-    """The last term of a membership, where it is in grace at an instant: its benefits hold, its rate does not."""
-    terms = account.terms.get(membership)
-    return terms[-1] if terms and is_in_grace(version, terms[-1], instant) else None
+    """The last term of a membership that had begun by an instant, where it is in grace then.
+
+    Its benefits hold, its rate does not. One that begins later is none of what a fact that comes late asks about.
+    """
+    begun = (term for term in reversed(account.terms.get(membership, ())) if term.start <= instant)
+    last = next(begun, None)
+    return last if last is not None and is_in_grace(version, last, instant) else None
 
 
 def next_end_of_grace(account: Account, version: ProgrammeVersion, instant: int) -> int:

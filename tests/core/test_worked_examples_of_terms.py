@@ -178,6 +178,13 @@ def test_benefits_hold_in_grace_and_the_rate_does_not() -> None:
     assert shop.claims(at="2025-06-08 08:00") == "refused: no-membership"
 
 
+def test_what_was_claimed_in_grace_and_is_told_after_another_card_was_bought_stands() -> None:
+    shop = in_grace()
+    shop.buys("plus.grace", at="2025-06-20", card="K2")
+    assert shop.claims(at="2025-06-03") == "accepted"
+    assert shop.claims(at="2025-06-09") == "refused: no-membership", "between the grace of one and the other's term"
+
+
 def test_what_was_lived_in_grace_counts_at_the_rate_once_it_is_renewed() -> None:
     shop = in_grace()
     shop.buys("plus.grace", at="2025-06-07 09:00")
