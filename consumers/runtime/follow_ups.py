@@ -22,6 +22,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
 
 AT_ONCE: Final = 1_000  # appended together
+LOOKED_THROUGH: Final = 1_000  # entries, until it is remembered that what they left was sent
 KEPT_EVERY: Final = 10_000  # entries that leave nothing, until that is remembered
 LOOKED_AT: Final = 2 * KEPT_EVERY  # entries of a partition at most, each time that one looks for what was not sent
 
@@ -86,6 +87,14 @@ class FollowUps:
             return {}
         upto = self._journal.head().entries
         to: dict[int, int] = {}
+        while self._sent < upto:
+            to.update(self._send(append, min(self._sent + LOOKED_THROUGH, upto)))
+        self.may_have_more = False
+        return to
+
+    def _send(self, append: Append, upto: int) -> dict[int, int]:
+        """Append what entries up to one left; what was sent is not sent again where a later one fails."""
+        to: dict[int, int] = {}
         own = self._ledger.settings.name
         born = self._ledger.born_in(self._partition)
         for found in follow_ups_in(self._journal.stored_rows_of(self._sent, upto), born, own):
@@ -95,7 +104,6 @@ class FollowUps:
             failpoint("after-follow-ups")
             self._journal.publish_upto(flow_to(self._peer), upto)
             self._kept = upto
-        self.may_have_more = False
         return to
 
     def append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:

@@ -100,6 +100,7 @@ pub struct Term {
     pub months: i64,
     pub anchor: i64,
     pub rights: i64,
+    pub upgraded: bool,
 }
 
 /// A tier that does not fall by ageing before `until`; `value` is the score without ageing, below `needs` it ends.

@@ -54,10 +54,12 @@ fn is_old(key: &str, month: i64) -> bool {
     bucket >= DAY_BUCKETS && is_dropped(bucket, month)
 }
 
-/// Return until when a term is in grace after its end: its end itself where it has none, as trials and cut terms have.
+/// Return until when a term is in grace after its end: its end itself where it has none, as trials and refunded cards.
 pub fn grace_until(version: &Version, term: &Term) -> i64 {
     match version.products.get(&term.product) {
-        Some(product) if !term.trial && term.cut_at == 0 => term.until + product.table.grace_days * DAY,
+        Some(product) if !term.trial && (term.cut_at == 0 || term.upgraded) => {
+            term.until + product.table.grace_days * DAY
+        }
         _ => term.until,
     }
 }

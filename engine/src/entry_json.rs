@@ -188,7 +188,7 @@ fn tell_change(told: &mut Object, from: &mut Walk, times: &mut Times) -> Option<
     for (name, take) in fields {
         match (*name, take(from)?) {
             (_, Value::Text("") | Value::Truth(false)) => {}
-            ("lot", Value::Number(lot)) => told.plain(name, &lot_text(lot)),
+            ("lot" | "to_lot", Value::Number(lot)) => told.plain(name, &lot_text(lot)),
             ("pending_until", Value::Number(at)) if at >= MAX_INSTANT => {} // it waits for a pool's answer
             ("expires_at", Value::Number(at)) if at >= MAX_INSTANT => told.raw(name, b"null"),
             ("expires_at", Value::Number(at)) => told.plain(name, times.text(at)?),

@@ -329,6 +329,7 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             (term.start, term.until) = (change.from_at, change.until_at);
             if !matches!(&*change.why, "moved-up" | "laid-behind") {
                 term.cut_at = term.until;
+                term.upgraded = &*change.why == "upgraded";
             } else {
                 if &*change.why == "laid-behind" {
                     term.ended = false;

@@ -131,6 +131,7 @@ class Term(Struct, array_like=True, gc=False):
     months: int = 0  # of a term by the calendar, 0: of days
     anchor: int = 0  # the instant whose local day and time such a term ends on
     rights: int = 0  # that it gave to lines of orders which did not come back whole
+    upgraded: bool = False  # `cut_at` is where a better card was bought: it was not given back, and has its grace
 
 
 class TierHold(Struct, array_like=True, gc=False):

@@ -55,9 +55,12 @@ def _is_old(key: str, month: int) -> bool:
 
 
 def grace_until(version: ProgrammeVersion, term: Term) -> int:
-    """Until when a term is in grace after its end: its end itself where it has none, as trials and cut terms have."""
+    """Until when a term is in grace after its end: its end itself where it has none.
+
+    Trials have none, nor cards that were given back (orders.md 12). One that a better card ended was not given back.
+    """
     found = version.products.get(term.product)
-    if found is None or term.trial or term.cut_at:
+    if found is None or term.trial or (term.cut_at and not term.upgraded):
         return term.until
     return term.until + found[1].grace_days * DAY
 

@@ -431,6 +431,7 @@ def _term_moved(account: Account, change: entries.TermMoved) -> None:
     account.next_due_at = min(account.next_due_at, term.until)
     if change.why not in ("moved-up", "laid-behind"):
         term.cut_at = term.until
+        term.upgraded = change.why == "upgraded"
     else:
         if change.why == "laid-behind":
             term.ended = False

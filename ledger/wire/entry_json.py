@@ -89,6 +89,7 @@ def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
     }
 
 
+_LOTS = ("lot", "to_lot")
 _INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at", "time"}
 _MONTHS = {"month", "first_month", "last_month", "first"}
 _JSON = "data"  # a text that is JSON
@@ -106,7 +107,7 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
     view: dict[str, Any] = {"change": change.__struct_config__.tag}
     for name in change.__struct_fields__:
         value = getattr(change, name)
-        if name == "lot":
+        if name in _LOTS:
             view[name] = lot_text(value)
         elif name == "expires_at":
             view[name] = end_text(value, offset)
@@ -134,14 +135,14 @@ def _schema_of(kind: type[Any]) -> dict[str, Any]:
     for known in msgspec.structs.fields(kind):
         name = known.name
         properties[name] = _property_of(name, known.type)
-        if name in ("lot", "expires_at") or (known.type is int and name not in _INSTANTS | _MONTHS):
+        if name in ("expires_at", *_LOTS) or (known.type is int and name not in _INSTANTS | _MONTHS):
             required.append(name)
     text = (kind.__doc__ or "").strip().split("\n")[0]
     return {"type": "object", "description": text, "properties": properties, "required": required}
 
 
 def _property_of(name: str, kind: Any) -> dict[str, Any]:
-    if name == "lot":
+    if name in _LOTS:
         return {"type": "string", "description": "The lot's name, entry.place.", "examples": ["3.1"]}
     if name == "expires_at":
         return {

@@ -20,7 +20,7 @@ from ledger.wire.times import month_of, month_text
 from projections.answers.benefits import draft_at
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
 from projections.explaining.context import Context, put, term_of
-from projections.explaining.facts import cause_text, redemption_text
+from projections.explaining.facts import cause_text, name_of, redemption_text
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
 from projections.explaining.movements import IN_LOTS, MOVEMENTS, TAGS
 
@@ -70,7 +70,7 @@ def _in_lots(context: Context, change: Any) -> View:
         what = _why_expired(context, change)
     else:
         values["others"] = _spent_award(context, change) if isinstance(change, entries.ClawedBack) else ""
-        what = words.say(f"what.{code}", change, **values)
+        what = words.say(f"what.{code}.{name_of(fact)}", change, **values)
     sign = MOVEMENTS[type(change)].in_sums
     amount = words.points(change.points, change.kind)
     if not isinstance(change, entries.Captured):

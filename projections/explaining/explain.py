@@ -131,8 +131,10 @@ def explain_lot(
         raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = history.words_of(story.origin.entry)
     origin = _entry(history, story.origin.entry.number)
-    opening = ("earned", "received", "moved-in")  # as a change is called that opens a lot here
-    opened_by = next(view for view in origin["changes"] if view["change"] in opening and view["lot"] == lot)
+    # as a change is called that opens a lot here, and where it names that lot
+    opening = {"earned": "lot", "received": "lot", "moved-in": "lot", "hold-shifted": "to_lot"}
+    changes = origin["changes"]
+    opened_by = next(view for view in changes if lot == view.get(opening.get(view["change"], "")))
     return {
         "explains": "lot",
         "language": words.speech.language,

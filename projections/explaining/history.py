@@ -23,7 +23,18 @@ from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import FactRecord, decided
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, MovedIn, Received, Waiting
+from ledger.wire.entries import (
+    ACCEPTED,
+    ENGINES,
+    Change,
+    Earned,
+    Entry,
+    HoldCame,
+    HoldShifted,
+    MovedIn,
+    Received,
+    Waiting,
+)
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import canonical, decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
@@ -229,9 +240,16 @@ class History:
             if isinstance(change, Earned):
                 self.lots[change.lot] = LotStory(step, change)
             elif isinstance(change, Received) or (isinstance(change, MovedIn) and change.lot not in self.lots):
-                came = Earned(change.kind, change.lot, change.points, change.rule, change.earned_at, change.expires_at)
+                points = change.points + getattr(change, "held", 0)
+                came = Earned(change.kind, change.lot, points, change.rule, change.earned_at, change.expires_at)
                 self.lots[change.lot] = LotStory(step, came)
-            elif key is not None and key in self.lots and not isinstance(change, Waiting):
+            elif isinstance(change, HoldShifted) and change.lot in self.lots:
+                story = self.lots[change.lot]
+                story.events.append((step, change))
+                of = story.earned
+                own = Earned(change.kind, change.to_lot, change.points, of.rule, of.earned_at, of.expires_at)
+                self.lots[change.to_lot] = LotStory(step, own)
+            elif key is not None and key in self.lots and not isinstance(change, Waiting | HoldCame):
                 self.lots[key].events.append((step, change))
 
     def step(self, number: int) -> Step:

@@ -5,9 +5,9 @@ from typing import Any
 
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import Change, Earned, Waiting, lot_named, lot_text
-from projections.explaining.facts import cause_text, origin_text, redemption_text
+from projections.explaining.facts import cause_text, name_of, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
-from projections.explaining.movements import MOVEMENTS, TAGS
+from projections.explaining.movements import LIFE, TAGS
 from projections.explaining.words import Words
 
 MOST_EVENTS = 6  # of a lot's life that its sentence has
@@ -103,7 +103,8 @@ def _since(view: dict[str, Any], words: Words) -> str:
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:
     """One step of a lot's life; `points` are those that left it (negative: that came back)."""
-    what, moves, points = TAGS[type(change)], MOVEMENTS[type(change)], getattr(change, "points", 0)
+    what, moves, points = TAGS[type(change)], LIFE[type(change)], getattr(change, "points", 0)
+    points += getattr(change, "held", 0)
     view: dict[str, Any] = {"what": what, "points": moves.out_of_lot * points, "entry": None}
     if step is not None:
         view |= {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)}
@@ -113,7 +114,7 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
         value = getattr(change, name)
         view[name] = words.time(value) if name == "due_at" else value
     view["text"] = words.say(
-        f"event.{what}",
+        f"event.{what}.{name_of(step.decided) if step else ''}",
         change,
         use=redemption_text(history, getattr(change, "redemption", ""), words),
         cause=cause_text(step.decided, words) if step else "",

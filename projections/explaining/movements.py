@@ -33,7 +33,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.SentBack: Movement(1, 1, -1, 0, ("transfer",)),
     entries.Recalled: Movement(-1, -1, 1, 0, ("transfer",)),
     entries.MovedOut: Movement(-1, -1, 1, 0, ("to",)),
-    entries.MovedIn: Movement(1, 1),
+    entries.MovedIn: Movement(1, 1, -1, 0, ("frm",)),  # of a lot that was here before
     entries.Forfeited: Movement(-1, -1, 1),
     entries.DebtIncurred: Movement(0, -1),
     entries.WrittenOff: Movement(0, 1),
@@ -44,6 +44,8 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Refrozen: Movement(-1, -1),
 }
 
+# In the life of a lot, one more: what a hold keeps of it became another lot.
+LIFE: Final = MOVEMENTS | {entries.HoldShifted: Movement(0, 0, 1, -1, ("hold",))}
 _OF_SCORES = (entries.Scored, entries.ScoredOnce)
 TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
 _OPENING = (entries.Earned, entries.Received, entries.MovedIn)

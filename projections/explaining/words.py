@@ -9,6 +9,7 @@ from string import Formatter
 from typing import Any, Final
 
 from ledger.core.evaluate import amount_of
+from ledger.core.name_keys import named
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entry_json import bucket_text
@@ -97,10 +98,15 @@ class Words:
         for source in sources:
             found = source.get(name) if type(source) is dict else getattr(source, name, None)
             if found is not None:
-                return found
+                return self._of_name(found) if type(found) is str else found
         if name == "amount" or name == "signed":
             return (self.points if name == "amount" else self.signed)(sources[0].points, sources[0].kind)
         return ""
+
+    def _of_name(self, text: str) -> str:
+        """A text; of what the account keeps under another of its names, what it is called there and that name."""
+        name, own = named(text)
+        return self.say("of-name", name=name, own=own) if name else text
 
     def _shown(self, value: Any, how: str, noun: str) -> str:
         if how == "time":

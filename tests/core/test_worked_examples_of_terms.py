@@ -200,6 +200,20 @@ def test_a_refunded_card_and_a_trial_have_no_grace() -> None:
     assert terms(shop)[1][1] == "2025-05-21T00:00"
 
 
+def test_a_card_that_a_better_one_ended_has_its_grace() -> None:
+    """Of its product, from where its own term ended: it was not given back, whatever became of the other two."""
+    shop = Shop(CARDS.replace('"plus.year" = { years = 1 }', '"plus.year" = { years = 1, upgrades = ["plus.grace"] }'))
+    shop.buys("plus.grace", at="2025-05-02 08:00", card="K1")
+    shop.buys("plus.grace", at="2025-05-02 08:00", card="K2")
+    shop.buys("plus.year", at="2025-06-20 08:00", card="A")  # K2 began on 1 June, and ends here
+    assert shop.refunds_card("K1", at="2025-05-02 09:00") == "accepted"  # told late: K2 ended on 1 June, and A stays
+    assert [start for _, start, _ in terms(shop)] == ["2025-05-02T08:00", "2025-05-02T09:00", "2025-06-20T08:00"]
+    assert shop.claims(at="2025-06-03") == "accepted"
+    assert shop.refunds_card("A", at="2025-06-05") == "accepted"
+    assert shop.refunds_card("K2", at="2025-05-20") == "accepted"
+    assert shop.claims(at="2025-05-21") == "refused: no-membership", "it was given back"
+
+
 # -- upgrades ----------------------------------------------------------------------------------------------------------
 
 ANNUAL = '[memberships.plus.products."plus.annual"]\n'

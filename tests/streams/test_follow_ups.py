@@ -2,8 +2,8 @@
 
 import json
 import signal
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from consumers.dead_letters import BadPosition, dead_letter_at, retry
 from consumers.feeding import feeding_of
+from consumers.local.port import CannotAppend, InboxLine
 from consumers.runtime.follow_ups import FollowUps, Unsent, send_again
 from consumers.runtime.ingest import decide_all, ingest
 from ledger.journal.database import migrate
@@ -186,6 +187,33 @@ def test_what_is_on_its_way_is_listed_and_sent_again(tmp_path: Path, monkeypatch
     found = transit(ledger)
     assert (found.told, found.on_its_way, found.oldest, found.in_transit) == (60, 0, "", {})
     check_all_arrived(ledger)
+    ledger.close()
+
+
+def test_what_was_sent_before_a_stream_failed_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(FollowUps, "send", lambda *_: {})
+        ledger = fed(tmp_path, 1)
+    monkeypatch.setattr("consumers.runtime.follow_ups.LOOKED_THROUGH", 5)
+    monkeypatch.setattr("consumers.runtime.follow_ups.AT_ONCE", 1)
+    sent: list[str] = []
+
+    def append(lines: Sequence[InboxLine]) -> list[tuple[int, int]]:
+        if len(sent) % 7 == 6:
+            sent.append("failed")
+            raise CannotAppend("no room")
+        sent.extend(line.key for line in lines)
+        return [(0, len(sent))]
+
+    for partition in ledger.partitions:
+        flow = FollowUps(ledger, partition)
+        while flow.may_have_more:
+            with suppress(CannotAppend):
+                flow.send(append)
+    again = len(sent) - sent.count("failed") - GIVERS * EACH
+    assert sent.count("failed") > 5 and 0 <= again <= 5 * sent.count("failed"), "a piece at most, each time"
     ledger.close()
 
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,14 +10,16 @@ from rich.console import Console
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
+from ledger.wire.entries import lot_text
 from projections.answers import tables
 from projections.answers.show import show_member
 from projections.explaining.explain import explain, explain_entry
-from projections.explaining.history import NothingToExplain
+from projections.explaining.history import History, NothingToExplain
 from service.screens.explanation import print_explanation
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.streams.test_follow_ups import fact
 from tests.streams.test_names_that_move import HEAD, OLD, later, line, story, takes
+from tests.support.histories_of_members import book_of_members
 from tests.support.shop import instant
 
 
@@ -89,3 +92,38 @@ def test_a_story_says_of_each_line_what_became_of_its_fact(ledger: Ledger) -> No
     assert returned["result"] == f"it was handed on to {HEAD}"
     texts = [line["text"] for line in of_type(ledger, HEAD, "member.forwarded")]
     assert len(texts) >= 3 and all(text.endswith(f" (sent to the name {OLD})") for text in texts)
+
+
+def test_the_life_of_each_lot_that_moved_and_moved_back_adds_up(tmp_path: Path) -> None:
+    """A hold of one name keeps points of the other as they part, and both names' points went and came back."""
+    ledger = open_or_create(tmp_path / "ledger", BOOK)
+    held = {"hold": "H", "kind": "beans", "points": 700, "until": "2025-05-01T00:00:00Z"}
+    parted = fact("member.unmerged", HEAD, "u", 8, {"name": OLD}, "/operators")
+    for facts in (story(), [fact("hold.requested", OLD, "h", 5, held)], [parted]):
+        takes(ledger, tmp_path, facts)
+    changes = set[str]()
+    for member in (OLD, HEAD):
+        history = History(ledger, member)
+        for key in history.lots:
+            lot = explain(ledger, member, lot_text(key), as_of=instant("2025-04-10 20:00"))
+            gone = sum(event["points"] for event in lot["went"])
+            assert lot["earned"] - gone == lot["left"] + lot["held"], lot["text"]
+            changes |= {event["what"] for event in lot["went"]}
+        for step in history.steps:
+            for language in ("en", "zh"):
+                assert "\n" not in explain_entry(ledger, member, step.entry.number, language=language)["text"]
+    assert {"moved-out", "moved-in", "hold-shifted"} <= changes
+    ledger.close()
+
+
+def test_points_that_a_budget_gave_are_said_to_come_from_it(tmp_path: Path) -> None:
+    ledger = open_or_create(tmp_path / "ledger", book_of_members(Random(0)))
+    takes(ledger, tmp_path, [fact("order.completed", OLD, "o", 1, {"order": "O", "lines": [line(paid_fen=9_00)]})])
+    (answered,) = of_type(ledger, OLD, "pool.answered")
+    (given,) = explain_entry(ledger, OLD, answered["number"])["changes"]
+    assert given["text"].startswith("+9 beans: frozen no more, as the budget gave them, in lot ")
+    (in_chinese,) = explain_entry(ledger, OLD, answered["number"], language="zh")["changes"]
+    assert "转为可用，因为预算已同意" in in_chinese["text"]
+    (event,) = explain(ledger, OLD, given["lots"][0]["lot"], as_of=instant("2025-04-11"))["went"]
+    assert event["text"] == f"9 became spendable in entry {answered['number']}, when the budget gave them"
+    ledger.close()
