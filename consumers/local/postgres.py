@@ -5,7 +5,7 @@ moves the ends on in the same transaction: positions are dense, in the order of 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import accumulate
 from typing import Any
@@ -29,7 +29,8 @@ from consumers.local.port import (
 from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
-from ledger.journal.port import JournalError
+from ledger.journal.port import JournalError, Unavailable
+from ledger.journal.postgres import MOVED_AWAY
 from ledger.journal.postgres_server import Server
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
@@ -37,6 +38,7 @@ _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"  # in microse
 
 _GROW_SECONDS = 2.0  # that appenders wait at most, each time, for what waits to be decided
 _LOOK_SECONDS = 0.02
+_MOVE_SECONDS = 5.0  # that an append waits at most for a partition that moves to another server
 FED_ROWS = 1_000  # of a feed, read at a time
 _MOST_LINES = 1 << 32  # of one append; a line's number orders a feed's records
 
@@ -46,6 +48,10 @@ _INSERT = """WITH moved AS (UPDATE {schema}.inbox_end SET position = %b, recorde
     %b::bytea[], %b::bigint[]) AS new (position, line, recorded, backlog, key, value, length, sha256, pushed)"""
 _MOVE_SPAN = """INSERT INTO {schema}.inbox_spans VALUES (%b, %b, %b)
     ON CONFLICT (feed) DO UPDATE SET last = excluded.last"""
+
+
+class _IsMoving(CannotAppend):
+    """A partition takes no records where it is looked for: it moves to another server, or has."""
 
 
 class PostgresInbox(Inbox):
@@ -139,28 +145,52 @@ class PostgresInbox(Inbox):
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
-        try:
-            places = self._append(lines, feed)
-        except CannotAppend:
-            raise
-        except JournalError as error:
-            raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
+        until = time.monotonic() + _MOVE_SECONDS
+        while True:
+            stood = self._standing(self._ledger.partitions)
+            try:
+                places = self._append(lines, feed)
+                break
+            except _IsMoving:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+                self._standing_anew()
+            except CannotAppend:
+                raise
+            except JournalError as error:
+                if isinstance(error, Unavailable) or self._standing_anew() == stood:
+                    raise CannotAppend(
+                        f"{error}; what of this batch was taken counts once if it is sent again"
+                    ) from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
                 self._ledger.notify(encode_notification(APPENDED, (line.partition for line in lines)))
         return places
 
+    def _standing(self, partitions: Iterable[int]) -> dict[int, Server]:
+        return {partition: self._topology.server_of(partition) for partition in partitions}
+
+    def _standing_anew(self) -> dict[int, Server]:
+        """Return where each partition stands by what the settings say now. Raises `CannotAppend`."""
+        try:
+            self._ledger.find_moved()
+        except JournalError as error:
+            raise CannotAppend(f"{error}; nothing was taken") from error
+        return self._standing(self._ledger.partitions)
+
     def _append(self, lines: Sequence[InboxLine], feed: SourceCursor | None) -> list[tuple[int, int]]:
         before = self._feeds[feed.number].lines if feed else 0
         batches = numbered_by_partition(lines, before * _MOST_LINES)
         offsets: dict[int, int] = {}
+        stands = self._standing(batches)  # once: another thread may learn meanwhile that one was moved
         with ExitStack() as stack:
-            for server in self._servers_of(batches, feed):
+            for server in self._servers_of(stands, feed):
                 c = stack.enter_context(server.transaction(self._topology.schema))
                 if feed is not None and server is self._topology.main:
                     self._move(c, feed)
-                here = [partition for partition in sorted(batches) if self._topology.server_of(partition) is server]
-                ends, now = self._lock_ends(c, here, self.partitions)
+                here = [partition for partition in sorted(batches) if stands[partition] is server]
+                ends, now = self._lock_ends(c, here, {self.partitions})
                 check_by_clock(last_stamp(lines), now, self._tolerance, f"the database's ({server.name})")
                 for partition in here:
                     offsets[partition] = ends[partition].position + 1
@@ -169,9 +199,9 @@ class PostgresInbox(Inbox):
             self._feeds[feed.number] = feed
         return places_of(lines, offsets)
 
-    def _servers_of(self, partitions: Iterable[int], feed: SourceCursor | None) -> list[Server]:
+    def _servers_of(self, stands: Mapping[int, Server], feed: SourceCursor | None) -> list[Server]:
         """The servers of an append, the main one first: the transactions end in the opposite order."""
-        servers = {id(server): server for server in map(self._topology.server_of, sorted(partitions))}
+        servers = {id(server): server for server in stands.values()}
         if feed is not None:
             servers[id(self._topology.main)] = self._topology.main
         return sorted(servers.values(), key=lambda server: (server is not self._topology.main, server.name))
@@ -186,10 +216,10 @@ class PostgresInbox(Inbox):
         if not c.rowcount:
             raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")
 
-    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int], of: int) -> tuple[dict[int, End], int]:
+    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int], of: set[int]) -> tuple[dict[int, End], int]:
         """Lock where partitions of a server end, one after the other, as every appender does.
 
-        Return these ends, and the instant by the server's clock. Raises `CannotAppend` where they are not `of` so many.
+        Return these ends, and the instant by the server's clock. Raises `CannotAppend` where they are others than `of`.
         """
         asked = " UNION ALL ".join(
             f"SELECT * FROM (SELECT {partition}, position, recorded, partitions"
@@ -198,7 +228,12 @@ class PostgresInbox(Inbox):
         )
         asked += f"{' UNION ALL ' if partitions else ''}SELECT -1, -1, {_NOW}, 0"  # as a partition that ends now
         rows = c.execute(asked).fetchall()
-        if others := {row[3] for row in rows} - {0, of}:
+        if any(row[3] == MOVED_AWAY for row in rows):
+            raise _IsMoving(
+                f"{self._ledger.name}: a partition is being moved to another server; wait for that to end, or run the"
+                " same `points partitions move` again, which goes on"
+            )
+        if others := {row[3] for row in rows} - {0, *of}:
             raise CannotAppend(
                 f"{self._ledger.name}: its inbox has {max(others)} partitions, and {self.partitions} are known here: it"
                 " was split, or is being split; start again, or run `points split` again, which goes on"
@@ -240,10 +275,10 @@ class PostgresInbox(Inbox):
         with ExitStack() as stack:
             ends: dict[int, End] = {}
             cursors: dict[int, psycopg.Cursor[Any]] = {}
-            for server in self._servers_of(ledger.partitions, None):
+            for server in self._servers_of(self._standing(ledger.partitions), None):
                 c = stack.enter_context(server.transaction(topology.schema))
                 here = [partition for partition in ledger.partitions if topology.server_of(partition) is server]
-                ends |= self._lock_ends(c, here, partitions)[0]
+                ends |= self._lock_ends(c, here, {self.partitions, partitions})[0]
                 cursors |= dict.fromkeys(here, c)
             until = time.monotonic() + _GROW_SECONDS
             while any(ledger.journal(partition).head().offset < end.position for partition, end in ends.items()):
@@ -288,5 +323,14 @@ class PostgresInbox(Inbox):
         """Nothing: the connections are the ledger's."""
 
     def _rows(self, partition: int, sql: str, *parameters: object) -> list[Any]:
-        schema = self._topology.schema_of(partition)
-        return self._topology.server_of(partition).rows(schema, sql.format(schema=schema), parameters)
+        schema, server = self._topology.schema_of(partition), self._topology.server_of(partition)
+        question = sql.format(schema=schema)
+        try:
+            return server.rows(schema, question, parameters)
+        except Unavailable:
+            raise
+        except JournalError:
+            self._ledger.find_moved()
+            if (now := self._topology.server_of(partition)) is server:
+                raise
+        return now.rows(schema, question, parameters)

@@ -183,12 +183,19 @@ class DatabaseLedger(Ledger):
 
     @contextmanager
     def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
-        """Open the journals of partitions that a split makes, in schemas of their own until they are whole."""
+        """Open the journals of partitions that a split makes, in schemas of their own until they are whole.
+
+        Each is made where its parent stands, also where that was moved: the settings say so with the split.
+        """
         topology = self.topology
         with closing(topology.main.connect()) as connection, topology.main.errors():
             row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
             if row != (True,):
                 raise LedgerLocked(f"{self.name} is being split by another process")
+            self.look_alone()
+            parents = {partition: topology.address_of(partition % self.settings.partitions) for partition in partitions}
+            elsewhere = {str(p): address for p, address in parents.items() if topology.address_of(p) != address}
+            self._know(replace(self.settings, moved={**self.settings.moved, **elsewhere}))
             made: dict[int, Journal] = {}
             for partition in partitions:
                 server, schema = topology.server_of(partition), topology.making_of(partition)
@@ -230,6 +237,12 @@ class DatabaseLedger(Ledger):
         self._origin = None
         self.topology.move(settings.moved)
 
+    def find_moved(self) -> None:
+        """Read where partitions stand now. Raises `JournalError`."""
+        known = _read(self.topology)
+        if known is not None:
+            self._know(known[0])
+
     def put_settings(self) -> None:
         """Write the settings and the book that this ledger was opened with."""
         schema = self.topology.schema
@@ -270,6 +283,23 @@ class DatabaseLedger(Ledger):
             journal.stamp(self.origin(partition))
         return steps
 
+    def look_alone(self) -> None:
+        """Read where partitions stand, by who keeps others from moving and splitting. Raises `LedgerLocked`."""
+        known = _read(self.topology)
+        if known is None or known[0].grown != self.settings.grown:
+            raise LedgerLocked(f"{self.name} was split meanwhile: run the command again")
+        self._know(known[0])
+
+    def journal(self, partition: int) -> Journal:
+        """As `Ledger.journal` says; one that was found gone, or whose parent was, is looked for anew."""
+        known = self._journals.get(partition)
+        if isinstance(known, PostgresJournal):
+            if known.is_gone:
+                self.close_journal(partition)
+            elif isinstance(known.parent, PostgresJournal) and known.parent.is_gone:
+                known.parent, known.begins = self._parent(partition)
+        return super().journal(partition)
+
     def look_again(self, partition: int) -> None:
         """As `Ledger.look_again` says."""
         known = self._journals.get(partition)
@@ -277,14 +307,13 @@ class DatabaseLedger(Ledger):
             self.close_journal(partition)
 
     def _open_journal(self, partition: int) -> PostgresJournal:
-        schema = self.topology.schema_of(partition)
+        schema, server = self.topology.schema_of(partition), self.topology.server_of(partition)
         try:
-            return PostgresJournal(self.topology.server_of(partition), schema)
+            return PostgresJournal(server, schema)
         except NothingThere:
-            known = _read(self.topology)
-            if known is None or known[0].moved == self.settings.moved:
+            self.find_moved()
+            if self.topology.server_of(partition) is server:
                 raise
-            self._know(known[0])
         return PostgresJournal(self.topology.server_of(partition), schema)
 
 

@@ -60,3 +60,8 @@ def partitions_at(grown: Sequence[Growth], partition: int, sequence: int, now: i
         if partition < one.partitions and sequence <= one.ends[partition].entries:
             return one.partitions
     return now
+
+
+def partitions_after_birth(grown: Sequence[Growth], partition: int, now: int) -> int:
+    """Return how many partitions there were once a partition was made, whether it took entries then or none."""
+    return next((one.partitions for one in grown if partition < one.partitions), now)

@@ -17,8 +17,8 @@ from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import LedgerLocked
-from ledger.journal.port import Damaged, JournalError
-from ledger.journal.postgres import PostgresJournal, migrate_journal
+from ledger.journal.port import BeingSplit, Damaged, JournalError
+from ledger.journal.postgres import MOVED_AWAY, PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, has_password, name_of
 from ledger.journal.sql import CLOSED
 from ledger.journal.topology import MAIN
@@ -28,6 +28,7 @@ SHORT: Final = 2_000  # entries that the last round, while nobody decides, may h
 ROUNDS: Final = 10
 _GROWING = {"receipts": "place", "inbox": "position"}  # rows are added behind, and never changed
 _BY_MEMBER = ("pages", "accounts")
+_INBOX = ("inbox_end", "inbox_spans")  # change with each append
 _NOTE = "moving"  # the table by which a copy is known, and how far its pages were copied
 _INDEX = "moving_pages_by_member"
 Progress = Callable[[int], None]  # entries copied
@@ -92,6 +93,7 @@ def move(ledger: DatabaseLedger, partition: int, to: str, progress: Progress = l
         copy = _Copy(ledger, partition, to, stack)
         if ledger.topology.address_of(partition) == to:  # killed behind the switch
             return copy.end(0.0)
+        copy.check_not_split()
         if not copy.is_stamped():
             copy.prepare()
             for _ in range(ROUNDS):
@@ -148,6 +150,15 @@ class _Copy:
         if note is not None and note[0] != self._ledger.identity:
             raise JournalError(f"{self.target.name}, schema {self.schema} is being made for another ledger: {note[0]}")
         return note is not None
+
+    def check_not_split(self) -> None:
+        """Raise `BeingSplit` where the partition is being split: what a split has closed is not opened by a move."""
+        known = (0, MOVED_AWAY, self._ledger.settings.partitions)
+        is_closed = self._ledger.journal(self._partition).state().epoch >= CLOSED and not self.is_begun()
+        if is_closed or _one(self._from, f"SELECT partitions FROM {self.schema}.inbox_end") not in known:
+            raise BeingSplit(
+                f"{self._ledger.name} is being split: run `points split` again, which goes on, before this"
+            )
 
     def is_stamped(self) -> bool:
         """Return True if the copy is whole, compared and a journal of the ledger: the switch is all that lacks."""
@@ -213,18 +224,35 @@ class _Copy:
         self._copy_snapshots()
         with self._into.transaction():
             for table in self._tables():
-                if table not in ("stored_events", "pruned", *_GROWING, *_BY_MEMBER):
+                if table not in ("stored_events", "pruned", *_GROWING, *_BY_MEMBER, *_INBOX):
                     self._into.execute(f"TRUNCATE {schema}.{table}")
                     self._copy(table)
         failpoint("move-copied")
         self.compare_grown()
+        self.close_inbox()
         for table in self._tables():
-            if table not in ("stored_events", *_GROWING):
+            if table not in ("stored_events", "inbox_end", *_GROWING):
                 self._check_same(table)
         moved = {**self._ledger.settings.moved, str(self._partition): self._to}
         origin = self._ledger.origin_by(replace(self._ledger.settings, moved=moved), self._partition)
         PostgresJournal(self.target, schema).stamp(origin, reopens=True)
         failpoint("move-stamped")
+
+    def close_inbox(self) -> None:
+        """Let nobody append where the partition stood, and copy what was appended until then.
+
+        Appenders ask for nobody's leave, and read with the end that they lock how many partitions there are.
+        """
+        end = f"{self.schema}.inbox_end"
+        self._from.execute(f"UPDATE {end} SET partitions = {MOVED_AWAY}")
+        failpoint("move-fenced")
+        with self._into.transaction():
+            self._copy("inbox", f"position > {self._last(self._into, 'inbox', 'position')}")
+            for table in _INBOX:
+                self._into.execute(f"TRUNCATE {self.schema}.{table}")
+                self._copy(table)
+            self._into.execute(f"UPDATE {end} SET partitions = %s", (self._ledger.settings.partitions,))
+        self.compare_grown()
 
     def switch(self) -> None:
         """Have the ledger's settings say where the partition stands."""
@@ -235,6 +263,10 @@ class _Copy:
         """Drop the copy, and open the journal again where it stands."""
         self._into.execute(f"DROP SCHEMA {self.schema} CASCADE")
         self._from.execute(f"DROP INDEX IF EXISTS {self.schema}.{_INDEX}")
+        self._from.execute(
+            f"UPDATE {self.schema}.inbox_end SET partitions = %s WHERE partitions = %s",
+            (self._ledger.settings.partitions, MOVED_AWAY),
+        )
         journal = self._ledger.journal(self._partition)
         journal.stamp(self._ledger.origin(self._partition), reopens=True)
 
@@ -310,7 +342,16 @@ class _Copy:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def compare_grown(self) -> None:
-        """Compare what never changes any more, so that less is left for when nobody decides. Raises `Damaged`."""
+        """Compare what never changes any more, so that less is left for when nobody decides. Raises `Damaged`.
+
+        One thing does: records of dead letters whose bytes were dropped since. They are copied once more.
+        """
+        dropped = f"SELECT position FROM {self.schema}.parked WHERE octet_length(kept) = 0"
+        dropped += f" AND position <= {self._last(self._into, 'inbox', 'position')}"
+        positions = [position for (position,) in self._from.execute(dropped)]
+        with self._into.transaction():
+            self._into.execute(f"DELETE FROM {self.schema}.inbox WHERE position = ANY(%s)", (positions,))
+            self._copy("inbox", f"position IN ({dropped})")
         for table, column in (("stored_events", "notification_id"), *_GROWING.items()):
             upto = self._last(self._into, table, column)
             self._check_same(table, f"{column} > {self._compared.get(table, -1)} AND {column} <= {upto}")
@@ -360,6 +401,7 @@ def _alone(ledger: DatabaseLedger) -> Iterator[None]:
         row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
         if row != (True,):
             raise LedgerLocked(f"{ledger.name} is being split, or a partition of it moved, by another process")
+        ledger.look_alone()
         yield
 
 

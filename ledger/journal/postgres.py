@@ -98,6 +98,9 @@ JOURNAL_STEPS: Steps = (
 )
 
 
+MOVED_AWAY = -1  # in place of how many partitions there are: the inbox moves to another server, and takes no more
+
+
 class _Datastore(PostgresDatastore):
     """The library's, over the connections of a server that others share."""
 
@@ -260,6 +263,7 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         self.schema = schema
         self.server = server
         self.sources = {}
+        self.is_gone = False  # it was found that it does not stand here any more
         self.name = f"{server.name}, schema {schema}"
         with server.transaction() as c:
             found = format_of(c, f"{schema}.shard")
@@ -324,6 +328,7 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         except JournalError as error:
             if self.is_there():
                 raise
+            self.is_gone = True
             raise Unavailable(f"{self.name} is gone: was the partition moved to another server?") from error
 
     def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
-from ledger.journal.growth import partitions_at
+from ledger.journal.growth import partitions_after_birth, partitions_at
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
@@ -254,7 +254,7 @@ def _copies(ledger: Ledger, journal: Journal, partition: int) -> Iterator[tuple[
     upto = ledger.branch(partition).entries
     if not upto:
         return
-    partitions = partitions_at(settings.grown, partition, upto + 1, settings.partitions)
+    partitions = partitions_after_birth(settings.grown, partition, settings.partitions)
     there = chain.from_iterable(journal.stored_rows_of(0, upto))
     wanted = (row for row in there if row[1] == PROGRAMME_SUBJECT or partition_of(row[1], partitions) == partition)
     for copy, row in zip_longest(chain.from_iterable(journal.own_rows_of(0, upto)), wanted):

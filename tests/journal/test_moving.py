@@ -13,10 +13,12 @@ import httpx
 import psycopg
 import pytest
 
+from consumers.local.open import open_inbox
+from consumers.local.port import InboxLine
 from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger, migrate
 from ledger.journal.moving import cancel, check_movable, move, places
-from ledger.journal.port import BeingSplit, JournalError
+from ledger.journal.port import BeingSplit, JournalError, Unavailable
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.cli import run
@@ -29,6 +31,7 @@ from tests.support.served import ROOT, environment, grant, points, served, until
 
 PARTITIONS = 3
 N = 1  # that is moved
+CLOSED_AT = {"move-fenced", "move-stamped", "move-switched"}  # steps at which whoever appends waits
 
 
 @pytest.fixture
@@ -181,4 +184,91 @@ def test_a_server_goes_on_through_a_move(place: str, own_postgres: OwnServer, tm
             giving.join()
         until(lambda: http.get("/health/ready").status_code == 200)
         until(lambda: http.get(f"/v1/members/{member}").json()["points"]["beans"]["spendable"] == len(taken))
+    is_whole(place)
+
+
+def test_what_is_appended_at_any_step_of_a_move_is_there_after_it(
+    place: str, other: str, ledger: DatabaseLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(DatabaseLedger.at(place)) as front, closing(open_inbox(front, feeding=True)) as inbox:
+        begin = inbox.end(N)
+        threads: list[threading.Thread] = []
+        given: list[tuple[int, int]] = []
+
+        def append(step: str) -> None:
+            line = InboxLine(N, 1, 0, "m", step.encode())
+            given.extend(inbox.append([line]))
+
+        def at_step(step: str) -> None:
+            threads.append(threading.Thread(target=append, args=(step,)))
+            threads[-1].start()
+            if step not in CLOSED_AT:
+                threads[-1].join(60)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("ledger.journal.moving.failpoint", at_step)
+            move(ledger, N, other)
+        for thread in threads:
+            thread.join(60)
+        assert inbox.end(N) == begin + len(threads) == begin + len(given) and len(given) > 8
+        assert [record.offset for record in inbox.read(N, begin, 100)] == sorted(offset for _, offset in given)
+
+
+def test_a_reader_that_stays_finds_a_partition_again_wherever_it_is_moved(
+    place: str, other: str, ledger: DatabaseLedger, tmp_path: Path
+) -> None:
+    with closing(DatabaseLedger.at(place)) as reader:
+        entries = reader.journal(N).head().entries
+        for to in (other, "main"):
+            move(ledger, N, to)
+            with pytest.raises(Unavailable, match="is gone"):
+                reader.journal(N).head()
+            assert reader.journal(N).head().entries == entries
+
+
+def test_split_after_a_move_new_partitions_stand_beside_their_parent(place: str, other: str, tmp_path: Path) -> None:
+    with closing(DatabaseLedger.at(place)) as ledger:
+        move(ledger, N, other)
+    assert run(["--ledger", place, "split", "--times", "2"]) == 0
+    ingest(place, tmp_path, 2)
+    is_whole(place)
+    with closing(DatabaseLedger.at(place)) as ledger:
+        assert ledger.topology.address_of(N + PARTITIONS) == other and len(ledger.partitions) == 2 * PARTITIONS
+        move(ledger, N, "main")
+        assert ledger.topology.address_of(N + PARTITIONS) == other
+    ingest(place, tmp_path, 3)
+    is_whole(place)
+    assert run(["--ledger", place, "split", "--times", "2"]) == 0, "and once more"
+    ingest(place, tmp_path, 4)
+    is_whole(place)
+
+
+def test_a_partition_that_is_being_split_is_not_moved(place: str, other: str) -> None:
+    for step in ("split-closed", "split-moved"):
+        killed = points_in_a_process(place, "split", "--times", "2", environment={"POINTS_FAILPOINT": step})
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        with closing(DatabaseLedger.at(place)) as ledger, pytest.raises(BeingSplit, match="points split"):
+            move(ledger, N, other)
+    assert run(["--ledger", place, "split", "--times", "2"]) == 0
+    is_whole(place)
+
+
+def test_bytes_of_a_dead_letter_that_are_dropped_while_it_is_copied_do_not_come_back(
+    place: str, other: str, ledger: DatabaseLedger
+) -> None:
+    partition = next(p for p in ledger.partitions if list(ledger.journal(p).parked(-1)))
+    (letter, *_) = ledger.journal(partition).parked(-1)
+    dropped: list[int] = []
+
+    def drop(_: int) -> None:
+        if not dropped:
+            dropped.append(letter.offset)
+            assert (
+                run(["--ledger", place, "dead-letters", "drop", f"{partition}:{letter.offset}", "--reason", "r"]) == 0
+            )
+
+    move(ledger, partition, other, drop)
+    with closing(open_inbox(ledger, feeding=True)) as inbox:
+        (record,) = inbox.read(partition, letter.offset - 1, 1)
+        assert record.value == b"" and dropped
     is_whole(place)

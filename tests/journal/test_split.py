@@ -293,6 +293,17 @@ def test_while_it_is_split_nobody_decides_and_readers_read(tmp_path: Path) -> No
     assert made.points("ingest", "--backlog", made.later).code == 0
 
 
+def test_split_twice_with_nothing_in_between_it_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "grown"
+    open_or_create(place, None, Settings(BORN)).close()
+    facts = write_facts(tmp_path / "facts.ndjson", histories_of(Random(5), members=9, length=4))
+    assert points("--ledger", place, "ingest", "--backlog", facts).code == 0
+    for times in (2, 2, 3):
+        assert points("--ledger", place, "split", "--times", times).code == 0
+        with closing(open_ledger(place)) as ledger:
+            assert verify(ledger)["broken"] == [] and replay(ledger)["differences"] == []
+
+
 def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
     made = Shop(tmp_path)
     told = json.loads(made.points("split", "--times", 2, "--dry-run", "--json").out)
