@@ -14,8 +14,8 @@
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
     │   ├── PeerAway, Unreachable
-    │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead), NotBuilt, NotContinued (each
-    │   │   also a JournalError), Stale
+    │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead, IsMoving), NotBuilt, NotContinued
+    │   │   (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted
