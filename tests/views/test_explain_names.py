@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from service.screens.explanation import print_explanation
 from tests.core.test_worked_examples_of_gifts import BOOK
 from tests.streams.test_follow_ups import fact
 from tests.streams.test_names_that_move import HEAD, OLD, later, line, story, takes
-from tests.support.histories_of_members import book_of_members
 from tests.support.shop import instant
 
 
@@ -113,17 +111,4 @@ def test_the_life_of_each_lot_that_moved_and_moved_back_adds_up(tmp_path: Path) 
             for language in ("en", "zh"):
                 assert "\n" not in explain_entry(ledger, member, step.entry.number, language=language)["text"]
     assert {"moved-out", "moved-in", "hold-shifted"} <= changes
-    ledger.close()
-
-
-def test_points_that_a_budget_gave_are_said_to_come_from_it(tmp_path: Path) -> None:
-    ledger = open_or_create(tmp_path / "ledger", book_of_members(Random(0)))
-    takes(ledger, tmp_path, [fact("order.completed", OLD, "o", 1, {"order": "O", "lines": [line(paid_fen=9_00)]})])
-    (answered,) = of_type(ledger, OLD, "pool.answered")
-    (given,) = explain_entry(ledger, OLD, answered["number"])["changes"]
-    assert given["text"].startswith("+9 beans: frozen no more, as the budget gave them, in lot ")
-    (in_chinese,) = explain_entry(ledger, OLD, answered["number"], language="zh")["changes"]
-    assert "转为可用，因为预算已同意" in in_chinese["text"]
-    (event,) = explain(ledger, OLD, given["lots"][0]["lot"], as_of=instant("2025-04-11"))["went"]
-    assert event["text"] == f"9 became spendable in entry {answered['number']}, when the budget gave them"
     ledger.close()
