@@ -10,12 +10,12 @@
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
     │   ├── BadCopy, BadDraft, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
-    │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
+    │   └── JournalError ── Damaged, NothingThere, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
     │   ├── PeerAway, Unreachable
-    │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead), NotBuilt, NotContinued (each
-    │   │   also a JournalError), Stale
+    │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead, IsMoving), NotBuilt, NotContinued
+    │   │   (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted

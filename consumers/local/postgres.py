@@ -50,7 +50,7 @@ _MOVE_SPAN = """INSERT INTO {schema}.inbox_spans VALUES (%b, %b, %b)
     ON CONFLICT (feed) DO UPDATE SET last = excluded.last"""
 
 
-class _IsMoving(CannotAppend):
+class IsMoving(CannotAppend):
     """A partition takes no records where it is looked for: it moves to another server, or has."""
 
 
@@ -151,7 +151,7 @@ class PostgresInbox(Inbox):
             try:
                 places = self._append(lines, feed)
                 break
-            except _IsMoving:
+            except IsMoving:
                 if time.monotonic() > until:
                     raise
                 time.sleep(_LOOK_SECONDS)
@@ -229,7 +229,7 @@ class PostgresInbox(Inbox):
         asked += f"{' UNION ALL ' if partitions else ''}SELECT -1, -1, {_NOW}, 0"  # as a partition that ends now
         rows = c.execute(asked).fetchall()
         if any(row[3] == MOVED_AWAY for row in rows):
-            raise _IsMoving(
+            raise IsMoving(
                 f"{self._ledger.name}: a partition is being moved to another server; wait for that to end, or run the"
                 " same `points partitions move` again, which goes on"
             )

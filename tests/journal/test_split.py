@@ -283,7 +283,7 @@ def test_while_it_is_split_nobody_decides_and_readers_read(tmp_path: Path) -> No
         *("--ledger", made.grown, "split", "--times", 2), env={**HERE, "POINTS_FAILPOINT": "split-closed:2"}
     )
     assert ran.returncode == -9
-    with closing(open_ledger(made.grown)) as ledger, pytest.raises(BeingSplit, match="`points split`, run again"):
+    with closing(open_ledger(made.grown)) as ledger, pytest.raises(BeingSplit, match="run again, is done"):
         ledger.writer(1)
     for command in (("ingest", "--backlog", made.later), ("store", "settings", "--operator", "/other")):
         refused = made.points(*command)
