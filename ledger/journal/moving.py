@@ -80,6 +80,8 @@ def check_movable(ledger: DatabaseLedger, partition: int, to: str) -> None:
     is_there = topology.address_of(partition) == to
     if is_there and not _has_note(topology.server_of(partition), topology.schema_of(partition)):
         raise WrongUse(f"partition {partition} stands there already: nothing was done")
+    with ExitStack() as stack:
+        _Copy(ledger, partition, to, stack).check_not_split()
 
 
 def move(ledger: DatabaseLedger, partition: int, to: str, progress: Progress = lambda _: None) -> Moved:
@@ -143,6 +145,11 @@ class _Copy:
             return True
         note = _note(self._into, self.schema)
         if note is None and _has(self._into, f"{self.schema}.shard"):
+            origin = PostgresJournal(self.target, self.schema).state().origin
+            if origin is not None and origin.ledger == self._ledger.identity:
+                raise WrongUse(
+                    f"{self.target.name} has partition {self._partition} of this ledger already: nothing was done"
+                )
             raise JournalError(
                 f"{self.target.name} has a schema {self.schema} already, which is no copy that is being made: drop it,"
                 " or name another database"
@@ -154,7 +161,7 @@ class _Copy:
     def check_not_split(self) -> None:
         """Raise `BeingSplit` where the partition is being split: what a split has closed is not opened by a move."""
         known = (0, MOVED_AWAY, self._ledger.settings.partitions)
-        is_closed = self._ledger.journal(self._partition).state().epoch >= CLOSED and not self.is_begun()
+        is_closed = not self.is_begun() and self._ledger.journal(self._partition).state().epoch >= CLOSED
         if is_closed or _one(self._from, f"SELECT partitions FROM {self.schema}.inbox_end") not in known:
             raise BeingSplit(
                 f"{self._ledger.name} is being split: run `points split` again, which goes on, before this"
@@ -179,7 +186,7 @@ class _Copy:
             failpoint("move-begun")
         if self._rows(self._from, "pruned") != self._rows(self._into, "pruned"):  # entries were changed in their place
             with self._into.transaction():
-                for table in self._tables():
+                for table in ("stored_events", "pruned", *_GROWING, *_BY_MEMBER):
                     self._into.execute(f"TRUNCATE {schema}.{table}")
                 self._into.execute(f"UPDATE {schema}.{_NOTE} SET since = NULL")
                 self._copy("pruned")

@@ -45,7 +45,9 @@ Copied = Callable[[int], None]  # called with how many entries were looked at si
 
 
 def plan(ledger: Ledger, times: int) -> Plan:
-    """Return what a split would do. Raises `WrongUse` where there would be too many partitions."""
+    """Return what a split would do; one that was killed is only ended. Raises `WrongUse` where it cannot be done."""
+    if ledger.has_split_to_end():
+        return Plan(ledger.name, ledger.settings.grown[-1].partitions, ledger.settings.partitions, ledger.count(), 0)
     before = ledger.settings.partitions
     after = before * times
     if times < 2 or after > MOST_PARTITIONS:

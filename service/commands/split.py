@@ -47,7 +47,7 @@ def split(
     """
     with shell.reading() as opened:
         partitions = opened.settings.partitions
-        if of not in (None, partitions):
+        if of not in (None, partitions) and not opened.has_split_to_end():
             raise WrongUse(f"{opened.name} has {partitions} partitions, and not {of}: nothing was done")
         planned = plan(opened, times)
         if dry_run:

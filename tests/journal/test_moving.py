@@ -19,6 +19,7 @@ from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger, migrate
 from ledger.journal.moving import cancel, check_movable, move, places
 from ledger.journal.port import BeingSplit, JournalError, Unavailable
+from ledger.journal.pruned import Span
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.cli import run
@@ -31,6 +32,7 @@ from tests.support.served import ROOT, environment, grant, points, served, until
 
 PARTITIONS = 3
 N = 1  # that is moved
+PRUNED = ("2018-06", "2020-01")  # entries from before these are pruned
 CLOSED_AT = {"move-fenced", "move-stamped", "move-switched"}  # steps at which whoever appends waits
 
 
@@ -132,6 +134,10 @@ def test_what_cannot_be_moved_is_refused(place: str, other: str, ledger: Databas
         check_movable(ledger, N, "postgresql://me:secret@host/x")
     with pytest.raises(WrongUse, match="already"):
         check_movable(ledger, N, "main")
+    with pytest.raises(WrongUse, match="of this ledger already"):
+        check_movable(ledger, N, f"{place}?application_name=x")
+    with pytest.raises(JournalError, match="does not exist"):
+        check_movable(ledger, N, f"{place}x")
     migrate(other, partitions=PARTITIONS)
     with pytest.raises(JournalError, match="no copy that is being made"):
         move(ledger, N, other)
@@ -240,6 +246,38 @@ def test_split_after_a_move_new_partitions_stand_beside_their_parent(place: str,
     is_whole(place)
     assert run(["--ledger", place, "split", "--times", "2"]) == 0, "and once more"
     ingest(place, tmp_path, 4)
+    is_whole(place)
+
+
+def test_a_partition_is_pruned_and_moved_pruned_while_it_is_moved_and_moved_back(
+    place: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POINTS_FOLDER", str(tmp_path / "folder"))
+    archive = str(tmp_path / "archive")
+    assert run(["--ledger", place, "views", "run"]) == run(["--ledger", place, "archive", "export", archive]) == 0
+
+    def prune(before: str) -> None:
+        pruning = ("archive", "prune", archive, "--before", before, "--reason", "retention")
+        assert run(["--ledger", place, *pruning]) == 0
+
+    def pruned() -> list[Span]:
+        with closing(DatabaseLedger.at(place)) as opened:
+            return list(opened.journal(N).pruned_spans())
+
+    prune(PRUNED[0])
+    first, before = pruned(), contents_at(place)
+    with closing(DatabaseLedger.at(place)) as opened:
+        move(opened, N, other)
+    assert pruned() == first != [] and contents_at(place) == before
+    killed = points_in_a_process(
+        place, "partitions", "move", str(N), "--to", "main", environment={"POINTS_FAILPOINT": "move-pages"}
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    prune(PRUNED[1])
+    second, before = pruned(), contents_at(place)
+    assert second != first
+    assert run(["--ledger", place, "partitions", "move", str(N), "--to", "main"]) == 0
+    assert pruned() == second and contents_at(place) == before
     is_whole(place)
 
 

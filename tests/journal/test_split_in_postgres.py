@@ -56,7 +56,7 @@ def test_killed_again_and_again_it_is_split_and_goes_on(postgres: str, tmp_path:
         assert ran.returncode == -9, failpoint + ran.stderr
         with closing(open_ledger(postgres)) as ledger:
             assert dict(ledger.accounts(1 << 51))
-    ran = in_a_process(*command)
+    ran = in_a_process(*command, "--of", BORN)
     assert ran.returncode == 0 and '"went_on":true' in ran.stdout, ran.stderr
     takes_in(postgres, later)
     with closing(open_ledger(postgres)) as ledger:
