@@ -9,8 +9,14 @@ const MAX_TIER_MOVES: usize = 256;
 const SMALL: i64 = 1 << 31;
 
 /// Apply a whole entry: its changes, number and clock.
+///
+/// From the first change that is about names on they are left out, as Python decides all that follows: later ones speak
+/// of lots and terms that came with a name.
 pub fn apply_entry(account: &mut Account, entry: &Entry) {
     for change in &entry.changes {
+        if account.bundle.is_some() {
+            break;
+        }
         apply(account, change);
     }
     if entry.engine == 1 {

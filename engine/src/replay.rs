@@ -367,13 +367,17 @@ impl Backtest {
             return Err(odd());
         }
         apply_entry(&mut member.actual, &stored);
+        if member.actual.bundle.is_some() {
+            return Err(Stop::HandBack(HandedBack::Names));
+        }
         self.deriving.derive(&mut member.history, row, &head).map(|derived| Some(derived.state))
     }
 
     /// End the last member.
     pub fn finish(&mut self, ended: &mut Vec<Compared>) {
         if let Some(Tried { name, actual, history, why, .. }) = self.member.take() {
-            let (actual, would_be) = (pack(&actual), pack(&history.account));
+            let both = || (pack(&actual), pack(&history.account));
+            let (actual, would_be) = if why.is_none() { both() } else { Default::default() };
             ended.push(Compared { member: name, actual, would_be, why });
         }
     }

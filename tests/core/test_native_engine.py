@@ -19,6 +19,7 @@ from consumers.kafka.settings import BadSettings, load
 from consumers.runtime.events import Decided
 from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
 from ledger.journal.native import published_by
+from ledger.journal.open import open_or_create
 from ledger.journal.partition import FactRecord
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
@@ -27,7 +28,11 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.times import SECOND, TimeZone, Zone
+from projections.what_if.backtest import backtest
 from service.metrics import Metrics
+from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
+from tests.streams.test_follow_ups import fact
+from tests.streams.test_names_that_move import HEAD, OLD, check, takes
 from tests.support import engine_history
 from tests.support.books import made_book, made_union
 from tests.support.engines import Kept, difference
@@ -303,3 +308,28 @@ def test_whoever_asks_is_told_which_program_decides_and_why_it_is_not_the_native
     assert "not installed" in deciding().why_not and not deciding().is_missing
     monkeypatch.setenv(VARIABLE, "native")
     assert deciding().is_missing
+
+
+@pytest.mark.usefixtures("native")
+def test_what_a_name_brought_is_no_trouble_to_an_engine_that_hands_such_members_back(tmp_path: Path) -> None:
+    """A card and points came with a name, and were used up since: who reads those entries knows neither."""
+    ledger = open_or_create(tmp_path / "ledger", CLAIMS)
+    lot = {"kind": "beans", "points": 50, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2025-05-01T00:00:00Z"}
+    card = {"card": "K", "product": "plus.month", "paid_fen": 990}
+    told = [
+        fact("lot.opened", OLD, "l", 0, {"lot": "L", **lot}, "/operators"),
+        fact("card.purchased", OLD, "k", 1, card),
+        fact("member.merged", OLD, "m", 2, {"into": HEAD}, "/operators"),
+    ]
+    later = [
+        fact("member.signed-in", HEAD, f"s-{month}", 0, {}) | {"time": f"2025-{month}-01T00:00:00Z"}
+        for month in ("06", "07")
+    ]
+    for facts in (told, later[:1], later[1:]):
+        takes(ledger, tmp_path, facts)
+    steps = [decode_entry(row.state) for row in ledger.journal(ledger.partition_of(HEAD)).entries_of(HEAD)]
+    assert {"TermCame", "TermEnded"} <= {type(change).__name__ for step in steps for change in step.changes}
+    report = backtest(ledger, CLAIMS, "book.toml", steps[-1].clock)
+    assert report.members == 1
+    check(ledger)
+    ledger.close()
