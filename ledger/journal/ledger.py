@@ -259,7 +259,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def settings_there(self) -> Settings:
-        """Return the settings as they are stored now, which others may have changed since they were read. Raises `JournalError`."""
+        """Return the settings as they are stored now: others may have changed them. Raises `JournalError`."""
 
     @abstractmethod
     def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
