@@ -19,6 +19,8 @@ CONNECTIONS = 4  # of a process
 WAIT_SECONDS = 1.0  # for one of them: who asks may be a server's event loop
 PAUSE_SECONDS = 2.0  # that nobody is kept waiting for a database that was away
 
+_LOOK_SECONDS = 0.5  # between two looks whether what another process does is free
+
 
 class _Transaction(Statements):
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
@@ -66,7 +68,10 @@ class TableState(StateStore):
         """As `StateStore.alone` says: by a lock of a connection of its own, which ends with it."""
         with closing(self._server.connect()) as connection, self._server.errors(self._schema):
             connection.execute(KEEPALIVE)
-            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (self._of_one(what),))
+            taking = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+            # A statement that waits in the server is a transaction, for whose end CREATE INDEX CONCURRENTLY would wait.
+            while connection.execute(taking, (self._of_one(what),)).fetchone() != (True,):
+                time.sleep(_LOOK_SECONDS)
             yield partial(self._check, connection)
 
     def _check(self, connection: psycopg.Connection[Any]) -> None:

@@ -23,6 +23,7 @@ from ledger.journal.pruned import Span
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.cli import run
+from service.state_in_postgres import TableState
 from tests.support.contents import Contents, contents
 from tests.support.databases import OwnServer, Server
 from tests.support.histories import LONG_AGO
@@ -313,4 +314,27 @@ def test_bytes_of_a_dead_letter_that_are_dropped_while_it_is_copied_do_not_come_
     with closing(open_inbox(ledger, feeding=True)) as inbox:
         (record,) = inbox.read(partition, letter.offset - 1, 1)
         assert record.value == b"" and dropped
+    is_whole(place)
+
+
+def test_it_is_moved_while_one_server_waits_for_the_work_of_another(
+    place: str, other: str, ledger: DatabaseLedger
+) -> None:
+    with closing(TableState(place)) as one, closing(TableState(place)) as two:
+        has_waited = threading.Event()
+
+        def wait() -> None:
+            with two.alone("deliver"):
+                has_waited.set()
+
+        waiting = threading.Thread(target=wait)
+        with one.alone("deliver"):
+            waiting.start()
+            with psycopg.connect(place, autocommit=True) as database:
+                asked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE %s HAVING count(*) = 2"
+                until(lambda: database.execute(asked, ("SELECT pg%advisory_lock(hashtextext%",)).fetchone() == (1,))
+            move(ledger, N, other)
+            assert not has_waited.is_set()
+        waiting.join(60)
+        assert has_waited.is_set()
     is_whole(place)
