@@ -181,6 +181,13 @@ class DatabaseLedger(Ledger):
         if rows != [(False,)]:
             raise Damaged(f"{self.name}, schema {schema}: the table inbox_end does not say where the inbox ends")
 
+    def settings_there(self) -> DatabaseSettings:
+        """As `Ledger.settings_there` says, with where partitions stand, and will stand, by what is known here."""
+        known = _read(self.topology)
+        if known is None:
+            raise JournalError(f"there is no ledger in {self.topology.main.name}; `points store migrate` makes one")
+        return replace(known[0], moved=self.settings.moved)
+
     @contextmanager
     def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, in schemas of their own until they are whole.

@@ -183,12 +183,19 @@ class FolderLedger(Ledger):
         except sqlite3.Error as error:
             raise JournalError(f"{self.inbox}: {error}") from error
 
+    def settings_there(self) -> Settings:
+        """As `Ledger.settings_there` says."""
+        with closing(self.reopen()) as now:
+            return now.settings
+
     @contextmanager
     def making(self, partitions: range) -> Iterator[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, in a folder of their own until they are whole."""
         folder = self.folder / MAKING
         folder.mkdir(exist_ok=True)
         with _locked(folder), ExitStack() as stack:
+            if self.settings_there().grown != self.settings.grown:
+                raise LedgerLocked(f"{self.name} was split meanwhile: run the command again")
             made: dict[int, Journal] = {}
             for partition in partitions:
                 path = _journal_in(self.folder, partition)

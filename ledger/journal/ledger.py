@@ -258,6 +258,10 @@ class Ledger(ABC):
             journal.stamp(self.origin(partition), reopens=True)
 
     @abstractmethod
+    def settings_there(self) -> Settings:
+        """Return the settings as they are stored now: others may have changed them. Raises `JournalError`."""
+
+    @abstractmethod
     def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, beside the others until they are whole.
 

@@ -94,7 +94,7 @@ class Split:
         else:
             begins = states
         ends = tuple(End(state.head, state.link.hex(), state.position - 1, state.recorded) for state in states)
-        before = self._ledger.settings
+        before = self._ledger.settings_there()  # others may have changed them since the split began
         growth = Growth(self._partitions, ends)
         settings = replace(before, partitions=self._after, grown=(*before.grown, growth))
         for partition, journal in self._made.items():

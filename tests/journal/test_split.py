@@ -15,7 +15,7 @@ from consumers.local.port import CannotAppend, InboxLine
 from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.split import split
 from ledger.errors import WrongUse
-from ledger.journal.ledger import Settings
+from ledger.journal.ledger import LedgerLocked, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import BeingSplit, Fenced, JournalError
 from projections.answers.feed import page_of
@@ -302,6 +302,27 @@ def test_split_twice_with_nothing_in_between_it_is_whole(tmp_path: Path) -> None
         assert points("--ledger", place, "split", "--times", times).code == 0
         with closing(open_ledger(place)) as ledger:
             assert verify(ledger)["broken"] == [] and replay(ledger)["differences"] == []
+
+
+def test_what_others_change_of_the_ledger_while_it_is_split_stays(tmp_path: Path) -> None:
+    place = tmp_path / "grown"
+    open_or_create(place, None, Settings(BORN)).close()
+    facts = write_facts(tmp_path / "facts.ndjson", histories_of(Random(5), members=9, length=4))
+    assert points("--ledger", place, "ingest", "--backlog", facts).code == 0
+    changed: list[int] = []
+
+    def change(_: int) -> None:
+        if not changed:
+            changed.append(points("--ledger", place, "store", "settings", "--operator", "/back-office").code)
+
+    with closing(open_ledger(place)) as ledger, closing(open_ledger(place)) as late:
+        assert late.count() == ledger.count()  # its journals are open
+        split(ledger, 2, change)
+        with pytest.raises(LedgerLocked, match="was split meanwhile"):
+            split(late, 2)
+    with closing(open_ledger(place)) as ledger:
+        assert changed == [0] and ledger.settings.operators == ("/back-office",)
+        assert len(ledger.partitions) == 2 * BORN and verify(ledger)["broken"] == []
 
 
 def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
