@@ -236,6 +236,7 @@ class DatabaseLedger(Ledger):
             settings = replace(settings, moved={**settings.moved, str(partition): address})
             text = msgspec.json.encode(settings).decode()
             c.execute(f"UPDATE {topology.schema}.ledger SET settings = %s", (text,))
+        self.settings = settings  # with what others changed of them since they were read
         self._know(settings)
 
     def _know(self, settings: DatabaseSettings) -> None:

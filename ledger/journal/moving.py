@@ -240,8 +240,9 @@ class _Copy:
         for table in self._tables():
             if table not in ("stored_events", "inbox_end", *_GROWING):
                 self._check_same(table)
-        moved = {**self._ledger.settings.moved, str(self._partition): self._to}
-        origin = self._ledger.origin_by(replace(self._ledger.settings, moved=moved), self._partition)
+        settings = self._ledger.settings_there()
+        moved = {**settings.moved, str(self._partition): self._to}
+        origin = self._ledger.origin_by(replace(settings, moved=moved), self._partition)
         PostgresJournal(self.target, schema).stamp(origin, reopens=True)
         failpoint("move-stamped")
 

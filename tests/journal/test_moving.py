@@ -154,8 +154,12 @@ def test_entries_that_come_while_it_is_copied_are_copied_too(
         seen.append(entries)
         if len(seen) == 1:
             ingest(place, tmp_path, 2)
+            assert run(["--ledger", place, "store", "settings", "--operator", "/back-office"]) == 0
 
     move(ledger, N, other, come)
+    with closing(DatabaseLedger.at(place)) as opened:
+        assert opened.settings.operators == ("/back-office",)
+    assert run(["--ledger", place, "store", "settings"]) == 0, "journals agree"
     assert sum(seen) > 100
     is_whole(place)
 
