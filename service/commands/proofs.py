@@ -93,12 +93,13 @@ def checkpoint(
     with shell.reading() as opened:
         signed = _made_now(shell, opened, key, read(after) if after else None)
         _leave(opened, folder, signed, began)
+        shared = sum(opened.branch(mark.partition).entries for mark in signed.checkpoint.partitions)
     with standard_output(), output_file(out) as file:
         file.write(write(signed))
     if out is None:
         return None
     at, key_id, partitions = signed.checkpoint.at, signed.key_id[:16], signed.checkpoint.partitions
-    entries = sum(mark.entries for mark in partitions)
+    entries = sum(mark.entries for mark in partitions) - shared  # a tree that branched off has its parent's, too
     marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in partitions]
     return Answer(
         {"ledger": signed.checkpoint.ledger, "at": at, "key": signed.key_id, "partitions": marks, "file": str(out)},

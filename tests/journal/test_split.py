@@ -137,7 +137,9 @@ def test_an_entry_keeps_its_position_and_the_chain_goes_on_from_its_parents_last
 def test_proofs_of_before_hold_and_new_checkpoints_extend_old_ones(shop: Shop) -> None:
     folder, key = shop.folder, shop.folder / "key.pem"
     before, after, public = folder / "before", folder / "after", verifier.read_key(str(folder / "key.pub.pem"))
-    assert shop.points("checkpoint", "--key", key, "-o", after).code == 0
+    signed = shop.points("checkpoint", "--key", key, "-o", after)
+    with closing(open_ledger(shop.grown)) as ledger:
+        assert signed.code == 0 and f"{ledger.count():,} entries signed" in signed.err
     assert shop.points("verify", "--checkpoint", before, "--checkpoint", after).code == 0
     proofs = {
         "old": ("m-1", 1, "--checkpoint", after),
