@@ -257,20 +257,21 @@ class Ledger(ABC):
         if self._is_behind(partition, journal.state().origin):
             journal.stamp(self.origin(partition), reopens=True)
 
-    @abstractmethod
     def settings_there(self) -> Settings:
         """Return the settings as they are stored now: others may have changed them. Raises `JournalError`."""
+        return self.settings
 
-    @abstractmethod
     def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, beside the others until they are whole.
 
-        Those that were begun go on. Raises `LedgerLocked` where another process makes them.
+        Those that were begun go on. Raises `LedgerLocked` where another process makes them, and `WrongUse` of what is
+        not split.
         """
+        raise WrongUse(f"{self.name} is none of those that are split")
 
-    @abstractmethod
     def grow(self, settings: Settings, partitions: range) -> None:
         """Put the journals of new partitions in their place, and then the settings, by which the ledger has them."""
+        raise WrongUse(f"{self.name} is none of those that are split")
 
     def has_split_to_end(self) -> bool:
         """Return True if the last split was killed before all journals knew of it."""

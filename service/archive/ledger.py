@@ -16,7 +16,7 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.errors import WrongUse
 from ledger.journal.folder import journal_made
-from ledger.journal.ledger import Ledger, Opening, Settings
+from ledger.journal.ledger import Ledger, Opening
 from ledger.journal.port import Claims, EntryRow, StreamRecord
 from ledger.journal.sql import Batch, Journal
 from ledger.wire.entries import ACCEPTED
@@ -90,14 +90,6 @@ class ArchivedLedger(Ledger):
         raise WrongUse(_NOT_WRITTEN)
 
     def put_settings(self) -> None:
-        """Raise `WrongUse`: an archive is read."""
-        raise WrongUse(_NOT_WRITTEN)
-
-    def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
-        """Raise `WrongUse`: an archive is read."""
-        raise WrongUse(_NOT_WRITTEN)
-
-    def grow(self, settings: Settings, partitions: range) -> None:
         """Raise `WrongUse`: an archive is read."""
         raise WrongUse(_NOT_WRITTEN)
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from consumers.local.sqlite import SQLiteInbox
 from ledger.journal import sqlite as sqlite_store
 from ledger.journal.ledger import Ledger, Opening, Settings
 from ledger.journal.port import Claims, StreamRecord
-from ledger.journal.sql import Batch, Journal
+from ledger.journal.sql import Batch
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Programme
 from tests.simulator.disk import Connection, Datastore, Disk
@@ -91,12 +91,6 @@ class SimulatedLedger(Ledger):
 
     def put_settings(self) -> None:
         """Nothing: they are the files'."""
-
-    def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
-        raise NotImplementedError("a simulated ledger is not split")
-
-    def grow(self, settings: Settings, partitions: range) -> None:
-        raise NotImplementedError("a simulated ledger is not split")
 
     def check_inbox(self, partition: int) -> None:
         """Nothing: each block says where it ends."""
