@@ -147,7 +147,7 @@ class PostgresInbox(Inbox):
     def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
         until = time.monotonic() + _MOVE_SECONDS
         while True:
-            stood = self._standing(self._ledger.partitions)
+            known = self._topology.moved
             try:
                 places = self._append(lines, feed)
                 break
@@ -155,11 +155,11 @@ class PostgresInbox(Inbox):
                 if time.monotonic() > until:
                     raise
                 time.sleep(_LOOK_SECONDS)
-                self._standing_anew()
+                self._look_anew()
             except CannotAppend:
                 raise
             except JournalError as error:
-                if isinstance(error, Unavailable) or self._standing_anew() == stood:
+                if isinstance(error, Unavailable) or self._look_anew() == known:
                     raise CannotAppend(
                         f"{error}; what of this batch was taken counts once if it is sent again"
                     ) from error
@@ -171,13 +171,13 @@ class PostgresInbox(Inbox):
     def _standing(self, partitions: Iterable[int]) -> dict[int, Server]:
         return {partition: self._topology.server_of(partition) for partition in partitions}
 
-    def _standing_anew(self) -> dict[int, Server]:
-        """Return where each partition stands by what the settings say now. Raises `CannotAppend`."""
+    def _look_anew(self) -> Mapping[str, str]:
+        """Return which partitions were moved, and where, by what the settings say now. Raises `CannotAppend`."""
         try:
             self._ledger.find_moved()
         except JournalError as error:
             raise CannotAppend(f"{error}; nothing was taken") from error
-        return self._standing(self._ledger.partitions)
+        return self._topology.moved
 
     def _append(self, lines: Sequence[InboxLine], feed: SourceCursor | None) -> list[tuple[int, int]]:
         before = self._feeds[feed.number].lines if feed else 0

@@ -24,7 +24,7 @@ class Topology:
         theirs, self.schema, self._connections = schema_named(address)
         self._born = 1
         self._spans: list[tuple[range, str]] = []
-        self._moved: Mapping[str, str] = {}
+        self.moved: Mapping[str, str] = {}  # where partitions stand that were moved, by number
         self._others: dict[str, Server] = {}
         self.main = self._opened(theirs)
 
@@ -34,7 +34,7 @@ class Topology:
         `partitions` is how many the ledger was born with: one that branched off since stands where its parent does.
         `moved` are those that were moved since, by number.
         """
-        self._moved = moved
+        self.moved = moved
         self._born = partitions
         taken: set[int] = set()
         for text, address in servers.items():
@@ -61,11 +61,11 @@ class Topology:
     def address_of(self, partition: int) -> str:
         """Return the address of a partition's server, `MAIN` for the main one."""
         spread = (address for span, address in self._spans if partition % self._born in span)
-        return self._moved.get(str(partition)) or next(spread, MAIN)
+        return self.moved.get(str(partition)) or next(spread, MAIN)
 
     def move(self, moved: Mapping[str, str]) -> None:
         """Know where partitions stand that were moved, by number."""
-        self._moved = moved
+        self.moved = moved
 
     @property
     def growing_lock(self) -> str:

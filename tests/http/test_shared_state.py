@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from ledger.errors import PointsLedgerError
-from ledger.journal.database import migrate
 from ledger.wire.answers import AdjustmentRequest
 from projections.answers.sidecar import AUDITS, CHECKPOINTS
 from service.cli import run
@@ -28,21 +27,6 @@ from tests.support.served import grant, served, until
 
 REQUEST = AdjustmentRequest("m-1", 100, "goodwill")
 SECONDS = 60  # that what takes milliseconds may take on a busy machine
-
-
-@pytest.fixture
-def place(postgres: str) -> str:
-    migrate(postgres, partitions=2)
-    return postgres
-
-
-@pytest.fixture
-def execute(place: str) -> Callable[[LiteralString], None]:
-    def run_it(sql: LiteralString) -> None:
-        with psycopg.connect(place) as database:
-            database.execute(sql)
-
-    return run_it
 
 
 @pytest.fixture(params=["files", "postgres"])

@@ -7,10 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import LiteralString
 
-import psycopg
 import pytest
 
-from ledger.journal.database import DatabaseLedger, migrate
+from ledger.journal.database import DatabaseLedger
 from ledger.journal.port import Unavailable
 from ledger.rulebook.schema import shipped
 from service.cli import run
@@ -22,21 +21,6 @@ from tests.support.receivers import receiving
 from tests.support.served import Server, grant, served, until
 
 BOOK = "id = 'x'"
-
-
-@pytest.fixture
-def place(postgres: str) -> str:
-    migrate(postgres, partitions=2)
-    return postgres
-
-
-@pytest.fixture
-def execute(place: str) -> Callable[[LiteralString], None]:
-    def run_it(sql: LiteralString) -> None:
-        with psycopg.connect(place, autocommit=True) as database:
-            database.execute(sql)
-
-    return run_it
 
 
 @pytest.fixture(params=["files", "postgres"])
