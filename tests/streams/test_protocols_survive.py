@@ -1,5 +1,6 @@
-"""Houses, names that move and exchanges with a partner survive: killed between any two steps, in both stores and from Kafka.
+"""Houses, names that move and exchanges with a partner survive a kill between any two steps.
 
+In both stores, and from Kafka in one process and in two.
 Gifts and pools have the same tests in test_follow_ups.py and test_pools_survive.py.
 """
 
@@ -20,7 +21,8 @@ from tests.support.protocols import MERGE, PART, PARTNER, SEATS, Protocol, check
 
 ANY_STEP = (*STEPS, *MORE_STEPS)
 ALL = (SEATS, MERGE, PART, PARTNER)
-SOON = [(SEATS, "after-follow-ups", 1), (PART, "before-follow-ups", 2), (PARTNER, "after-commit", 1)]  # in every run of the suite
+# In every run of the suite.
+SOON = [(SEATS, "after-follow-ups", 1), (PART, "before-follow-ups", 2), (PARTNER, "after-commit", 1)]
 LATER = [
     pytest.param(protocol, step, count, marks=pytest.mark.campaign)
     for protocol in ALL

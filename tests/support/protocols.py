@@ -151,12 +151,14 @@ def answers() -> list[Fact]:
     """What a partner answers, in time (the 11th) or after the 16th, and each time again; names move meanwhile."""
     facts = [merged("moved-late")]
     spent = {"redemption": "R", "points": 200, "use": "any"}
-    facts += [on(18, gifts.fact("redemption.requested", name, f"r-{name}", 0, spent)) for name in ("late", "moved-late")]
+    for name in ("late", "moved-late"):
+        facts.append(on(18, gifts.fact("redemption.requested", name, f"r-{name}", 0, spent)))
     for name in OUTSIDE:
-        no = "no" in name.split("-")
-        answer = ("exchange.failed", {"request": "X", "reason": "no"}) if no else ("exchange.confirmed", {"request": "X"})
+        kind, data = "exchange.confirmed", {"request": "X"}
+        if "no" in name.split("-"):
+            kind, data = "exchange.failed", {**data, "reason": "no"}
         for time in () if name == "silent" else (1, 2):
-            told = gifts.fact(answer[0], name, f"y-{name}-{time}", time, answer[1], AIRLINE)
+            told = gifts.fact(kind, name, f"y-{name}-{time}", time, data, AIRLINE)
             facts.append(on(19 if "late" in name else 11, told))
     part = gifts.fact("member.unmerged", HEADS["moved"], "u", 3, {"name": "moved"}, "/operators")
     return sorted([*facts, on(11, part)], key=lambda one: one["time"])
