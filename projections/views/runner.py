@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
+from ledger.journal.odd_values import odd_values_told
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import Entry
@@ -115,7 +116,7 @@ class Following:
             build_whole(self._ledger, [one.build for one in some], heads, jobs, tally.add)
 
         def go_on(some: Sequence[_Followed]) -> None:
-            with without_collector():
+            with without_collector(), odd_values_told(self._ledger):
                 _follow(self._ledger, some, heads, tally.add)
             for one in some:
                 one.count_due(self._ledger)
