@@ -74,10 +74,14 @@ class FollowUps:
         self.count = 0  # appended so far
         self._ledger = ledger
         self._partition = partition
-        self._journal = ledger.journal(partition)
         self._peer = peer
         self._partition_of = partition_of or ledger.partition_of
         self._sent = self._kept = self._journal.published_upto(flow_to(peer))
+
+    @property
+    def _journal(self) -> Journal:
+        """The partition's journal, where it stands now: a move puts it elsewhere."""
+        return self._ledger.journal(self._partition)
 
     def take(self, rows: Sequence[StoredRow]) -> None:
         """Look at entries that were just committed: those that leave nothing are not read again to be sent.
