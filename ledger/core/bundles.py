@@ -12,10 +12,10 @@ import msgspec
 
 from ledger.core.account import Account, Alias, Bundle, Lot, Merger, OpenHold, Purse, Taken, Term, TierHold
 from ledger.core.burning import OrderedLots
-from ledger.core.name_keys import LINE, named, under
 from ledger.wire import entries
 from ledger.wire.entries import Change, owner_of
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
+from ledger.wire.name_keys import LINE, named, under
 
 _encode = msgspec.json.Encoder().encode
 _decode_share = msgspec.json.Decoder(Account).decode

@@ -12,7 +12,6 @@ from ledger.core.account import Account, Bundle
 from ledger.core.bundles import count_for
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
-from ledger.core.name_keys import named, under
 from ledger.core.openings import opening_of
 from ledger.core.page_keys import aim_of, pages_named
 from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
@@ -29,6 +28,7 @@ from ledger.wire.entries import (
     owner_of,
 )
 from ledger.wire.fact_catalogue import FactType
+from ledger.wire.name_keys import named, under
 
 MOVING = "moving"  # the key of the page of what a move has still to send
 _LOT = "lot/"

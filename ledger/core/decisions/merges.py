@@ -18,7 +18,6 @@ from ledger.core.fall_due import fall_due
 from ledger.core.lots import repay_or_expire, take
 from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
-from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.openings import OPENED, opening_of, page_of
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
@@ -48,6 +47,7 @@ from ledger.wire.entries import (
     owner_of,
 )
 from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT
+from ledger.wire.name_keys import LINE, named, under
 from ledger.wire.times import to_datetime
 
 ASKING, MOVES, BACK = "asking", "moving", "back"  # states of a merger
