@@ -38,6 +38,11 @@ def share_text(account: Account, name: str) -> str:
     return _text(msgspec.structs.replace(share, purses={}))
 
 
+def share_of(text: str) -> Account:
+    """Return what is counted under a name from its JSON."""
+    return _decode_share(text)
+
+
 def _text(share: Account) -> str:
     """Return a share as JSON, whatever order its sets have in memory."""
     return _encode(msgspec.to_builtins(share, str_keys=True, order="deterministic")).decode()
@@ -294,7 +299,7 @@ def _name_came(account: Account, change: entries.NameCame) -> None:
     bundle = _bundle(account)
     if not bundle.shares:
         bundle.shares[""] = _own_share(account)
-    bundle.shares[change.name] = _decode_share(change.share)
+    bundle.shares[change.name] = share_of(change.share)
     if change.name:
         bundle.names[change.name] = Taken(change.era, change.through)
     _add_up(account, bundle)

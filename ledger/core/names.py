@@ -262,6 +262,22 @@ class NamedDraft(Draft, kw_only=True, gc=False):
         self.named.acting = name
         self.name = name or self.member
 
+    def holder_of(self, key: str) -> str:
+        """Return the name under which there is a page of a key; the one that acts where there is none."""
+        name = self.named.where(key)
+        return self.name if name is None else name or self.member
+
+    def put_own(self, key: str, page: Page) -> None:
+        """Take a page of the name that acts."""
+        self.named.store(under(self.named.acting, key), page)
+
+    def goes_on_as(self, name: str) -> bool:
+        """Go on under a name. Returns False where it is none of this member's: it lives elsewhere."""
+        if not self.is_self(name):
+            return False
+        self.act_as("" if name == self.member else name)
+        return True
+
     def is_self(self, name: str) -> bool:
         """Return True if a name is this member's."""
         return name == self.member or name in self.bundle.names

@@ -279,7 +279,8 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
-    place_shops_anew(draft)
+    if is_back:  # an alias has nothing at shops either
+        place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
 
