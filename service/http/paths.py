@@ -19,7 +19,7 @@ def routed_path(scope: HTTPScope) -> str | None:
     None for one that the router would read as another one: by its slashes, or as no UTF-8. A member's token may hold
     what the router leaves out, and would be answered for another member's.
     """
-    path, raw = scope["path"], scope["raw_path"]
+    path, raw = scope["path"], scope.get("raw_path", b"")
     if "\ufffd" in path:  # written so, or put in place of what is no UTF-8
         try:
             unquote_to_bytes(raw).decode()

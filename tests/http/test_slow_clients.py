@@ -251,6 +251,7 @@ def test_a_path_answers_for_no_other_member_than_it_names(shop: Shop) -> None:
         "/v1/members/m-1%2Fbalances": "unknown-member",
         "/v1/members/m-1%252Fbalances": "unknown-member",
         "/v1/members/a%2F..%2Fm-1": "unknown-member",
+        "/v1/members/..%2f..%2fkeys.db": "unknown-member",
     }
     with shop.server.client(shop.keys["quick"]) as http:
         for member in ("m-1", "\ufffd"):
