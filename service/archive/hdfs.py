@@ -35,8 +35,6 @@ _WAYS_OUT = {
     "RetriableException": "wait until HDFS has started, and run it again",
 }
 _AGAIN = "see what its log says, and run it again"
-_AWAY = "see that HDFS runs, and that its HTTP ports are reached from here (with TLS: SSL_CERT_FILE), and run it again"
-_NO_KERBEROS = "export into a folder, and copy that: hdfs dfs -put"
 _NO_WEBHDFS = "name the HTTP port of a namenode, such as webhdfs://HOST:9870/PATH"
 
 
@@ -62,8 +60,8 @@ class _Listing(Struct, rename={"statuses": "FileStatuses"}):
     statuses: _Listed
 
 
-class _Standby(Unreachable):
-    """A namenode that another one stands in for."""
+class _NothingDone(Unreachable):
+    """A namenode that was not reached, or that stands by: another one may be asked the same."""
 
 
 class Hdfs(Remote):
@@ -145,8 +143,8 @@ class Hdfs(Remote):
             self._ask("PUT", folder, "MKDIRS")
             self._folders.add(folder)
         answer = self._ask("PUT", draft, "RENAME", destination=self._path(name), renameoptions=option)
-        if answer.content:  # of the older way to rename, by which nothing is replaced
-            raise Unreachable(f"{self.at(name)}: renames otherwise than a namenode does; {_NO_WEBHDFS}")
+        if answer.content:  # it renames in the older way, by which nothing is replaced
+            raise self._other(name, answer)
 
     def names(self, below: str = "") -> list[str]:
         """Return the names that begin with a folder's, of files that are there and of drafts that were left."""
@@ -185,17 +183,17 @@ class Hdfs(Remote):
         """Return what the active namenode says. Raises `Unreachable`, and `OSError` for files."""
         query = {"op": operation, "user.name": self._user, **options}
         path = quote(f"/webhdfs/v1{self._path(name)}")
-        for left in reversed(range(len(self._namenodes))):
-            with self._errors(name):
-                try:
-                    return self._checked(
-                        name, self._client.request(method, self._namenodes[0].join(path), params=query)
-                    )
-                except (httpx.ConnectError, httpx.ConnectTimeout, _Standby):  # nothing was done
-                    if not left:
-                        raise
-                    self._namenodes.rotate(-1)
-        raise AssertionError("there is a namenode")
+        left = len(self._namenodes)
+        while True:
+            left -= 1
+            try:
+                with self._errors(name):
+                    answer = self._client.request(method, self._namenodes[0].join(path), params=query)
+                    return self._checked(name, answer)
+            except _NothingDone:
+                if not left:
+                    raise
+                self._namenodes.rotate(-1)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -204,7 +202,11 @@ class Hdfs(Remote):
             yield
         except httpx.TransportError as error:
             said = " ".join(str(error).split())[:300] or type(error).__name__
-            raise Unreachable(f"{self.at(name)}: {_host(error.request)}: {said}; {_AWAY}") from None
+            kind = _NothingDone if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Unreachable
+            raise kind(
+                f"{self.at(name)}: HDFS at {_host(error.request)} is not reached: {said}; see that it runs, and that"
+                " its HTTP ports are open to this machine (with TLS: SSL_CERT_FILE), and run it again"
+            ) from None
 
     def _checked(self, name: str, answer: httpx.Response) -> httpx.Response:
         """Return an answer that says yes, or where to go on. Raises `Unreachable`, and `OSError` of files."""
@@ -212,7 +214,10 @@ class Hdfs(Remote):
             return answer
         host = _host(answer.request)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise Unreachable(f"{self.at(name)}: {host} asks for Kerberos, which is not built; {_NO_KERBEROS}")
+            raise Unreachable(
+                f"{self.at(name)}: HDFS at {host} asks for Kerberos, which is not built; export into a folder, and copy"
+                " that: hdfs dfs -put"
+            )
         try:
             error = msgspec.json.decode(answer.content, type=_Error).remote_exception
         except UNREADABLE:
@@ -223,14 +228,13 @@ class Hdfs(Remote):
         if error.kind == "FileAlreadyExistsException":
             raise FileExistsError(said)
         way_out = next((way for kind, way in _WAYS_OUT.items() if kind in f"{error.kind} {said}"), _AGAIN)
-        kind = _Standby if error.kind == "StandbyException" else Unreachable
-        raise kind(f"{self.at(name)}: {host}: {said}; {way_out}")
+        kind = _NothingDone if error.kind == "StandbyException" else Unreachable
+        raise kind(f"{self.at(name)}: HDFS at {host} says: {said}; {way_out}")
 
     def _other(self, name: str, answer: httpx.Response) -> Unreachable:
         said = " ".join(answer.text.split())[:200]
-        return Unreachable(
-            f"{self.at(name)}: {_host(answer.request)} answers {answer.status_code} {said}; {_NO_WEBHDFS}"
-        )
+        what = f"{self.at(name)}: {_host(answer.request)} does not answer as HDFS does: {answer.status_code} {said}"
+        return Unreachable(f"{what}; {_NO_WEBHDFS}")
 
 
 def _host(request: httpx.Request) -> str:
