@@ -13,7 +13,7 @@ from service.archive.places import place_at
 from tests.lake.jars import jars
 from tests.support.ports import free_port
 
-PATIENCE = 120  # seconds for both to be up
+PATIENCE = 200  # seconds for both to be up
 JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 JAVA += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 SERVERS = {
