@@ -107,7 +107,7 @@ class Hadoop:
             beans = httpx.get(f"http://{self.data_http}/jmx").json()["beans"]
             found = next(bean for bean in beans if "FsyncCount" in bean)
             blocks, synced = int(found["BlocksWritten"]), int(found["FsyncCount"])
-            if blocks == synced > 0 or time.monotonic() > until:  # it counts anew every ten seconds
+            if synced >= blocks > 0 or time.monotonic() > until:  # it counts anew every ten seconds
                 return blocks, synced
             time.sleep(0.5)
 

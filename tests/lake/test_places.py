@@ -41,7 +41,7 @@ def becomes_the_ledger(shelf: Shelf, address: str) -> None:
 
 @pytest.mark.parametrize(
     ("home", "failpoints"),
-    [("s3", KILLED), ("hdfs", ("archive-sent", "archive-begun", "archive-sent:4", *KILLED[1:], "archive-sent:3"))],
+    [("s3", KILLED), ("hdfs", ("archive-sent", "archive-begun", *KILLED[1:], "archive-sent:3"))],
     indirect=["home"],
 )
 def test_an_export_is_killed_goes_on_and_becomes_the_ledger(
@@ -131,7 +131,7 @@ def test_a_wrong_key_is_named(made: Shelf, storage: str, monkeypatch: pytest.Mon
 def test_hdfs_writes_to_its_disks_and_speaks_tls(hadoop: Hadoop, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place_at(home).create("links/000001.json", b"1")
     blocks, synced = hadoop.written()
-    assert blocks == synced > 0
+    assert synced >= blocks > 0
     secret = home.replace(f"webhdfs://{hadoop.http}", f"swebhdfs://{hadoop.tls}")
     with pytest.raises(CannotRunNow, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE"):
         place_at(secret).read("links/000001.json")
@@ -172,7 +172,7 @@ def test_hdfs_goes_away_in_the_middle_and_the_same_export_goes_on(shelf: Shelf, 
             hadoop.kill(running.pop())
 
     begin(ledger, place_at(home))
-    with pytest.raises(CannotRunNow, match="Connection refused"):
+    with pytest.raises(CannotRunNow, match="is not reached"):
         grow(ledger, place_at(home), away)
     ledger.close()
     hadoop.start("namenode")
