@@ -11,12 +11,15 @@ import pytest
 from service.archive.places import place_at
 from service.archive.reading import Archive
 from tests.journal.test_archive import ROOT, Shelf, tables
+from tests.journal.test_archive_grows import feed
+from tests.journal.test_archive_prunes import REST, WHY, answers, stubs
 
 pytestmark = pytest.mark.lake
+VERIFIER = ROOT / "verifier" / "points_verify.py"
 
 
-def export(shelf: Shelf, address: str, failpoint: str) -> int:
-    command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, "archive", "export", address]
+def killed(shelf: Shelf, failpoint: str, *words: str) -> int:
+    command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *words]
     environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
     ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
     return ran.returncode
@@ -25,7 +28,7 @@ def export(shelf: Shelf, address: str, failpoint: str) -> int:
 def test_an_export_into_a_bucket_is_killed_goes_on_and_becomes_the_ledger(shelf: Shelf, storage: str) -> None:
     address = f"{storage}/killed"
     for failpoint in ("archive-begun", "archive-file:2", "archive-link", "archive-linked"):
-        assert export(shelf, address, failpoint) == -9
+        assert killed(shelf, failpoint, "archive", "export", address) == -9
     appended = [shelf.points("archive", "export", address, "--json").json["appended"] for _ in range(2)]
     assert appended[0] > 0 and appended[1] == 0
     listed = {file.file for file in Archive(address).manifest.files}
@@ -49,6 +52,35 @@ def test_an_archive_in_a_bucket_is_audited(made: Shelf, storage: str) -> None:
             for more in ([], ["--from-archive", address])
         ]
         assert answers[0] == answers[1]
+
+
+def test_a_ledger_pruned_by_an_archive_in_a_bucket_is_audited_grows_and_proves_by_it(
+    shelf: Shelf, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{storage}/pruned"
+    shelf.points("archive", "export", address)
+    monkeypatch.setenv("POINTS_SIGNING_KEY", str(tmp_path / "key.pem"))
+    shelf.points("signing-key", "new", "-o", tmp_path / "key.pem")
+    shelf.points("checkpoint", "-o", tmp_path / "signed")
+    before = answers(shelf)
+    for failpoint in ("prune-rows", "prune-compacted"):
+        assert killed(shelf, failpoint, "archive", "prune", address, *WHY) == -9
+    shelf.points("archive", "prune", address, *WHY)
+    entries, pruned = stubs(shelf.ledger)
+    assert entries // 5 < pruned < entries
+    assert answers(shelf) == before
+    for number in (1, 2):
+        proof = tmp_path / f"{number}.proof"
+        shelf.points("prove", "m-1", number, "--checkpoint", tmp_path / "signed", "-o", proof)
+        checking = [sys.executable, VERIFIER, "--key", tmp_path / "key.pub.pem", "--member", "m-1", proof]
+        checked = subprocess.run(checking, capture_output=True, text=True, timeout=60)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    feed(shelf, REST, "rest")
+    assert shelf.points("archive", "export", address, "--json").json["appended"] == len(REST)
+    shelf.points("archive", "import", address, ledger=shelf.restored)
+    assert stubs(shelf.restored)[1] == 0 and shelf.points("replay", "--json").json["differences"] == []
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert "AWS_" in shelf.points("replay", code=4).err, "it was read from the bucket"
 
 
 def test_what_was_changed_or_lost_in_a_bucket_is_named(shelf: Shelf, storage: str, tmp_path: Path) -> None:
