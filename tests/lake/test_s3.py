@@ -18,7 +18,8 @@ pytestmark = pytest.mark.lake
 VERIFIER = ROOT / "verifier" / "points_verify.py"
 
 
-def killed(shelf: Shelf, failpoint: str, *words: str) -> int:
+def code_of(shelf: Shelf, failpoint: str, *words: str) -> int:
+    """Return what a command in a process of its own ends with."""
     command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *words]
     environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
     ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
@@ -28,7 +29,7 @@ def killed(shelf: Shelf, failpoint: str, *words: str) -> int:
 def test_an_export_into_a_bucket_is_killed_goes_on_and_becomes_the_ledger(shelf: Shelf, storage: str) -> None:
     address = f"{storage}/killed"
     for failpoint in ("archive-begun", "archive-file:2", "archive-link", "archive-linked"):
-        assert killed(shelf, failpoint, "archive", "export", address) == -9
+        assert code_of(shelf, failpoint, "archive", "export", address) == -9
     appended = [shelf.points("archive", "export", address, "--json").json["appended"] for _ in range(2)]
     assert appended[0] > 0 and appended[1] == 0
     listed = {file.file for file in Archive(address).manifest.files}
@@ -64,7 +65,7 @@ def test_a_ledger_pruned_by_an_archive_in_a_bucket_is_audited_grows_and_proves_b
     shelf.points("checkpoint", "-o", tmp_path / "signed")
     before = answers(shelf)
     for failpoint in ("prune-rows", "prune-compacted"):
-        assert killed(shelf, failpoint, "archive", "prune", address, *WHY) == -9
+        assert code_of(shelf, failpoint, "archive", "prune", address, *WHY) == -9
     shelf.points("archive", "prune", address, *WHY)
     entries, pruned = stubs(shelf.ledger)
     assert entries // 5 < pruned < entries
@@ -80,7 +81,7 @@ def test_a_ledger_pruned_by_an_archive_in_a_bucket_is_audited_grows_and_proves_b
     shelf.points("archive", "import", address, ledger=shelf.restored)
     assert stubs(shelf.restored)[1] == 0 and shelf.points("replay", "--json").json["differences"] == []
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    assert "AWS_" in shelf.points("replay", code=4).err, "it was read from the bucket"
+    assert code_of(shelf, "", "replay") == 4, "it was read from the bucket"
 
 
 def test_what_was_changed_or_lost_in_a_bucket_is_named(shelf: Shelf, storage: str, tmp_path: Path) -> None:
