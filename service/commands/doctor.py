@@ -21,6 +21,7 @@ from ledger.errors import CannotRunNow, PointsLedgerError, WrongUse
 from ledger.journal.engines import deciding
 from ledger.journal.folder import writer_of
 from ledger.journal.ledger import KAFKA, Ledger, is_address
+from ledger.journal.pruned import ARCHIVE
 from ledger.wire.entries import ENGINE
 from service.commands import FROM_SETTINGS
 from service.commands.options import ConfigOption, FolderOption
@@ -159,11 +160,40 @@ def _ledger(shell: Shell, kafka: KafkaSettings) -> Iterator[Check]:
             )
             if opened.settings.stream == KAFKA:
                 yield _broker(opened, kafka)
+            yield from _archives(opened)
     except PointsLedgerError as error:
         yield Check("ledger", "bad", told(error.for_people()))
     if not is_address(shell.place):
         writer = writer_of(shell.folder)
         yield Check("writer", "good", writer or text("nobody writes it now"))
+
+
+def _archives(ledger: Ledger) -> Iterator[Check]:
+    """Whether the archives can be read that have what was pruned of a ledger."""
+    spans = [span for partition in ledger.partitions for span in ledger.journal(partition).pruned_spans()]
+    moved = os.environ.get(ARCHIVE)
+    for address in sorted({moved or span.archive for span in spans}):
+        months = sorted({span.month for span in spans if moved or span.archive == address})
+        says = text(
+            "what was pruned of {first} to {last} is in {archive}", first=months[0], last=months[-1], archive=address
+        )
+        try:
+            of = resolve_name("service.archive.reading:Archive")(address).manifest.ledger
+        except (PointsLedgerError, OSError) as error:
+            way_out = text(
+                "replay, verify, old entries and views that are built anew need it; deciding and balances do not: make"
+                " it reachable, or name where it is now in {variable}",
+                variable=ARCHIVE,
+            )
+            yield Check("archive", "bad", f"{says}; {told(str(error))}", way_out)
+            continue
+        if of != ledger.identity:
+            other = text("that is an archive of another ledger, {ledger}", ledger=of)
+            yield Check(
+                "archive", "bad", f"{says}; {other}", text("name this ledger's in {variable}", variable=ARCHIVE)
+            )
+        else:
+            yield Check("archive", "good", says)
 
 
 def _broker(ledger: Ledger, kafka: KafkaSettings) -> Check:
