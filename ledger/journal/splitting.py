@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ledger.core.pages import encode_page
 from ledger.errors import WrongUse
-from ledger.journal.derived import page_keys
+from ledger.journal.derived import REPETITIONS, page_keys
 from ledger.journal.failpoints import failpoint
 from ledger.journal.growth import MOST_PARTITIONS, End, Growth
 from ledger.journal.ledger import KAFKA, Ledger, Settings
@@ -230,11 +230,13 @@ def _blocks(journal: Journal, after: int, upto: int) -> Iterator[list[EntryRow]]
 
 
 def _receive(batch: Batch, rows: Sequence[EntryRow]) -> None:
-    """Take the receipts of copied entries: of each fact the first has it."""
+    """Take the receipts of copied entries: of each fact the first has it, and none that says that it came again."""
     receipts = []
     for row in rows:
-        fact = _head(decode_head(row.state).fact)
-        receipts.append((batch.source(fact.source), fact.id, row.member, row.sequence))
+        entry = decode_head(row.state)
+        if entry.reason not in REPETITIONS:
+            fact = _head(entry.fact)
+            receipts.append((batch.source(fact.source), fact.id, row.member, row.sequence))
     batch.receive(receipts)
 
 

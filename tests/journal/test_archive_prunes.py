@@ -167,13 +167,15 @@ def test_split_and_pruned_in_either_order_it_is_the_same_ledger(
     shelf.points("signing-key", "new", "-o", shelf.folder / "key.pem")
     whole.points("checkpoint", "--key", shelf.folder / "key.pem", "-o", shelf.folder / "signed")
     monkeypatch.setenv("POINTS_ARCHIVE", str(shelf.folder / "nowhere"))
+    for one in (shelf, whole):
+        feed(one, AGAIN, "again")  # of which the first were pruned
     for failpoint in ("split-entries", "split-receipts", "split-closed"):
         killed(shelf, failpoint, "split", "--times", 2)
     for one in (shelf, whole):
         one.points("split", "--times", 2)
     assert decided(shelf.ledger) == decided(whole.ledger)
     for one in (shelf, whole):
-        feed(one, [*AGAIN, *REST], "rest")
+        feed(one, [*AGAIN[:4], *REST], "rest")
     assert decided(shelf.ledger) == decided(whole.ledger)
     monkeypatch.setenv("POINTS_ARCHIVE", str(archive))
     before = answers(whole)
