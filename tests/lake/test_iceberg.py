@@ -85,6 +85,21 @@ def test_published_again_the_tables_get_what_is_new_and_each_row_once(shelf: She
     assert len(places) == len(set(places))
 
 
+def test_each_row_stands_once_where_the_ledger_was_split_since(shelf: Shelf, catalog: Any) -> None:
+    publish(shelf)
+    feed(shelf, FACTS[2 * THIRD : -30], "third")  # of members who leave before it is published
+    shelf.points("split", "--times", 2)
+    feed(shelf, FACTS[-30:], "last")
+    shelf.points("archive", "export", shelf.archive)
+    assert all(publish(shelf).values())
+    entries = rows(catalog, "entries")
+    assert len(entries) == len({row[:2] for row in entries}) == shelf.points("stats", "--json").json["entries"]
+    shelf.points("export", "postings", "-o", shelf.folder / "postings.csv")
+    columns = "member, entry, kind, source, destination, points"
+    booked = duckdb.sql(f"SELECT {columns} FROM '{shelf.folder / 'postings.csv'}' WHERE entry IS NOT NULL").fetchall()
+    assert sorted(asked(catalog, "postings", f"SELECT {columns} FROM found")) == sorted(booked)
+
+
 @pytest.mark.parametrize("failpoint", ["iceberg-append:2", "iceberg-appended:2", "iceberg-append:7"])
 def test_a_publication_that_is_killed_leaves_nothing_out_and_appends_nothing_twice(
     shelf: Shelf, catalog: Any, failpoint: str
