@@ -23,6 +23,7 @@ from ledger.journal.folder import writer_of
 from ledger.journal.ledger import KAFKA, Ledger, is_address
 from ledger.journal.pruned import ARCHIVE
 from ledger.wire.entries import ENGINE
+from service.archive.reading import Archive
 from service.commands import FROM_SETTINGS
 from service.commands.options import ConfigOption, FolderOption
 from service.configuration import config_file, said_options
@@ -168,34 +169,6 @@ def _ledger(shell: Shell, kafka: KafkaSettings) -> Iterator[Check]:
         yield Check("writer", "good", writer or text("nobody writes it now"))
 
 
-def _archives(ledger: Ledger) -> Iterator[Check]:
-    """Whether the archives can be read that have what was pruned of a ledger."""
-    spans = [span for partition in ledger.partitions for span in ledger.journal(partition).pruned_spans()]
-    moved = os.environ.get(ARCHIVE)
-    for address in sorted({moved or span.archive for span in spans}):
-        months = sorted({span.month for span in spans if moved or span.archive == address})
-        says = text(
-            "what was pruned of {first} to {last} is in {archive}", first=months[0], last=months[-1], archive=address
-        )
-        try:
-            of = resolve_name("service.archive.reading:Archive")(address).manifest.ledger
-        except (PointsLedgerError, OSError) as error:
-            way_out = text(
-                "replay, verify, old entries and views that are built anew need it; deciding and balances do not: make"
-                " it reachable, or name where it is now in {variable}",
-                variable=ARCHIVE,
-            )
-            yield Check("archive", "bad", f"{says}; {told(str(error))}", way_out)
-            continue
-        if of != ledger.identity:
-            other = text("that is an archive of another ledger, {ledger}", ledger=of)
-            yield Check(
-                "archive", "bad", f"{says}; {other}", text("name this ledger's in {variable}", variable=ARCHIVE)
-            )
-        else:
-            yield Check("archive", "good", says)
-
-
 def _broker(ledger: Ledger, kafka: KafkaSettings) -> Check:
     patient = msgspec.structs.replace(kafka, timeout_seconds=min(kafka.timeout_seconds, ANSWER_SECONDS))
     try:
@@ -212,6 +185,22 @@ def _broker(ledger: Ledger, kafka: KafkaSettings) -> Check:
         "good",
         text(says, servers=kafka.bootstrap_servers, topic=ledger.settings.topic, count=found.partitions),
     )
+
+
+def _archives(ledger: Ledger) -> Iterator[Check]:
+    """Whether the archives can be read that have what was pruned."""
+    spans = (span for partition in ledger.partitions for span in ledger.journal(partition).pruned_spans())
+    for address in sorted({os.environ.get(ARCHIVE) or span.archive for span in spans}):
+        try:
+            archive = Archive(address)
+        except (PointsLedgerError, OSError) as error:
+            way_out = text("make it reachable, or name where it is now in POINTS_ARCHIVE")
+            yield Check("archive", "bad", told(str(error)), way_out)
+        else:
+            says = text(
+                "what was pruned is read from {archive}: {entries} entries", archive=address, entries=archive.entries
+            )
+            yield Check("archive", "good", says)
 
 
 def _issuer(settings: OidcSettings) -> Check:
