@@ -345,6 +345,31 @@ def test_a_partition_is_pruned_and_moved_pruned_while_it_is_moved_and_moved_back
     is_whole(place)
 
 
+def test_a_partition_that_was_moved_is_archived_pruned_and_split(
+    place: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POINTS_FOLDER", str(tmp_path / "folder"))
+    archive = str(tmp_path / "archive")
+    with closing(DatabaseLedger.at(place)) as ledger:
+        move(ledger, N, other)
+    for seed, before in enumerate(PRUNED, 2):
+        assert run(["--ledger", place, "views", "run"]) == run(["--ledger", place, "archive", "export", archive]) == 0
+        found = contents_at(place)["accounts"]
+        pruning = ("archive", "prune", archive, "--before", before, "--reason", "retention")
+        assert run(["--ledger", place, *pruning]) == 0
+        assert contents_at(place)["accounts"] == found
+        assert run(["--ledger", place, "split", "--times", "2"]) == 0
+        ingest(place, tmp_path, seed)
+    with closing(DatabaseLedger.at(place)) as ledger:
+        move(ledger, N + PARTITIONS, "main")
+        assert ledger.topology.address_of(N + 3 * PARTITIONS) == other
+        pruned = [partition for partition in ledger.partitions if ledger.journal(partition).pruned_spans()]
+        assert N in pruned and max(pruned) >= PARTITIONS, "of parents, and of copies"
+    is_whole(place)
+    assert run(["--ledger", place, "archive", "export", archive]) == 0
+    assert run(["replay", "--from-archive", archive]) == run(["verify", "--from-archive", archive]) == 0
+
+
 def test_a_partition_that_is_being_split_is_not_moved(place: str, other: str) -> None:
     for step in ("split-closed", "split-moved"):
         killed = points_in_a_process(place, "split", "--times", "2", environment={"POINTS_FAILPOINT": step})
