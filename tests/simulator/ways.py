@@ -34,6 +34,7 @@ POOL, HOUSE = "pool/", "house/"
 PARTS = "moved/"  # how the keys of pages begin that keep the parts of a move
 OF_ACCOUNTS = ("account.", "member.merged", "member.unmerged")  # how types of facts begin that are not handed on
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
+OF_MOVES = ("merge.asked.v1", "merge.answered.v1", "merge.taken.v1", "member.pages.v1", "member.moved.v1")
 Law = Callable[[str, bool, str], None]
 Values = Callable[[int, int], list[bytes]]
 
@@ -91,6 +92,11 @@ class Ways:
     def points(self) -> int:
         """The points on their way."""
         return sum(way.points for way in self.on_their_way.values())
+
+    @property
+    def move_names(self) -> bool:
+        """Return True if something is on its way by which names move."""
+        return any(way.type in OF_MOVES for way in self.on_their_way.values())
 
     def check(self, law: Law) -> None:
         """Take up what was decided since the last time, and check what holds at any time."""
