@@ -69,6 +69,7 @@ class Cluster:
         self.topics = {name: self.new_topic() for name in ("facts", "outcomes", "dead-letters")}
         self.genuine = self.topics["facts"]
         self.group = Group(world, partitions)
+        self.is_seen_late = False  # what the topic of facts lost of what accounts told each other
         self._late: list[tuple[int, int, LogRecord]] = []  # of a sender that nobody hears any more: from which turn on
 
     def new_topic(self) -> Topic:
@@ -319,7 +320,7 @@ class SimulatedWriter(Writer):
                 and world.strikes("told-lost")
             ):
                 self._cluster.genuine.logs[partition].lost.add(offset)  # it is sent again by an operator
-                if world.is_calm:  # who sees that late, and sends nothing else again
+                if self._cluster.is_seen_late:  # who sees that late, and sends nothing else again
                     is_fact = FORWARDED in (record.value or b"")
                     self._cluster.keep_back(partition, record, SEEN_LATE if is_fact else SEEN_WITHIN)
             if world.strikes("ack-lost"):

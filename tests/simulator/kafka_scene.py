@@ -164,6 +164,7 @@ class KafkaScene(Scene):
         super().__init__(world, Files(settings, book))
         self.files.born(self.auditor)
         self.cluster = Cluster(world, partitions)
+        self.cluster.is_seen_late = about == "merges"
         self._partitioner = Partitioner(partitions)
         self._is_backlog = self.chance.random() < 0.2
         self.accepted: list[tuple[int, Gap]] = []

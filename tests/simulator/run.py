@@ -107,10 +107,11 @@ def play(scene: Scene) -> None:
                 if kept is not None:
                     kept.follow(scene.ledger)
         world.is_calm = about_of(world.seed) == "merges"  # names take many turns to move
-        world.is_healed = not world.is_calm
-        while scene.waiting:
+        while world.is_calm and scene.waiting and world.steps < QUIET_STEPS:
             scene.step()
         world.is_healed = True
+        while scene.waiting:
+            scene.step()
         scene.close_the_day()
         until_quiet(scene)
         if random.random() < TOLD_TWICE:

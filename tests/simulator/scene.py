@@ -131,15 +131,27 @@ class Scene:
     def tells_next(self) -> Telling | None:
         """Take what is told next, which now and then overtakes others; None where somebody looks first."""
         world, at = self.world, 0
-        if self.ways.move_names and world.order.random() < WHILE_MOVING:
-            return None
         if len(self.waiting) > 1 and world.strikes("delay"):
             at = world.order.randrange(min(6, len(self.waiting)))
         telling = self.waiting[at]
         if self._looks_first(telling.fact):
             return None
+        is_merge = telling.fact["type"] == "member.merged.v1"
+        if self.ways.move_names and not is_merge and world.order.random() < WHILE_MOVING:
+            return None
         del self.waiting[at]
-        return telling
+        return telling._replace(fact=self._as_names_live(telling.fact))
+
+    def _as_names_live(self, fact: Fact) -> Fact:
+        """Return what an operator says who knows where names live: that the head of one is to let it go."""
+        if fact["type"] != "member.unmerged.v1":
+            return fact
+        for head, account in self.ways.accounts().items():
+            bundle = account.bundle
+            taken = bundle.names.get(fact["data"]["name"]) if bundle is not None and bundle.alias is None else None
+            if taken is not None:
+                return fact | {"subject": head, "data": {"name": taken.through or fact["data"]["name"]}}
+        return fact
 
     def _looks_first(self, fact: Fact) -> bool:
         """Return True if an operator waits until names that move have come: before they part, or their head moves."""
@@ -149,7 +161,7 @@ class Scene:
                 return False  # of a member that was never merged nobody expects anything
         elif fact["type"] != "member.unmerged.v1":
             return False
-        return self.ways.move_names or not self.is_decided
+        return not self.world.is_healed and (self.ways.move_names or not self.is_decided)
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 

@@ -45,6 +45,18 @@ class _Data(msgspec.Struct):
     n: int = 0
     bucket: int = 0
     era: int = 0
+    name: str = ""
+    back: bool = False
+
+
+class _Name(msgspec.Struct):
+    name: str
+
+
+class _Moved(msgspec.Struct):
+    era: int
+    names: list[_Name] = []
+    back: bool = False
 
 
 class Way(NamedTuple):
@@ -64,6 +76,7 @@ class Way(NamedTuple):
 
 
 _data = msgspec.json.Decoder(_Data)
+_moved = msgspec.json.Decoder(_Moved)
 
 
 class Ways:
@@ -85,6 +98,7 @@ class Ways:
         self._limits = Counter[str]()  # the highest that any version had
         self._words = Counter[tuple[str, str]]()  # by house and who sits there, the last entry that told of the seat
         self._moves = 0  # of names, that are finished,
+        self._moved: dict[tuple[str, int, str], set[str]] = {}  # by whom, in which era and where to: the names
         self._hops = Counter[bytes]()  # and how often each fact was handed on
         self._learns(book)
 
@@ -126,7 +140,7 @@ class Ways:
                 "between", way is not None and way.to == member, f"{member} takes {name}, which is not on its way to it"
             )
         gone = sum(
-            purse.gone - purse.come for account in self._accounts().values() for purse in account.purses.values()
+            purse.gone - purse.come for account in self.accounts().values() for purse in account.purses.values()
         )
         apart = self.points + self._waiting()
         law("between", gone == apart, f"{gone} points are with nobody, and {apart} on their way or waiting")
@@ -141,6 +155,10 @@ class Ways:
                 self._words[entry.member, told.to] = entry.number
             elif isinstance(told, Told) and told.fact == "member.moved.v1":
                 self._moves += 1
+                moved = _moved.decode(told.data)
+                if not moved.back:
+                    names = self._moved.setdefault((entry.member, moved.era, told.to), set())
+                    names.update(one.name for one in moved.names)
             elif isinstance(told, Told) and told.fact == "member.forwarded.v1":
                 data = _data.decode(told.data)
                 fact = bytes(data.fact)
@@ -149,6 +167,9 @@ class Ways:
                 law("names", hops <= 2 * self._moves + 2, f"{of} was handed on {hops} times, by {self._moves} moves")
                 is_back = isinstance(item.fact, MemberForwarded) and item.fact.data.back
                 goes_there = is_back and (item.fact.data.frm, item.fact.data.era) == (told.to, data.era)
+                names = self._moved.get((entry.member, data.era, told.to), set())
+                follows = data.back or not data.era or data.name in names
+                law("names", follows, f"{entry.member} hands {of} on to {told.to}, where {data.name} did not move with it")
                 law("names", not goes_there, f"{entry.member} hands {of} on to {told.to}, which handed it back")
                 law("names", not of["type"].startswith(OF_ACCOUNTS), f"{entry.member} hands on {of}")
 
@@ -182,7 +203,7 @@ class Ways:
 
     def _check_pool(self, pool: str, law: Law) -> None:
         """Never more than there is was drawn, and a pool and its leases agree, but for what is on its way."""
-        accounts = self._accounts()
+        accounts = self.accounts()
         root = accounts.get(pool, Account())
         for bucket, counts in root.counts.items():
             out = {name.removeprefix(OUT): count for name, count in counts.items() if name.startswith(OUT)}
@@ -219,7 +240,7 @@ class Ways:
                     terms = (term for terms in member.account.terms.values() for term in terms)
                     counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
-        accounts = self._accounts()
+        accounts = self.accounts()
         for (house, member), n in self._words.items():
             account = accounts[member]
             if account.bundle is None:
@@ -229,7 +250,8 @@ class Ways:
             law("names", False, problem)
         law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 
-    def _accounts(self) -> dict[str, Account]:
+    def accounts(self) -> dict[str, Account]:
+        """Return the members' accounts by name, as their streams make them."""
         return {
             name: member.account
             for truth in self._truths.values()

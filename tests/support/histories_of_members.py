@@ -321,13 +321,15 @@ class _Maker:
         self.due.append((now + MOVES_WITHIN, partial(self._add, head, "redemption.reversed", redemption=redemption)))
 
     def _becomes(self, name: str, head: str) -> None:
-        """One becomes a name of another, which is closed meanwhile now and then."""
+        """One becomes a name of another, which is closed meanwhile now and then, or asks the same at the same time."""
         self.moving, is_closed = name, self.random.random() < 0.1
         if is_closed:
             self._add(head, "account.closed", OPERATORS, reason="asked")
         else:
             self.head_of[name] = head, len(self.facts)
         self._add(name, "member.merged", OPERATORS, into=head)
+        if self.random.random() < 0.2:
+            self._add(head, "member.merged", OPERATORS, into=name)
         if is_closed:
             self._add(head, "account.reopened", OPERATORS, reason="asked")
 
