@@ -305,7 +305,7 @@ class _Maker:
             self.due.pop(0)[1]()
         done = [name for name, (head, at) in self.head_of.items() if now > at + MOVES_WITHIN and head in apart]
         if not done:
-            if len(apart) > 1:
+            if len(apart) > 1 and not self.due:
                 self._becomes(*random.sample(apart, 2))
             return
         name = random.choice(done)
