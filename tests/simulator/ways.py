@@ -139,9 +139,7 @@ class Ways:
             law(
                 "between", way is not None and way.to == member, f"{member} takes {name}, which is not on its way to it"
             )
-        gone = sum(
-            purse.gone - purse.come for account in self.accounts().values() for purse in account.purses.values()
-        )
+        gone = sum(purse.gone - purse.come for account in self.accounts().values() for purse in account.purses.values())
         apart = self.points + self._waiting()
         law("between", gone == apart, f"{gone} points are with nobody, and {apart} on their way or waiting")
         for pool in pools:
