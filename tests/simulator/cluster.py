@@ -16,6 +16,8 @@ from tests.simulator.world import SAID, Process, World
 
 SETTINGS = KafkaSettings(takes_backlog=True)
 MAY_BE_LOST = (b'"type":"member.', b'"type":"seat.')  # of what accounts tell each other: of names and seats that move
+FORWARDED = b'"type":"member.forwarded'
+SEEN_WITHIN, SEEN_LATE = 100, 600  # turns until an operator sees that names wait for ever, or a fact that was handed on
 MARKER = "marker"  # of a transaction: an offset without a record, as it should be
 
 
@@ -67,6 +69,7 @@ class Cluster:
         self.topics = {name: self.new_topic() for name in ("facts", "outcomes", "dead-letters")}
         self.genuine = self.topics["facts"]
         self.group = Group(world, partitions)
+        self.is_seen_late = False  # what the topic of facts lost of what accounts told each other
         self._late: list[tuple[int, int, LogRecord]] = []  # of a sender that nobody hears any more: from which turn on
 
     def new_topic(self) -> Topic:
@@ -83,9 +86,9 @@ class Cluster:
         log.records.append(record)
         return len(log.records) - 1
 
-    def keep_back(self, partition: int, record: LogRecord) -> None:
-        """Keep a record on its way to the topic of facts, behind what others send meanwhile."""
-        self._late.append((self.world.turns + self.world.order.randint(1, 60), partition, record))
+    def keep_back(self, partition: int, record: LogRecord, most: int = 60) -> None:
+        """Keep a record on its way to the topic of facts for so many turns, behind what others send meanwhile."""
+        self._late.append((self.world.turns + self.world.order.randint(1, most), partition, record))
 
     def late_copies_arrive(self) -> None:
         """Append what was kept back and is due by now."""
@@ -317,6 +320,9 @@ class SimulatedWriter(Writer):
                 and world.strikes("told-lost")
             ):
                 self._cluster.genuine.logs[partition].lost.add(offset)  # it is sent again by an operator
+                if self._cluster.is_seen_late:  # who sees that late, and sends nothing else again
+                    is_fact = FORWARDED in (record.value or b"")
+                    self._cluster.keep_back(partition, record, SEEN_LATE if is_fact else SEEN_WITHIN)
             if world.strikes("ack-lost"):
                 self._failed(f"not acknowledged in time {SAID}")
                 return

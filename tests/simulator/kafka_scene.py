@@ -164,6 +164,7 @@ class KafkaScene(Scene):
         super().__init__(world, Files(settings, book))
         self.files.born(self.auditor)
         self.cluster = Cluster(world, partitions)
+        self.cluster.is_seen_late = about == "merges"
         self._partitioner = Partitioner(partitions)
         self._is_backlog = self.chance.random() < 0.2
         self.accepted: list[tuple[int, Gap]] = []
@@ -242,13 +243,9 @@ class KafkaScene(Scene):
 
     def _produce(self) -> None:
         world, chance = self.world, self.chance
-        if not self.waiting:
+        telling = self.tells_next() if self.waiting else None
+        if telling is None:
             return
-        at = 0
-        if len(self.waiting) > 1 and world.strikes("delay"):
-            at = world.order.randrange(min(6, len(self.waiting)))
-        telling = self.waiting[at]
-        del self.waiting[at]
         delay = 0 if chance.random() < 0.9 else chance.choice((1, 3_600, 86_401, 3 * 86_400))
         world.leap(telling.due + delay * 1_000_000)
         self.send(telling.fact)
@@ -490,14 +487,13 @@ class KafkaScene(Scene):
 
     def has_lost_what_was_told(self) -> bool:
         """Return True if what is on its way was lost with the topic: only sent again it arrives."""
-        return self.world.is_healed and not self.is_whole() and not self._has_more
+        return self.world.is_healed and not self.is_whole() and self.is_decided
 
     @property
-    def _has_more(self) -> bool:
-        """Return True if records of the topic wait to be decided."""
+    def is_decided(self) -> bool:
         logs = self.cluster.genuine.logs
-        return any(
-            record != MARKER for p, truth in self.truths.items() for record in logs[p].records[truth.offset + 1 :]
+        return all(
+            record == MARKER for p, truth in self.truths.items() for record in logs[p].records[truth.offset + 1 :]
         )
 
     def tells_all_again(self) -> None:

@@ -258,6 +258,8 @@ BUGS_BETWEEN: dict[Bug, str] = {
     an_account_that_leaves_takes_another_in: "merges",
     a_closed_account_takes_a_merge: "merges",
     changed_pages_not_sent: "merges",
+    a_fact_handed_back_is_handed_on_again: "merges",
+    an_alias_hands_on_what_did_not_move_with_it: "merges",
     what_operators_say_of_an_alias_is_handed_on: "merges",
     what_comes_back_stays_at_the_wrong_name: "merges",
 }

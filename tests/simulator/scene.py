@@ -1,11 +1,14 @@
 """A scene: a ledger, its stream, the processes around it, and the laws that are checked after each turn."""
 
 import sqlite3
+from collections import deque
 from random import Random
 from typing import Any
 
 from ledger.errors import PointsLedgerError
+from tests.simulator.laws import PartitionTruth
 from tests.simulator.ledgers import Files, SimulatedLedger
+from tests.simulator.story import Fact, Telling
 from tests.simulator.ways import Ways
 from tests.simulator.world import DEEPEST, SAID, Crash, Process, Violation, World
 from tests.support.histories_of_members import ABOUT
@@ -13,12 +16,15 @@ from tests.support.histories_of_members import ABOUT
 LEAST_OFTEN, MOST_OFTEN = 2, 15  # turns that a process is away
 LEAST_DOWN, MOST_DOWN = 10, 60  # that a journal is down, which is an hour
 DOWN_SECONDS = 3_600
+WHILE_MOVING = 0.9  # how seldom something is told while names move, so that it is not all told before they have moved
 
 
 class Scene:
     """Processes that take turns; what feeds the ledger, and what they are, is a subclass's to say."""
 
     ways: Ways
+    waiting: deque[Telling]
+    truths: dict[int, PartitionTruth]
 
     def __init__(self, world: World, files: Files) -> None:
         self.world = world
@@ -120,6 +126,43 @@ class Scene:
         process.close()
         self.ended(process)
 
+    # -- what is told ------------------------------------------------------------------------------------------------
+
+    def tells_next(self) -> Telling | None:
+        """Take what is told next, which now and then overtakes others; None where somebody looks first."""
+        world, at = self.world, 0
+        if len(self.waiting) > 1 and world.strikes("delay"):
+            at = world.order.randrange(min(6, len(self.waiting)))
+        telling = self.waiting[at]
+        if self._looks_first(telling.fact):
+            return None
+        is_merge = telling.fact["type"] == "member.merged.v1"
+        if self.ways.move_names and not is_merge and world.order.random() < WHILE_MOVING:
+            return None
+        del self.waiting[at]
+        return telling._replace(fact=self._as_names_live(telling.fact))
+
+    def _as_names_live(self, fact: Fact) -> Fact:
+        """Return what an operator says who knows where names live: that the head of one is to let it go."""
+        if fact["type"] != "member.unmerged.v1":
+            return fact
+        for head, account in self.ways.accounts().items():
+            bundle = account.bundle
+            taken = bundle.names.get(fact["data"]["name"]) if bundle is not None and bundle.alias is None else None
+            if taken is not None:
+                return fact | {"subject": head, "data": {"name": taken.through or fact["data"]["name"]}}
+        return fact
+
+    def _looks_first(self, fact: Fact) -> bool:
+        """Return True if an operator waits until names that move have come: before they part, or their head moves."""
+        if fact["type"] == "member.merged.v1":
+            members = (truth.members.get(fact["subject"]) for truth in self.truths.values())
+            if all(member is None or member.account.bundle is None for member in members):
+                return False  # of a member that was never merged nobody expects anything
+        elif fact["type"] != "member.unmerged.v1":
+            return False
+        return not self.world.is_healed and (self.ways.move_names or not self.is_decided)
+
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
     def happens(self) -> None:
@@ -128,6 +171,11 @@ class Scene:
 
     def check(self) -> None:
         """Check the laws after a turn. Raises `Violation`."""
+        raise NotImplementedError
+
+    @property
+    def is_decided(self) -> bool:
+        """Return True if all that the streams have is decided."""
         raise NotImplementedError
 
     def is_quiet(self) -> bool:

@@ -450,11 +450,9 @@ class ServedScene(Scene):
 
     def _asks(self) -> None:
         world, chance = self.world, self.chance
-        at = 0
-        if len(self.waiting) > 1 and world.strikes("delay"):
-            at = world.order.randrange(min(6, len(self.waiting)))
-        telling = self.waiting[at]
-        del self.waiting[at]
+        telling = self.tells_next()
+        if telling is None:
+            return
         delay = 0 if chance.random() < 0.9 else chance.choice((1, 3_600, 86_401, 3 * 86_400))
         world.leap(telling.due + delay * 1_000_000)
         raw = encode(telling.fact)
@@ -534,8 +532,10 @@ class ServedScene(Scene):
         self.ended(process)
 
     def is_quiet(self) -> bool:
-        if self.waiting or self.requests or self.ways.on_their_way:
-            return False
+        return not (self.waiting or self.requests or self.ways.on_their_way) and self.is_decided
+
+    @property
+    def is_decided(self) -> bool:
         return all(self._inbox.end(partition) == truth.offset for partition, truth in self.truths.items())
 
     def close_the_day(self) -> None:

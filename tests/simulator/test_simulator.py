@@ -4,25 +4,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from consumers.runtime import shared
-from tests.core.test_worked_examples_of_merges import (
-    test_along_a_chain_a_fact_follows_and_where_the_middle_parted_it_waits_there as along_a_chain,
-)
-from tests.core.test_worked_examples_of_merges import (
-    test_an_alias_hands_on_nothing_for_a_name_that_parted_from_it_before as an_alias_hands_on_nothing,
-)
 from tests.simulator.__main__ import seeds_for
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug, a_receipt_skipped
-from tests.simulator.planted_between import (
-    BUGS_BETWEEN,
-    a_fact_handed_back_is_handed_on_again,
-    an_alias_hands_on_what_did_not_move_with_it,
-)
+from tests.simulator.planted_between import BUGS_BETWEEN
 from tests.simulator.run import run
 from tests.simulator.shrink import shrink
 from tests.simulator.world import Plan
@@ -81,20 +70,6 @@ def test_a_planted_bug_is_found(bug: Bug) -> None:
             break
     if not result.law:
         pytest.fail(f"not found in {turns:,} turns")
-
-
-@pytest.mark.parametrize(
-    ("bug", "example"),
-    [
-        (a_fact_handed_back_is_handed_on_again, along_a_chain),
-        (an_alias_hands_on_what_did_not_move_with_it, an_alias_hands_on_nothing),
-    ],
-)
-def test_a_planted_bug_that_no_stream_in_order_shows_is_found_by_an_example(
-    bug: Bug, example: Callable[[], None]
-) -> None:
-    with bug(), pytest.raises(AssertionError):
-        example()
 
 
 def test_what_fails_is_made_smaller_and_fails_alike() -> None:

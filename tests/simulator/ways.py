@@ -34,6 +34,7 @@ POOL, HOUSE = "pool/", "house/"
 PARTS = "moved/"  # how the keys of pages begin that keep the parts of a move
 OF_ACCOUNTS = ("account.", "member.merged", "member.unmerged")  # how types of facts begin that are not handed on
 OF_LEASES = ("lease.answered.v1", "lease.returned.v1")
+OF_MOVES = ("merge.asked.v1", "merge.answered.v1", "merge.taken.v1", "member.pages.v1", "member.moved.v1")
 Law = Callable[[str, bool, str], None]
 Values = Callable[[int, int], list[bytes]]
 
@@ -106,6 +107,11 @@ class Ways:
         """The points on their way."""
         return sum(way.points for way in self.on_their_way.values())
 
+    @property
+    def move_names(self) -> bool:
+        """Return True if something is on its way by which names move."""
+        return any(way.type in OF_MOVES for way in self.on_their_way.values())
+
     def check(self, law: Law) -> None:
         """Take up what was decided since the last time, and check what holds at any time."""
         left: dict[str, Way] = {}
@@ -133,9 +139,7 @@ class Ways:
             law(
                 "between", way is not None and way.to == member, f"{member} takes {name}, which is not on its way to it"
             )
-        gone = sum(
-            purse.gone - purse.come for account in self._accounts().values() for purse in account.purses.values()
-        )
+        gone = sum(purse.gone - purse.come for account in self.accounts().values() for purse in account.purses.values())
         apart = self.points + self._waiting()
         law("between", gone == apart, f"{gone} points are with nobody, and {apart} on their way or waiting")
         for pool in pools:
@@ -198,7 +202,7 @@ class Ways:
 
     def _check_pool(self, pool: str, law: Law) -> None:
         """Never more than there is was drawn, and a pool and its leases agree, but for what is on its way."""
-        accounts = self._accounts()
+        accounts = self.accounts()
         root = accounts.get(pool, Account())
         for bucket, counts in root.counts.items():
             out = {name.removeprefix(OUT): count for name, count in counts.items() if name.startswith(OUT)}
@@ -235,7 +239,7 @@ class Ways:
                     terms = (term for terms in member.account.terms.values() for term in terms)
                     counted[name] = sum(sum(term.used.values()) for term in terms)
         law("pools", +confirmed == +drawn, f"confirmed {dict(confirmed)}, drawn {dict(drawn)}")
-        accounts = self._accounts()
+        accounts = self.accounts()
         for (house, member), n in self._words.items():
             account = accounts[member]
             if account.bundle is None:
@@ -245,7 +249,8 @@ class Ways:
             law("names", False, problem)
         law("houses", +given == +counted, f"given by seats {dict(given)}, counted by houses {dict(counted)}")
 
-    def _accounts(self) -> dict[str, Account]:
+    def accounts(self) -> dict[str, Account]:
+        """Return the members' accounts by name, as their streams make them."""
         return {
             name: member.account
             for truth in self._truths.values()

@@ -56,6 +56,8 @@ RATES = {
     "repost": 0.08,
 }
 
+BETWEEN = ("late-copy", "told-lost")  # faults of what accounts tell each other
+
 
 class Crash(BaseException):
     """A process ends here and now, whatever it was doing."""
@@ -92,7 +94,8 @@ class World:
         self.now = 0  # microseconds since 1970 UTC
         self.monotonic = 1_000.0
         self.faults: Counter[str] = Counter()
-        self.is_healed = False
+        self.is_calm = False  # nothing strikes but what is `BETWEEN` accounts
+        self.is_healed = False  # nothing strikes at all
         self.steps = 0
         self.turns = 0
         self.writing = 0  # transactions that are open
@@ -106,7 +109,7 @@ class World:
     def strikes(self, kind: str) -> bool:
         """Return True if a fault strikes now; it is counted."""
         struck = self.chance.random() < RATES[kind]
-        if not struck or self.is_healed or kind in self.plan.without:
+        if not struck or self.is_healed or (self.is_calm and kind not in BETWEEN) or kind in self.plan.without:
             return False
         self.faults[kind] += 1
         if kind != "interleave":

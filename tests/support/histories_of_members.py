@@ -5,7 +5,9 @@ and part. Many a book hands budgets out in leases. Operators recall gifts, freez
 among them. A history is about some of these more than about others.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -134,7 +136,7 @@ ABOUT: dict[str, dict[str, int]] = {
     "exchanges": {"exchanges": 45, "gives": 4, "spends": 10, "unspends": 4, "orders": 8, "operates": 14},
     "all": {"gives": 14, "recalls": 5, "spends": 7, "unspends": 4, "orders": 18, "claims": 12, "sits": 16}
     | {"exchanges": 14, "operates": 10},
-    "merges": {"merges": 18, "gives": 14, "recalls": 5, "spends": 14, "unspends": 12, "orders": 16, "claims": 8}
+    "merges": {"merges": 30, "gives": 14, "recalls": 5, "spends": 14, "unspends": 12, "orders": 16, "claims": 8}
     | {"sits": 6, "exchanges": 4, "operates": 14},
 }
 # A later version may say otherwise.
@@ -183,7 +185,8 @@ class _Maker:
         self.seated: list[tuple[str, str]] = []  # house, member
         self.exchanged: list[tuple[str, str]] = []
         self.head_of: dict[str, tuple[str, int]] = {}  # and at which fact; it may be refused
-        self.left_behind: list[tuple[int, str, str]] = []  # spent by a head, perhaps of what was to part from it
+        self.moving = ""  # the name that merged or parted last, which does more than others for a while
+        self.due: list[tuple[int, Callable[[], None]]] = []  # by number of facts, what follows a parting
         self.exchanges = ("miles", "there", "there") if has_peer else ("miles",)
         weights = ABOUT[about]
         self.may_happen = [getattr(self, f"_{name}") for name in weights]
@@ -209,7 +212,9 @@ class _Maker:
         self.facts.append(head | {"subject": subject, "time": (self.now - late).isoformat(), "data": data})
 
     def _something(self) -> None:
-        self.random.choices(self.may_happen, self.weights)[0](self.random.choice(self.members))
+        is_moving = self.moving and self.random.random() < 0.4
+        member = self.moving if is_moving else self.random.choice(self.members)
+        self.random.choices(self.may_happen, self.weights)[0](member)
 
     def _orders(self, member: str) -> None:
         """An order is completed, comes back in part, or is cancelled."""
@@ -294,33 +299,37 @@ class _Maker:
 
     def _merges(self, _member: str) -> None:
         """Two members become one, or those who did a while ago are parted, and their head becomes another's name."""
-        random, apart = self.random, [name for name in self.members if name not in self.head_of]
-        if self.left_behind and len(self.facts) > self.left_behind[0][0] + MOVES_WITHIN:
-            _, head, redemption = self.left_behind.pop(0)
-            self._add(head, "redemption.reversed", redemption=redemption)
-        done = [name for name, (_, at) in self.head_of.items() if len(self.facts) > at + MOVES_WITHIN]
+        random, now = self.random, len(self.facts)
+        apart = [name for name in self.members if name not in self.head_of]
+        while self.due and now >= self.due[0][0]:
+            self.due.pop(0)[1]()
+        done = [name for name, (head, at) in self.head_of.items() if now > at + MOVES_WITHIN and head in apart]
         if not done:
-            if len(apart) > 1:
+            if len(apart) > 1 and not self.due:
                 self._becomes(*random.sample(apart, 2))
             return
         name = random.choice(done)
         head, _ = self.head_of.pop(name)
-        self._spends(head, random.choice((60, 120, 250)))
-        self.left_behind.append((len(self.facts), head, self.spent[-1][1]))
+        self._spends(head, random.choice((60, 120, 250)))  # perhaps of what parts from it
+        redemption = self.spent[-1][1]
         self._add(head, "member.unmerged", OPERATORS, name=name)
         self._orders(name)
         others = [other for other in apart if other != head]
-        if others and random.random() < 0.4:
+        if others and random.random() < 0.8:
             self._becomes(head, random.choice(others))
+        self.moving = name
+        self.due.append((now + MOVES_WITHIN, partial(self._add, head, "redemption.reversed", redemption=redemption)))
 
     def _becomes(self, name: str, head: str) -> None:
-        """One becomes a name of another, which is closed meanwhile now and then."""
-        is_closed = self.random.random() < 0.1
+        """One becomes a name of another, which is closed meanwhile now and then, or asks the same at the same time."""
+        self.moving, is_closed = name, self.random.random() < 0.1
         if is_closed:
             self._add(head, "account.closed", OPERATORS, reason="asked")
         else:
             self.head_of[name] = head, len(self.facts)
         self._add(name, "member.merged", OPERATORS, into=head)
+        if self.random.random() < 0.2:
+            self._add(head, "member.merged", OPERATORS, into=name)
         if is_closed:
             self._add(head, "account.reopened", OPERATORS, reason="asked")
 
