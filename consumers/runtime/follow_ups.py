@@ -73,10 +73,14 @@ class FollowUps:
         self.count = 0  # appended so far
         self._ledger = ledger
         self._partition = partition
-        self._journal = ledger.journal(partition)
         self._peer = peer
         self._partition_of = partition_of or ledger.partition_of
         self._sent = self._kept = self._journal.published_upto(flow_to(peer))
+
+    @property
+    def _journal(self) -> Journal:
+        """The partition's journal, where it stands now: a move puts it elsewhere."""
+        return self._ledger.journal(self._partition)
 
     def send(self, append: Append) -> dict[int, int]:
         """Append what was not sent yet; return the last offset of each partition it went to.
