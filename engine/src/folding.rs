@@ -15,7 +15,7 @@ use crate::fall_due::fall_due;
 use crate::handed_back::HandedBack;
 use crate::plain_entry::{self, PlainEntry};
 use crate::postings::{Place, Posting, postings_of};
-use crate::programme::{OPENS, Programme};
+use crate::programme::{CLAIM, OPENS, Programme};
 use crate::quiet::caught;
 use crate::replay::{MemberPages, Row};
 use crate::tiers::DEDUCTION;
@@ -133,7 +133,7 @@ impl Folding {
             let entry = row.state.and_then(plain_entry::read).filter(|entry| entry.engine != 1).ok_or_else(odd)?;
             self.entry(&mut member, &entry)?;
         }
-        if member.account.seats.is_empty() { Ok(member) } else { Err(Stop::HandBack(HandedBack::Pool)) }
+        Ok(member)
     }
 
     fn entry(&self, member: &mut Member, entry: &PlainEntry) -> Done {
@@ -280,10 +280,28 @@ fn give(change: &Change, account: &Account, at: i64, mut to: impl FnMut(Posting,
 
 /// Apply a change to the account of a view: what was met for the first time is kept where a rule gives once for it.
 fn keep(account: &mut Account, change: &Change) -> Done {
+    if is_between_accounts(change) {
+        return Err(Stop::HandBack(HandedBack::Pool)); // what time does to such an account is not known here
+    }
     if !matches!(change, Change::FirstSeen(first) if &*first.mark != ONCE) {
         apply(account, change);
     }
     if account.bundle.is_some() { Err(Stop::HandBack(HandedBack::Names)) } else { Ok(()) }
+}
+
+/// Return true if a change has to do with another account: a pool, a house, or whoever was told of something.
+fn is_between_accounts(change: &Change) -> bool {
+    match change {
+        Change::Waiting(of) => of.waits > CLAIM,
+        Change::Told(_)
+        | Change::Drawn(_)
+        | Change::PutBack(_)
+        | Change::Leased(_)
+        | Change::Seated(_)
+        | Change::Unseated(_)
+        | Change::SeatMoved(_) => true,
+        _ => false,
+    }
 }
 
 fn odd() -> Stop {

@@ -44,7 +44,7 @@ class NativeFold:
             number, clock, recorded, due, account = state
             latest = max(latest, clock)
             for view, deltas, into in parts:
-                row = (member, self._partition, number, clock, recorded, due, account)
+                row: MemberRow = (member, self._partition, number, clock, recorded, due, account)
                 if view.counts:
                     subject = MemberState(member, number, clock, recorded, decode_account(account))
                     count(view, self._book, subject, now, deltas)

@@ -16,7 +16,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
 from projections.collector import without_collector
-from projections.views.by_native import NativeFold, Part, is_native, native_fold
+from projections.views.by_native import NativeFold, NativePart, Part, is_native, native_fold
 from projections.views.decoding import decoder_for, unreadable
 from projections.views.port import Build
 from projections.views.sql import MemberRow, TableRows, member_row, table_rows
@@ -114,8 +114,13 @@ class _Batch:
     def __init__(self, book: Programme, native: NativeFold | None, partition: int, views: Sequence[View]) -> None:
         self._book, self._native, self._partition = book, native, partition
         self._parts: list[Part] = [(view, RowDeltas(view.tables), []) for view in views]
-        self._by_native = [part for part in self._parts if native is not None and is_native(part[0])]
-        self._by_python = [part for part in self._parts if native is None or not is_native(part[0])]
+        self._by_native: list[NativePart] = []
+        self._by_python: list[Part] = []
+        for view, rows, into in self._parts:
+            if native is not None and is_native(view):
+                self._by_native.append((view, rows, into))
+            else:
+                self._by_python.append((view, rows, into))
         self._decode = decoder_for(views)
         self._now = self._latest = present()
 

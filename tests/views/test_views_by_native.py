@@ -24,7 +24,7 @@ from projections.views.view import View
 from tests.streams.test_names_that_move import takes
 from tests.support.books import FEATURES, made_book
 from tests.support.histories import LONG_AGO, book_history
-from tests.support.histories_of_members import book_of_members, facts_of_members
+from tests.support.histories_of_members import ABOUT, book_of_members, facts_of_members
 from tests.support.ledgers import histories_of, scratch
 
 VIEWS: tuple[View, ...] = tuple(view for view in BUILT_IN if is_native(view))
@@ -97,14 +97,22 @@ def test_views_of_a_made_up_book_are_folded_natively_to_the_same_rows(seed: int)
         assert natively | handed_back == {"m-0", "m-1", "m-2"} and natively
 
 
-@pytest.mark.parametrize("seed", SEEDS[:1] + SEEDS[3:])
-@pytest.mark.parametrize("about", ["merges", "houses", "all"])
+@pytest.mark.parametrize(
+    ("about", "seed"),
+    [
+        ("merges", 0),
+        ("houses", 0),
+        ("merges", 12),  # a lot that waits for a pool does not expire
+        *(pytest.param(about, seed, marks=pytest.mark.campaign) for about in ABOUT for seed in range(1, MANY)),
+    ],
+)
 def test_members_of_whom_the_engine_does_not_do_all_are_folded_by_python(about: str, seed: int) -> None:
     random = Random(seed)
     with scratch() as place, closing(open_or_create(place / "ledger", book_of_members(random))) as ledger:
         takes(ledger, place, facts_of_members(random, about))
         natively, handed_back = folded_alike(ledger, place)
-        assert handed_back and not any(member.startswith(NOT_MEMBERS) for member in natively)
+        assert handed_back or about == "gifts"
+        assert not any(member.startswith(NOT_MEMBERS) for member in natively)
 
 
 def test_a_view_made_from_one_that_is_native_is_folded_by_python() -> None:
