@@ -18,7 +18,7 @@ use crate::shops::has_joined;
 use crate::terms::open_free;
 use crate::times::{DAY, day_text};
 
-const ONCE: &str = "once";
+pub const ONCE: &str = "once";
 
 /// What rules are asked for: a fact's data, and a line of it or the amounts of a fact without one.
 pub struct Given<'a> {

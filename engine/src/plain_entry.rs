@@ -177,6 +177,11 @@ impl<'a> Walk<'a> {
         usize::try_from(self.wide::<WIDTH>()?).ok()
     }
 
+    /// Return what is read next; None where it is something else.
+    pub fn read<T: serde::Deserialize<'a>>(&self) -> Option<T> {
+        rmp_serde::from_slice(self.bytes).ok()
+    }
+
     /// Take the tag of a change, and return it with the fields that follow, which are all of its type.
     pub fn change(&mut self) -> Option<(&'a str, &'static [Field])> {
         let given = self.array()?;

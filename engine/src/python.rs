@@ -18,6 +18,7 @@ use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::{Intake, PROGRAMME_SUBJECT};
 use crate::python_book::versions_of;
+use crate::python_folding::PyFolding;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
@@ -432,6 +433,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_class::<PyReplay>()?;
     module.add_class::<PyBacktest>()?;
+    module.add_class::<PyFolding>()?;
     module.add_function(wrap_pyfunction!(follow_chain, module)?)?;
     module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)

@@ -15,7 +15,7 @@ use crate::programme::Programme;
 use crate::python_book::versions_of;
 use crate::replay::{Backtest, Compared, Derived, Deriving, Found, Replay, Row, Stored};
 
-type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
+pub type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
 /// Of each row that differs: sequence, member, number, state, whether it is the account, and what is derived.
 type Differences<'py> = Vec<(i64, String, i64, Bound<'py, PyBytes>, bool, Bound<'py, PyBytes>)>;
 type Snapshots = Vec<(String, i64, Vec<u8>)>;
@@ -157,13 +157,13 @@ impl PyReplay {
 }
 
 /// Rows while the lock of the interpreter is released.
-type Held = Vec<(i64, PyBackedStr, i64, Option<PyBackedBytes>)>;
+pub type Held = Vec<(i64, PyBackedStr, i64, Option<PyBackedBytes>)>;
 
-fn held(rows: Rows) -> Held {
+pub fn held(rows: Rows) -> Held {
     rows.into_iter().map(|(at, member, number, state)| (at, member, number, state.extract().ok())).collect()
 }
 
-fn plain_rows(rows: &Held) -> impl Iterator<Item = Row<'_>> {
+pub fn plain_rows(rows: &Held) -> impl Iterator<Item = Row<'_>> {
     rows.iter().map(|(sequence, member, number, state)| Row {
         sequence: *sequence,
         member,

@@ -431,7 +431,7 @@ impl History {
 
 /// One member's pages, and the lots that its entries opened.
 #[derive(Default)]
-struct MemberPages {
+pub struct MemberPages {
     pages: FxHashMap<String, Page>,
     entered: FxHashMap<i64, Vec<Earned>>,
 }

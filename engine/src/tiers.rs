@@ -13,7 +13,7 @@ use crate::rankings::{Ranking, Window};
 use crate::scores::{value_in, value_since};
 use crate::standing::{Stand, first_tier, is_invited, own_place, place_at, tier_name};
 
-const DEDUCTION: &str = "deduction";
+pub const DEDUCTION: &str = "deduction";
 pub const MAX_GRANTS: usize = 1_000;
 
 /// Move the tiers of all scores that a decision moved, at the clock, and say which settled months it moved.

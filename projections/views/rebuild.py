@@ -4,17 +4,19 @@ A member's state is in memory only for the member's own entries, and rows are wr
 a crash a partition goes on behind the last member that is in. A process sends batches of rows to the writer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.odd_values import odd_values_told
 from ledger.journal.partition_map import partition_map
+from ledger.rulebook.compiled import Programme
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
 from projections.collector import without_collector
+from projections.views.by_native import NativeFold, NativePart, Part, is_native, native_fold
 from projections.views.decoding import decoder_for, unreadable
 from projections.views.port import Build
 from projections.views.sql import MemberRow, TableRows, member_row, table_rows
@@ -28,7 +30,7 @@ Count = Callable[[str, int], None]  # entries folded into a view
 
 _Row = tuple[int, str, int, bytes]  # sequence, member, number, state
 _Members = Iterator[tuple[str, Iterator[_Row]]]
-_member_of = itemgetter(1)
+_first, _member_of = itemgetter(0), itemgetter(1)
 
 _Place = tuple[int, str]  # of a partition that is being built: up to where, and the last member that is in
 _Waiting = dict[int, _Place]
@@ -96,31 +98,74 @@ def fold_partition(
     upto, after = waiting[partition]
     rows = chain.from_iterable(ledger.journal(partition).rows_by_member(upto, after))
     members = groupby(rows, _member_of)
+    book = ledger.books().in_partition(partition)
+    native = native_fold(book, partition, views)
     is_last = False
     while not is_last:
         with odd_values_told(ledger):
-            part = _fold_batch(ledger, views, partition, members, after, most)
+            part = _Batch(book, native, partition, views).folded(members, after, most)
         after, is_last = part.last, part.is_last
         yield partition, part
 
 
-def _fold_batch(
-    ledger: Ledger, views: Sequence[View], partition: int, members: _Members, after: str, most: int
-) -> MemberBatch:
-    book, decode = ledger.books().in_partition(partition), decoder_for(views)
-    parts = [(view, RowDeltas(view.tables), list[MemberRow]()) for view in views]
-    read, last, is_last = 0, after, True
-    now = latest = present()
-    for member, entries in members:
-        last = member
-        if member == PROGRAMME_SUBJECT:
-            read += sum(1 for _ in entries)
-            continue
-        steps = [(view, FoldStep(book, new_member(view, member)), rows, into) for view, rows, into in parts]
+class _Batch:
+    """Some members of a partition as they are folded into views."""
+
+    def __init__(self, book: Programme, native: NativeFold | None, partition: int, views: Sequence[View]) -> None:
+        self._book, self._native, self._partition = book, native, partition
+        self._parts: list[Part] = [(view, RowDeltas(view.tables), []) for view in views]
+        self._by_native: list[NativePart] = []
+        self._by_python: list[Part] = []
+        for view, rows, into in self._parts:
+            if native is not None and is_native(view):
+                self._by_native.append((view, rows, into))
+            else:
+                self._by_python.append((view, rows, into))
+        self._decode = decoder_for(views)
+        self._now = self._latest = present()
+
+    def folded(self, members: _Members, after: str, most: int) -> MemberBatch:
+        """Fold the next members, until they have `most` entries."""
+        read, last, is_last = 0, after, True
+        waiting: list[_Row] = []
+        for member, entries in members:
+            last = member
+            if member == PROGRAMME_SUBJECT:
+                read += sum(1 for _ in entries)
+                continue
+            some = list(islice(entries, most))
+            if self._native is None or len(some) == most:  # more may follow, which need not be in memory together
+                read += self._fold(member, chain(some, entries), self._parts)
+            else:
+                waiting += some
+                read += self._fold(member, some, self._by_python) if self._by_python else len(some)
+            if read >= most:
+                is_last = False
+                break
+        if self._native is not None and waiting:
+            self._fold_natively(self._native, waiting)
+        views = [(into, table_rows(view, rows)) for view, rows, into in self._parts]
+        return MemberBatch(after, views, read, last, is_last, self._latest)
+
+    def _fold_natively(self, native: NativeFold, rows: list[_Row]) -> None:
+        handed_back, latest = native.fold(rows, self._by_native, self._now)
+        self._latest = max(self._latest, latest)
+        if not handed_back:
+            return
+        for member, entries in groupby(rows, _member_of):
+            if member in handed_back:
+                self._fold(member, entries, self._by_native)
+        for _, _, into in self._by_native:
+            into.sort(key=_first)
+
+    def _fold(self, member: str, entries: Iterable[_Row], parts: Sequence[Part]) -> int:
+        """Fold a member by Python; return how many entries there are."""
+        steps = [(view, FoldStep(self._book, new_member(view, member)), rows, into) for view, rows, into in parts]
+        read = 0
         for sequence, _, number, state in entries:
             read += 1
             try:
-                entry = decode(state)
+                entry = self._decode(state)
             except UNREADABLE as error:
                 raise unreadable(sequence, member, number, error) from None
             for view, step, rows, _ in steps:
@@ -128,12 +173,8 @@ def _fold_batch(
                 fold_entry(view, step, rows)
         for view, step, rows, into in steps:
             if view.counts:
-                count(view, book, step.subject, now, rows)
-                latest = max(latest, step.subject.clock)
+                count(view, self._book, step.subject, self._now, rows)
+                self._latest = max(self._latest, step.subject.clock)
             if view.state is not None:
-                into.append(member_row(view, partition, step.subject))
-        if read >= most:
-            is_last = False
-            break
-    folded = [(into, table_rows(view, rows)) for view, rows, into in parts]
-    return MemberBatch(after, folded, read, last, is_last, latest)
+                into.append(member_row(view, self._partition, step.subject))
+        return read

@@ -35,6 +35,7 @@ class Balances(PointsView):
     name = "balances"
     version = 2
     about = "what each member has, by kind and by lot, and what of it expires soon"
+    moves_by = frozenset[str]()
     queries = (
         Query(
             "balances",

@@ -80,6 +80,7 @@ class Books(PointsView):
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
     counts = True
+    moves_by = frozenset[str]()
     queries = (
         Query("books", "where the points of each kind are", _books, frozenset({"by_shop"}), is_by_member=False),
         Query("outcomes", "entries by outcome and reason", _outcomes, is_by_member=False),
@@ -89,6 +90,10 @@ class Books(PointsView):
         """Count how a fact was answered."""
         assert step.entry is not None
         rows.add(OUTCOMES_TABLE.name, (OUTCOMES[step.entry.outcome], step.entry.reason), 1)
+
+    def answered(self, outcome: int, reason: str, entries: int, rows: RowDeltas) -> None:
+        """Count how facts were answered."""
+        rows.add(OUTCOMES_TABLE.name, (OUTCOMES[outcome], reason), entries)
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add an account's points, lots and cards, and the member; another's name is no member beside it."""

@@ -14,9 +14,9 @@ from ledger.core import postings
 from ledger.core.account import copy_account
 from ledger.core.postings import IN_AND_OUT, Posting, growth, postings_of
 from ledger.wire.entries import Change
-from ledger.wire.times import month_of, month_start, month_text
+from ledger.wire.times import day_text, month_of, month_start, month_text
 from projections.answers.tables import Row, Table, columns
-from projections.views.builtin.points import PointsView
+from projections.views.builtin.points import Move, PointsView
 from projections.views.view import (
     Amounts,
     FoldStep,
@@ -207,6 +207,7 @@ class Liability(PointsView):
     version = 4
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
+    moves_by = frozenset({"booked", "day", "expires"})
     queries = (
         Query("liability", "totals by kind, with breakage", liability, frozenset({"by_shop"}), is_by_member=False),
         Query("outstanding", "by kind and month of expiry", outstanding, frozenset({"by_shop"}), is_by_member=False),
@@ -240,6 +241,14 @@ class Liability(PointsView):
                 key = self._key(step, posting)
                 for place, sign in places:
                     rows.add_to("movements", key, place, sign * (posting.fen or posting.points), WIDTH)
+
+    def moved(self, move: Move, rows: RowDeltas) -> None:
+        """Sum the same as `entry` and `change` do."""
+        if places := PLACES[move.source, move.destination]:
+            expires = NOWHERE if move.expires < 0 else month_text(move.expires)
+            key = move.kind, month_text(move.booked), day_text(move.day), expires
+            for place, sign in places:
+                rows.add_to(MOVEMENTS.name, key, place, sign * move.amount, WIDTH)
 
     def _key(self, step: FoldStep, posting: Posting) -> tuple[str, str, str, str]:
         entry, offset, known = step.entry, step.book.offset, step.at

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from ledger.core import postings
 from ledger.core.postings import DEBT, IN_AND_OUT, Posting, growth, postings_of
 from ledger.wire.entries import Change
+from ledger.wire.times import month_text
 from projections.answers.tables import Column, Row, Table, columns
-from projections.views.builtin.points import PointsView
-from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, month_at
+from projections.views.builtin.points import Move, PointsView
+from projections.views.view import FoldStep, Key, Known, Options, Query, RowDeltas, Snapshot, SumTable, month_at
 
 MONTHS = SumTable(
     "months",
@@ -51,6 +52,7 @@ class Statement(PointsView):
     version = 4
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
     tables = (MONTHS,)
+    moves_by = frozenset({"member", "month"})
     queries = (
         Query(
             "statement",
@@ -66,13 +68,21 @@ class Statement(PointsView):
         for posting in postings_of(change, step.subject.state):
             add_to_month(posting, step, rows)
 
+    def moved(self, move: Move, rows: RowDeltas) -> None:
+        """Sum the same as `change` does."""
+        _add(move, (move.member, move.kind, month_text(move.month)), rows)
+
 
 def add_to_month(posting: Posting, step: FoldStep, rows: RowDeltas) -> None:
     """Add what a posting moves in or out to the month of the step."""
-    for place, sign in PLACES[posting.source, posting.destination]:
+    if PLACES[posting.source, posting.destination]:
+        _add(posting, (step.subject.member, posting.kind, month_at(step.at, step.book.offset)), rows)
+
+
+def _add(moved: Posting | Move, key: Key, rows: RowDeltas) -> None:
+    for place, sign in PLACES[moved.source, moved.destination]:
         if place == SPENT and sign < 0:
             place, sign = GIVEN_BACK, 1
         elif place == GIVEN and sign < 0:
             place, sign = RECEIVED, 1
-        key = step.subject.member, posting.kind, month_at(step.at, step.book.offset)
-        rows.add_to(MONTHS.name, key, place, sign * posting.points, WIDTH)
+        rows.add_to(MONTHS.name, key, place, sign * moved.points, WIDTH)
