@@ -38,13 +38,20 @@ def test_a_consumer_goes_on_through_a_move(
         with closing(DatabaseLedger.at(postgres)) as ledger:
             return ledger.journal(number).published_upto(Outcomes.name) == 1
 
-    stopped = {"POINTS_FAILPOINT": "before-publish:1:STOP"}
-    run = start(postgres, "consume", "--batch", "16", environment=in_own_group(mine) | stopped)
+    stopped = {  # and it keeps its partitions meanwhile
+        "POINTS_FAILPOINT": "before-publish:1:STOP",
+        "POINTS_KAFKA_SESSION_TIMEOUT_SECONDS": "300",
+    }
+    run = start(postgres, "consume", environment=in_own_group(mine) | stopped)
     try:
         mine.send(facts[:1])
         until(lambda: decided(postgres) == 1, run)
         move(other)
         until(is_published, run)  # no other fact comes
+        run.terminate()
+        _, log = run.communicate(timeout=60)
+        assert run.returncode == 0, log
+        run = start(postgres, "consume", "--batch", "16", environment=in_own_group(mine))
         mine.send(facts[1:150])
         until(lambda: decided(postgres) == 150, run)
         move("main")

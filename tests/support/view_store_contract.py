@@ -163,13 +163,17 @@ class ViewStoreContract:
             told()
             runner.run(ledger.ledger, self.open(place), views[:2])
             assert following.bring_up(views[:2]).done == dict.fromkeys((one.name for one in views[:2]), 0)
+            for build in store.builds(view.name):  # another gets the name
+                store.remove(build)
+            runner.run(ledger.ledger, self.open(place), [view])
+            count = told()
+            assert following.bring_up([view]) == ({view.name: count}, {})
+            assert sum(store.live_positions(view.name).values()) == ledger.ledger.count()
             other = runner.rebuild(ledger.ledger, store, view)
             switch(ledger.ledger, store, view)
             count = told()
             assert following.bring_up([view]) == ({view.name: count}, {}) and store.live(view.name) == other
-            for build in store.builds(view.name):  # and another gets the name
-                store.remove(build)
-            runner.run(ledger.ledger, self.open(place), [view])
+            store.drop_old(view.name)
             told()
             assert following.bring_up(views).troubles == {}
         for one in views:
