@@ -103,7 +103,8 @@ def test_so_it_is_over_kafka_in_one_process_and_in_two(
     topics.send(protocol.facts)
     environment = {**topics.environment, "POINTS_FAILPOINT": f"{step}:2"}
     run = points_in_a_process(place, *told, environment=environment)
-    assert run.returncode == (-signal.SIGKILL if jobs == 1 else CANNOT_RUN), run.stderr
+    # Of several processes a worker comes to the step, or the one that started them as it decides what they left.
+    assert run.returncode in ((-signal.SIGKILL,) if jobs == 1 else (CANNOT_RUN, -signal.SIGKILL)), run.stderr
     run = points_in_a_process(place, *told, environment=topics.environment)
     assert run.returncode == 0, run.stderr
     check(place, protocol)
