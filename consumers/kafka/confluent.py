@@ -203,8 +203,8 @@ class Reader(_Client, base.Reader):
             strict=True,
         )
         buffer.extend(
-            [
-                (offset, timestamp, kind == TIMESTAMP_LOG_APPEND_TIME, key, value, headers or ())
+            [  # a record has an offset, and its headers are a list of pairs, as they are read
+                (offset, timestamp, kind == TIMESTAMP_LOG_APPEND_TIME, key, value, headers or ())  # type: ignore[misc]
                 for offset, (kind, timestamp), key, value, headers in columns
             ]
         )
