@@ -17,7 +17,7 @@ KEYS = (b"m-1", "会员 Ω".encode(), b"\0", b"", None, b"\xff", b"\xed\xa0\x80"
 VALUES = (b'{"id":"1"}', b"\xff", b" ", b"{" * MAX_BYTES, None, b"", b"\0\0\0\0\7{}", b"{" * (MAX_BYTES + 1))
 DECLARED = (b"%d" % (AT - 5_000_000), b"0", b"%d" % (AT + 300_000_000), b"%d" % (AT + 301_000_000), b"9" * 16)
 ODD = (b"", b"-1", b" 1", b"1_0", b"9" * 17, "１".encode(), None)
-STAMPS = (STAMP, STAMP + 1, STAMP - 999, STAMP - 1_001, 0, -1, -(1 << 62), 1 << 52, 1 << 62)
+STAMPS = (STAMP, STAMP + 1, STAMP - 999, STAMP - 1_001, 0, -1, -(1 << 62), (1 << 52) - 1, 1 << 52)
 
 
 def headers(random: Random) -> Any:
