@@ -112,7 +112,7 @@ class Consumer:
         self._last_error = ""
         self._lag_at = self._collect_at = self._topic_at = 0.0
         self._topic_id = ""  # as it was at the last acquisition
-        self._is_idle = True  # nothing waited when it was last looked at
+        self._is_idle = True  # nothing waited when it was last looked at, or what came was waited for
         self._is_doubted = False  # the topic could not be looked at since something was fetched
         self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
         self._left: dict[int, Exception] = {}  # partitions that cannot be gone on with, and why
@@ -427,6 +427,7 @@ class Consumer:
     def _fetch(self, timeout: float) -> float:
         """Let the reader fetch; returns the seconds that took where it did not just wait."""
         began = perf_counter()
+        self._is_idle = self._is_idle or timeout > 0
         try:
             self._reader.poll(timeout)
         except StreamBroken:

@@ -147,8 +147,14 @@ class _Reader(ABC):
         if len(rows) != 1:
             raise _no_head(self.name, len(rows))
         *origin, epoch, head, link, recorded, position, seal, last, stream = rows[0]
+        self._check_head(epoch, head, recorded, position, last, link=link)
         stored = None if origin[0] is None else Origin(*origin)
         return State(stored, epoch, head, link, recorded, position, seal or b"", last, stream)
+
+    def _check_head(self, *numbers: object, link: object) -> None:
+        """Raise `Damaged` unless these are numbers, and the link bytes."""
+        if not (all(isinstance(number, int) for number in numbers) and isinstance(link, bytes)):
+            raise Damaged(f"{self.name}: the journal's head or its position is no number, or its link no bytes")
 
 
 class Journal(_Reader):
@@ -304,7 +310,13 @@ class Journal(_Reader):
         )
         if len(rows) != 1:
             raise _no_head(self.name, len(rows))
-        return Head(*rows[0])
+        head = Head(*rows[0])
+        self._check_head(head.entries, head.offset, head.recorded, link=head.link)
+        return head
+
+    def odd_values(self) -> Iterator[str]:
+        """Yield what is wrong with each column that holds values of another type than its own, where that can be."""
+        return iter(())
 
     def members(self, after: str = "") -> Iterator[str]:
         """Return the members with an entry, in order, streamed: those behind a member."""

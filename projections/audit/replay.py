@@ -12,6 +12,7 @@ from typing import Any
 
 from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
+from ledger.journal.odd_values import odd_values_told
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, Unavailable
 from ledger.journal.pruned import Elsewhere
@@ -88,33 +89,35 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool, by: str) 
     journal = ledger.journal(partition)
     head = journal.head()
     module = native_module(by)
-    compared = (
-        Comparing(ledger, partition, head.entries)
-        if module is None
-        else NativeComparing(module, ledger, partition, head.entries)
-    )
+    with odd_values_told(ledger):
+        compared = (
+            Comparing(ledger, partition, head.entries)
+            if module is None
+            else NativeComparing(module, ledger, partition, head.entries)
+        )
     differ = compared.differ
     if from_topic:
         compare_topic(ledger, differ)
     members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
-        for member, entries in compared.members():
-            read += entries
-            if member != PROGRAMME_SUBJECT:
-                members += 1
-            elif not is_home:
-                continue
-            done += entries
-            if done >= EVERY:
-                yield done
-                done = 0
-        if not ledger.settings.grown and read < head.entries:  # more may have been written since
-            differ.add(field="entries", stored=read, derived=head.entries)
-        if not ledger.is_archived:
-            _compare_derived(ledger, compared, head.entries)
-        for member in journal.snapshots_of_nobody():
-            differ.add(member=member, field="account", stored="snapshot", derived="no such member")
+        with odd_values_told(ledger):
+            for member, entries in compared.members():
+                read += entries
+                if member != PROGRAMME_SUBJECT:
+                    members += 1
+                elif not is_home:
+                    continue
+                done += entries
+                if done >= EVERY:
+                    yield done
+                    done = 0
+            if not ledger.settings.grown and read < head.entries:  # more may have been written since
+                differ.add(field="entries", stored=read, derived=head.entries)
+            if not ledger.is_archived:
+                _compare_derived(ledger, compared, head.entries)
+            for member in journal.snapshots_of_nobody():
+                differ.add(member=member, field="account", stored="snapshot", derived="no such member")
     except Elsewhere:
         raise  # an archive that is out of reach is no damage
     except (Damaged, Unavailable) as error:

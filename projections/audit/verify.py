@@ -13,6 +13,7 @@ from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
 from ledger.journal.growth import partitions_after_birth, partitions_at
 from ledger.journal.ledger import INBOX, Ledger
+from ledger.journal.odd_values import odd_values_told
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
@@ -92,13 +93,14 @@ def _follow(
     followed: _Chain | None = None
     told = 0
     try:
-        followed = _Chain(ledger, broken, checkpoints)
-        blocks = journal.scan_rows_of(followed.place, head.head)
-        for rows in read_ahead(blocks) if followed.is_native else blocks:
-            followed.take(rows)
-            if followed.entries - told >= EVERY:
-                yield followed.entries - told
-                told = followed.entries
+        with odd_values_told(ledger):
+            followed = _Chain(ledger, broken, checkpoints)
+            blocks = journal.scan_rows_of(followed.place, head.head)
+            for rows in read_ahead(blocks) if followed.is_native else blocks:
+                followed.take(rows)
+                if followed.entries - told >= EVERY:
+                    yield followed.entries - told
+                    told = followed.entries
     except Elsewhere:
         raise  # an archive that is out of reach is no damage
     except (Damaged, Unavailable) as error:
@@ -202,7 +204,8 @@ class _Chain:
 def _beside(ledger: Ledger, partition: int, head: State, entries: int) -> Iterator[tuple[int, str]]:
     """Yield what `_beside_the_chain` does, and where it cannot be read."""
     try:
-        yield from _beside_the_chain(ledger, partition, head, entries)
+        with odd_values_told(ledger):
+            yield from _beside_the_chain(ledger, partition, head, entries)
     except (Damaged, Unavailable) as error:
         yield 0, f"the file cannot be read any further: {error}"
 

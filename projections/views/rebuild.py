@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.odd_values import odd_values_told
 from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
@@ -97,7 +98,8 @@ def fold_partition(
     members = groupby(rows, _member_of)
     is_last = False
     while not is_last:
-        part = _fold_batch(ledger, views, partition, members, after, most)
+        with odd_values_told(ledger):
+            part = _fold_batch(ledger, views, partition, members, after, most)
         after, is_last = part.last, part.is_last
         yield partition, part
 

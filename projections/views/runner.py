@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
+from ledger.journal.odd_values import odd_values_told
 from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -171,7 +172,7 @@ class _Run:
         build_whole(self._ledger, builds, self._heads, self._jobs, self.tally.add)
 
     def _follow(self, builds: list[Build]) -> None:
-        with without_collector():
+        with without_collector(), odd_values_told(self._ledger):
             follow(self._ledger, builds, self._heads, self.tally.add)
         for build in builds:
             if build.view.counts:

@@ -24,6 +24,7 @@ from service.console import (
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
+from service.http.paths import as_written
 from service.http.problems import Problem, answer_problem, problem_of
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -61,6 +62,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 def answer_nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The handler of addresses and methods that are not there: a page for a browser, a problem for any other."""
+    as_written(request.scope)
     is_browser = HTML in request.headers.get("accept", "")
     return answer_error(request, error) if is_browser else answer_problem(request, error)
 

@@ -33,6 +33,7 @@ from service.http.handlers import (
     quotes,
     webhooks,
 )
+from service.http.paths import with_slashes
 from service.http.problems import answer_problem
 from service.http.state import serving
 from service.keys import Keys
@@ -93,6 +94,7 @@ def make_app(
     return Litestar(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
+        middleware=[with_slashes],
         request_class=JsonRequest,
         state=State(
             {

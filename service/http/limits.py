@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote_to_bytes
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
@@ -12,6 +11,7 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Rece
 from service.console.requests import HOME
 from service.http import metrics
 from service.http.bounds import BULK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Bounds
+from service.http.paths import as_written, routed_path
 from service.http.places import CLOSE, Places, Who
 from service.http.problems import MEDIA_TYPE, Problem
 from service.http.protocol import CONNECTION, Protocol
@@ -19,7 +19,6 @@ from service.http.request_ids import HEADER, log_request, request_id
 from service.http.tracing import Tracer
 
 PIECE_BYTES = 64 << 10  # of an answer: a client that does not read holds no more of it, and a place
-ROOTS = ("/", "/console/")  # that people type
 GATHERED_BYTES = 16 << 10  # of a form from a caller without a key
 METHODS = frozenset(("GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"))
 ALWAYS = ("/health/live", "/health/ready", "/metrics")  # answered however many other requests are
@@ -81,7 +80,8 @@ class Limits:
     async def _answer(self, scope: HTTPScope, exchange: "Exchange") -> None:
         who = self._who(scope)
         exchange.is_from(who)
-        if not _is_plain(scope):
+        path = routed_path(scope)
+        if path is None:
             await exchange.answer(Problem("not-found", "no address here is written so: see /schema/openapi.json"))
             return
         try:
@@ -95,10 +95,12 @@ class Limits:
         try:
             async with asyncio.timeout(BULK_SECONDS if scope["path"].endswith(":bulk") else REQUEST_SECONDS) as until:
                 exchange.until = until
+                scope["path"] = path
                 await self._app(scope, exchange.receive, exchange.send)
         except TimeoutError:
             await exchange.answer_late()
         finally:
+            as_written(scope)
             self._places.free(exchange)
             exchange.end()
 
@@ -260,20 +262,6 @@ class Exchange:
 
     def _has_moved(self, size: int) -> None:
         self._late = max(0.0, self._late - size / self._rate)
-
-
-def _is_plain(scope: HTTPScope) -> bool:
-    """Return False for a path that the router would read as another one: by its slashes, or as no UTF-8.
-
-    A member's token may hold what the router leaves out, and would be answered for another member's.
-    """
-    path = scope["path"]
-    if "\ufffd" in path:  # written so, or put in place of what is no UTF-8
-        try:
-            unquote_to_bytes(scope["raw_path"]).decode()
-        except UnicodeDecodeError:
-            return False
-    return "//" not in path and (not path.endswith("/") or path in ROOTS)
 
 
 def _count(asked: str, scope: HTTPScope, status: int, seconds: float) -> None:

@@ -59,7 +59,7 @@ def keys(folder: Path) -> dict[str, str]:
     return {
         "shop": new_key(folder, "shop", "facts:write:/shop/"),
         "support": new_key(folder, "support", "members:read"),
-        "one": new_key(folder, "one", "member:read:k-1"),
+        "one": new_key(folder, "one", "member:read:k-1", "member:read:guest/17"),
         "books": new_key(folder, "books", "books:read"),
         "ann": new_key(folder, "ann", "operate", "members:read"),
         "bob": new_key(folder, "bob", "operate", "facts:write"),
@@ -118,8 +118,10 @@ def test_each_scope_opens_what_it_says_and_nothing_else(server: Server, keys: di
                 else:
                     is_problem(response, "wrong-scope")
     with server.client(keys["one"]) as http:
-        for member in ("k-2", "nobody", "K-1", "k-1 "):  # nor does it say who there is
+        others = ("k-2", "nobody", "K-1", "k-1 ", "guest", "guest%252F17", "guest%2F17%2F", "guest%2F1")
+        for member in others:  # nor does it say who there is
             is_problem(http.get(f"/v1/members/{member}"), "wrong-scope")
+        is_problem(http.get("/v1/members/guest%2F17/lots"), "unknown-member")
 
 
 def test_a_cart_is_quoted_to_who_may_read_its_member(server: Server, keys: dict[str, str]) -> None:

@@ -21,6 +21,11 @@ from consumers.runtime.ingest import ingest
 from ledger.journal.database import migrate
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
+from projections.audit.replay import replay
+from projections.audit.verify import verify
+from projections.views.builtin.balances import Balances
+from projections.views.files import Folder
+from projections.views.runner import bring_up
 from tests.support.databases import Server
 from tests.support.flips import ADDED, DELETED, NOBODY, OPENING, Spot, found_by, of_a_file, of_schemas, spots
 from tests.support.histories import LONG_AGO
@@ -146,6 +151,61 @@ def test_many_changes_in_every_table_of_a_folder_are_found(whole: Path, seed: in
     report = changes_to_files(whole, 100 + seed, 12)
     print(report)
     report.check()
+
+
+ODD = {"TEXT": b"\xff", "INTEGER": "text", "BLOB": "text"}  # of another type than a column of SQLite is declared
+
+
+def odd_columns(whole: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """The columns of a journal's tables where a value of another type can stand: file, table, column, its type."""
+    paths = sorted(whole.glob("partition-*.db"), key=lambda path: path.stat().st_size)
+    with closing(sqlite3.connect(paths[-1])) as db:
+        for table, columns in of_a_file(db).tables.items():
+            for _, column, kind, _, _, key in db.execute(f"PRAGMA table_info({table})").fetchall():
+                if columns and table != "origin" and not (kind == "INTEGER" and key):
+                    yield paths[-1], table, column, kind
+
+
+def test_a_value_of_another_type_in_any_column_is_told_as_damage_and_never_as_an_error_of_the_program(
+    whole: Path,
+) -> None:
+    told = set()
+    for path, table, column, kind in odd_columns(whole):
+        with scratch() as place:
+            shutil.copytree(whole, place / "ledger")
+            with closing(sqlite3.connect(place / "ledger" / path.name, isolation_level=None)) as db:
+                first = f"SELECT {column} FROM {table} LIMIT 1"
+                db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} IS ({first})", (ODD[kind],))
+            if found_by(place / "ledger") != NOBODY:
+                told.add((table, column))
+    assert {
+        ("stored_events", "originator_id"),
+        ("stored_events", "originator_version"),
+        ("stored_events", "state"),
+        ("stored_events", "link"),
+        ("accounts", "number"),
+        ("accounts", "state"),
+        ("pages", "key"),
+        ("pages", "state"),
+        ("programmes", "toml"),
+        ("receipts", "member"),
+        ("shard", "head"),
+        ("shard", "link"),
+        ("tracking", "notification_id"),
+    } <= told
+
+
+def test_whoever_reads_a_column_that_holds_something_else_names_it(whole: Path) -> None:
+    path, *_ = next(odd_columns(whole))
+    with scratch() as place:
+        shutil.copytree(whole, place / "ledger")
+        with closing(sqlite3.connect(place / "ledger" / path.name, isolation_level=None)) as db:
+            db.execute("UPDATE stored_events SET state = 'text' WHERE rowid = 3")
+        with closing(open_ledger(place / "ledger")) as ledger:
+            replayed, verified = replay(ledger, by="python")["differences"], verify(ledger)["broken"]
+            troubles = bring_up(ledger, Folder(place / "views"), [Balances()]).troubles
+    for told in (replayed, verified, troubles):
+        assert "stored_events.state is no BLOB in 1 of its rows" in str(told)
 
 
 @pytest.mark.parametrize("name", ["ledger.json", "book.toml"])

@@ -5,26 +5,33 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Producer
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from consumers.kafka.appending import TopicAppender
+from consumers.kafka.clients import client_of, open_admin, topic_ids
+from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.kafka_python import Admin
-from consumers.kafka.port import Hole
-from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.port import Hole, StreamBroken
+from consumers.kafka.settings import Client, KafkaSettings
+from consumers.kafka.settings import Topics as TopicNames
 from consumers.local.open import open_inbox
 from consumers.runtime.ingest import CannotDecide, decide_all
 from consumers.runtime.outcomes import outcome_at
-from ledger.journal.open import open_ledger
+from ledger.journal.ledger import Settings
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.wire.answers import Decision
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode
+from ledger.wire.times import DAY, SECOND
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
 from tests.support.kafka_shop import Ran, Topics, consume, contents, decided, points, start, until
@@ -183,6 +190,38 @@ def test_a_running_consumer_that_meets_another_topic_ends_and_so_does_its_restar
         assert refused.returncode == 4, refused.stderr
         assert "was made anew" in refused.stderr
     assert contents(tmp_path / "ledger") == before
+
+
+def test_what_was_waited_for_is_looked_at_though_the_topic_was_just_looked_at(
+    topics: Topics, client: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("consumers.kafka.consume.TOPIC_SECONDS", DAY / SECOND)
+    names = TopicNames(topics.facts)
+    settings = KafkaSettings(topics.broker.address, cast("Client", client), topics=names, takes_backlog=True)
+    log = Log(partial(open_admin, settings), topics.facts, topic_ids(settings))
+    with (
+        closing(open_or_create(tmp_path / "ledger", None, Settings(1))) as ledger,
+        closing(TopicAppender(settings, topics.facts)) as topic,
+        closing(
+            Consumer(
+                ledger,
+                client_of(settings).Reader(settings, topics.facts),
+                log,
+                partial(client_of(settings).Writer, settings),
+                topic.append,
+                Plan(partitions=(0,)),
+                lambda _: None,
+            )
+        ) as consumer,
+    ):
+        consumer.begin()
+        topics.send(FACTS[:40])
+        until(lambda: consumer.turn(0.0) and ledger.journal(0).head().offset == 39)
+        make_anew(topics)
+        topics.send(FACTS[40:140])
+        with pytest.raises(StreamBroken, match="was made anew"):
+            until(lambda: consumer.turn(0.5))
+        assert ledger.journal(0).head().offset == 39
 
 
 def test_a_restored_topic_is_gone_on_with_once_an_operator_says_so(topics: Topics, client: str, tmp_path: Path) -> None:

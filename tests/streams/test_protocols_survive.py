@@ -1,5 +1,6 @@
-"""Houses and names that move survive: killed between any two steps, in both stores and from Kafka.
+"""Houses, names that move and exchanges with a partner survive a kill between any two steps.
 
+In both stores, and from Kafka in one process and in two.
 Gifts and pools have the same tests in test_follow_ups.py and test_pools_survive.py.
 """
 
@@ -16,13 +17,15 @@ from tests.streams.test_follow_ups import CANNOT_RUN, MORE_STEPS, STEPS
 from tests.support.brokers import Broker
 from tests.support.kafka_shop import Topics, killed_and_run_again, points_in_a_process
 from tests.support.ledgers import write_facts
-from tests.support.protocols import MERGE, PART, SEATS, Protocol, check_at_rest
+from tests.support.protocols import MERGE, PART, PARTNER, SEATS, Protocol, check_at_rest
 
 ANY_STEP = (*STEPS, *MORE_STEPS)
-SOON = [(SEATS, "after-follow-ups", 1), (PART, "before-follow-ups", 2)]  # in every run of the suite
+ALL = (SEATS, MERGE, PART, PARTNER)
+# In every run of the suite.
+SOON = [(SEATS, "after-follow-ups", 1), (PART, "before-follow-ups", 2), (PARTNER, "after-commit", 1)]
 LATER = [
     pytest.param(protocol, step, count, marks=pytest.mark.campaign)
-    for protocol in (SEATS, MERGE, PART)
+    for protocol in ALL
     for step in ANY_STEP
     for count in (1, 2, 3)
     if (protocol, step, count) not in SOON
@@ -35,6 +38,7 @@ def named(value: object) -> str:
 
 def takes_first(ledger: Ledger, protocol: Protocol, folder: Path) -> None:
     """Take in what comes before anything goes wrong."""
+    protocol.begin(ledger)
     if protocol.before:
         with ledger.writing():
             ingest(ledger, [str(write_facts(folder / "before.ndjson", protocol.before))], backlog=True)
@@ -76,7 +80,7 @@ def test_so_it_is_in_postgresql(tmp_path: Path, postgres: str, protocol: Protoco
         (MERGE, 2, "after-follow-ups"),
         *(
             pytest.param(protocol, jobs, step, marks=pytest.mark.campaign)
-            for protocol in (SEATS, MERGE, PART)
+            for protocol in ALL
             for jobs in (1, 2)
             for step in ANY_STEP
             if (protocol, jobs, step) != (MERGE, 2, "after-follow-ups")
@@ -90,7 +94,9 @@ def test_so_it_is_over_kafka_in_one_process_and_in_two(
     topics = Topics(broker).make()
     place, told = tmp_path / "ledger", ("consume", "--until-end", "--batch", "4", "--no-publish", "--jobs", str(jobs))
     settings = Settings(topics.partitions, id=new_id(), stream=KAFKA, topic=topics.facts)
-    open_or_create(place, protocol.book, settings).close()
+    ledger = open_or_create(place, protocol.book, settings)
+    protocol.begin(ledger)
+    ledger.close()
     if protocol.before:
         topics.send(protocol.before)
         assert points_in_a_process(place, *told, environment=topics.environment).returncode == 0

@@ -24,6 +24,7 @@ class Deliveries:
     def __init__(self, folder: Path, protocol: Protocol, seed: int) -> None:
         self.random = Random(seed)
         self.small = SmallLedger(folder / "ledger", book=protocol.book)
+        protocol.begin(self.small.ledger)
         self.owners = {partition: self.small.owner(partition, batch=3) for partition in self.ledger.partitions}
         self.held: list[InboxLine] = []
         self.small.hears(protocol.before)

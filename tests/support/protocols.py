@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ledger.journal.ledger import Ledger
@@ -18,6 +19,8 @@ from projections.audit.replay import replay
 from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_gifts import BOOK as GIFTS
 from tests.core.test_worked_examples_of_houses import BOOK as HOUSES
+from tests.core.test_worked_examples_of_other_ledgers import AIRLINE
+from tests.core.test_worked_examples_of_other_ledgers import MALL as EXCHANGES
 from tests.streams import test_follow_ups as gifts
 from tests.streams import test_names_that_move as names
 from tests.streams import test_pools_survive as pools
@@ -35,6 +38,13 @@ class Protocol(Struct, frozen=True):
     before: list[Fact]
     facts: list[Fact]
     check: Callable[[Ledger], None]
+    partners: tuple[str, ...] = ()
+
+    def begin(self, ledger: Ledger) -> None:
+        """Have the settings of a ledger name those that the story hears of."""
+        if self.partners:
+            with ledger.writing():
+                ledger.change_settings(msgspec.structs.replace(ledger.settings, partners=self.partners))
 
 
 def check_at_rest(ledger: Ledger) -> None:
@@ -118,9 +128,70 @@ def check_merged(ledger: Ledger) -> None:
     assert names.spendable(ledger) == {names.OLD: 0, names.HEAD: 400 + 500 + 90, names.OTHER: 400}
 
 
+def on(day: int, fact: Fact) -> Fact:
+    """Return a fact as one of another day of the month."""
+    return {**fact, "time": fact["time"].replace("-10T", f"-{day:02}T")}
+
+
+def asked() -> list[Fact]:
+    """Members who have 300 beans ask for the miles of a partner, for all of them; then one becomes another's name."""
+    lot = {"kind": "beans", "points": 300, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2999-12-01T00:00:00Z"}
+    names = [*OUTSIDE, *HEADS.values()]
+    facts = [gifts.fact("lot.opened", name, f"l-{name}", 0, {"lot": "L", **lot}, "/operators") for name in names]
+    data = {"request": "X", "exchange": "miles", "points": 300}
+    facts += [gifts.fact("exchange.requested", name, f"x-{name}", 1, data) for name in OUTSIDE]
+    return [*facts, merged("moved")]
+
+
+def merged(name: str) -> Fact:
+    return gifts.fact("member.merged", name, f"m-{name}", 2, {"into": HEADS[name]}, "/operators")
+
+
+def answers() -> list[Fact]:
+    """What a partner answers, in time (the 11th) or after the 16th, and each time again; names move meanwhile."""
+    facts = [merged("moved-late")]
+    spent = {"redemption": "R", "points": 200, "use": "any"}
+    for name in ("late", "moved-late"):
+        facts.append(on(18, gifts.fact("redemption.requested", name, f"r-{name}", 0, spent)))
+    for name in OUTSIDE:
+        kind, data = "exchange.confirmed", {"request": "X"}
+        if "no" in name.split("-"):
+            kind, data = "exchange.failed", {**data, "reason": "no"}
+        for time in () if name == "silent" else (1, 2):
+            told = gifts.fact(kind, name, f"y-{name}-{time}", time, data, AIRLINE)
+            facts.append(on(19 if "late" in name else 11, told))
+    part = gifts.fact("member.unmerged", HEADS["moved"], "u", 3, {"name": "moved"}, "/operators")
+    return sorted([*facts, on(11, part)], key=lambda one: one["time"])
+
+
+def check_answers(ledger: Ledger) -> None:
+    """What the partner gave was paid once, late by what there is or as debt, and nothing is held.
+
+    Of two names it is told together: which of them paid depends on who was where.
+    """
+    found: dict[str, list[int]] = {}
+    for name, account in ledger.accounts(gifts.instant("2025-05-01")):
+        assert not account.holds, name
+        purse, sums = account.purse("beans"), found.setdefault(HEADS.get(name, name), [0, 0, 0])
+        for place, points in enumerate((purse.spendable(), purse.redeemed + purse.clawed_back, purse.debt)):
+            sums[place] += points
+    assert found == {
+        "yes": [0, 300, 0],
+        "no": [300, 0, 0],
+        "silent": [300, 0, 0],
+        "late": [0, 300, 200],
+        "late-no": [300, 0, 0],
+        "head": [300, 300, 0],
+        "other": [100, 500, 0],
+    }
+
+
+OUTSIDE = ("yes", "no", "silent", "late", "late-no", "moved", "moved-late")
+HEADS = {"moved": "head", "moved-late": "other"}
 MERGE = Protocol("merge", GIFTS, [], names.story(), check_merged)
 PART = Protocol("part", GIFTS, names.story(), parting(), check_parted)
 SEATS = Protocol("seats", HOUSES, seats_first(), seats(), check_seats)
 GIFT = Protocol("gift", GIFTS, [], gifts.gifts(), gifts.check_all_arrived)
 POOL = Protocol("pool", pools.BOOK, [], pools.facts(), pools.check)
-PROTOCOLS = (GIFT, POOL, SEATS, MERGE, PART)
+PARTNER = Protocol("partner", EXCHANGES, asked(), answers(), check_answers, (AIRLINE,))
+PROTOCOLS = (GIFT, POOL, SEATS, MERGE, PART, PARTNER)

@@ -80,7 +80,9 @@ async def get_pool(
 @_ALL_MEMBERS.get("/v1/houses/{house:str}", "getHouse", "A house", "unknown-house")
 async def get_house(
     request: AnyRequest,
-    house: Annotated[str, PathParameter(description="Its name behind ``house/``.", max_length=128)],
+    house: Annotated[
+        str, PathParameter(description="Its name behind ``house/``; a `/` in it is `%2F`.", max_length=128)
+    ],
     as_of: AsOf = None,
 ) -> Response[House]:
     """A house whose members share its cards: who sits there, and what is left of the quotas."""

@@ -34,7 +34,10 @@ KnownAt = Annotated[
     str | None, QueryParameter(name="known_at", description="Only by what was recorded up to this instant.")
 ]
 Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
-Token = Annotated[str, PathParameter(description="The member's token, the `subject` of the facts.", max_length=128)]
+Token = Annotated[
+    str,
+    PathParameter(description="The member's token, the `subject` of the facts; a `/` in it is `%2F`.", max_length=128),
+]
 MEMBER = Subject("Members", needs_member)
 
 
