@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -9,20 +10,20 @@ from ledger.errors import PointsLedgerError
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from projections.answers.sidecar import AUDITS, TREES
-from projections.audit.proof.nodes import blocks_of
+from projections.audit.proof.nodes import BLOCK, blocks_of
 from projections.views.builtin.books import Books
 from projections.views.builtin.finding import Finding
 from projections.views.builtin.overview import Overview
 from projections.views.port import Claim, ViewStore
 from projections.views.registry import all_views
-from projections.views.runner import Heads, bring_up
+from projections.views.runner import Following, Heads
 from projections.views.view import View
 from service.beside import Beside, end_with_the_server
 from service.errors import say
 from service.view_store import view_store
 
-EVERY_SECONDS = 0.5
-SETTLED_SECONDS = 5.0  # between two looks at what falls due, where nothing is decided
+EVERY_SECONDS = 0.1  # between two looks at how far the journals are
+SETTLED_SECONDS = 5.0  # between two looks at which views there are, and at what falls due where nothing is decided
 NICE = 10  # a request that waits comes first
 ALWAYS = (
     Books.name,
@@ -45,28 +46,37 @@ def _work(pipe: Connection, place: str, folder: Path, trees: Path) -> None:
 
 def follow(ledger: Ledger, store: ViewStore, trees: Path) -> None:
     """Bring views and trees to where a ledger stands, for ever."""
+    store.make()
+    views, following = all_views().values(), Following(ledger, store)
     claims: dict[str, Claim] = {}
     said: list[str] = []
     heads: Heads = {}
-    looked = 0.0
+    blocks: Heads = {}
+    ours: list[View] = []
+    looked = -SETTLED_SECONDS
     while True:
         now = ledger.heads()
-        if now != heads or time.monotonic() - looked > SETTLED_SECONDS:
-            heads, looked = now, time.monotonic()
-            said = say_troubles(_views(ledger, store, claims), said)
-            for partition, entries in heads.items():
+        is_settled = time.monotonic() - looked > SETTLED_SECONDS
+        if is_settled:
+            live = store.live_builds()
+            ours = _claimed([view for view in views if _is_wanted(view, store, live)], store, claims)
+            looked = time.monotonic()
+        if now != heads or is_settled:
+            heads = now
+            said = say_troubles(following.bring_up(ours).troubles, said)
+        for partition, entries in heads.items():
+            if blocks.get(partition) != entries // BLOCK:
                 blocks_of(ledger, partition, entries, trees)
+                blocks[partition] = entries // BLOCK
         time.sleep(EVERY_SECONDS)
 
 
-def _views(ledger: Ledger, store: ViewStore, claims: dict[str, Claim]) -> dict[str, Exception]:
-    """Bring the views up to date that nobody else follows; return what is wrong with those that are not."""
-    store.make()
-    wanted = [view for view in all_views().values() if _is_wanted(view, store)]
+def _claimed(wanted: list[View], store: ViewStore, claims: dict[str, Claim]) -> list[View]:
+    """Claim views that nobody else follows; return those that are this process's."""
     for view in wanted:
         if view.name not in claims and (claim := store.claim(view.name)) is not None:
             claims[view.name] = claim
-    return bring_up(ledger, store, [view for view in wanted if view.name in claims]).troubles
+    return [view for view in wanted if view.name in claims]
 
 
 def say_troubles(troubles: dict[str, Exception], before: list[str]) -> list[str]:
@@ -81,6 +91,6 @@ def say_troubles(troubles: dict[str, Exception], before: list[str]) -> list[str]
     return lines
 
 
-def _is_wanted(view: View, store: ViewStore) -> bool:
+def _is_wanted(view: View, store: ViewStore, live: Collection[str]) -> bool:
     """Return True for what the server itself reads, what others read by SQL, and what was built once."""
-    return view.name in ALWAYS or (view.is_for_sql and store.is_for_sql) or store.live(view.name) is not None
+    return view.name in ALWAYS or (view.is_for_sql and store.is_for_sql) or view.name in live

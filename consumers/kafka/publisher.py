@@ -24,6 +24,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.native import PlainRow, published_by
 from ledger.journal.port import EntryRow, StoredRow
+from ledger.journal.sql import Journal
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published, position_text
@@ -57,12 +58,17 @@ class Flow(ABC):
         self._has_headers = has_headers  # of CloudEvents in binary mode
         self._source = f"/points-ledger/{ledger.identity}"
         self._topic = topic
-        self._journal = ledger.journal(partition)
+        self._ledger = ledger
         self._zone = ledger.book.offset
         self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
         self._remembered = self._journal.published_upto(self.name)
         self._pending: deque[int] = deque()  # in flight: the number of the last of those that were sent together
         self.begin_again()
+
+    @property
+    def _journal(self) -> Journal:
+        """The partition's journal, where it stands now: a move puts it elsewhere."""
+        return self._ledger.journal(self.partition)
 
     def begin_again(self) -> None:
         """Begin with another writer: what is not remembered as acknowledged is sent again."""

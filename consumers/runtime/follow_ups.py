@@ -16,6 +16,7 @@ from consumers.stream import BACKLOG
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.native import PlainRow
+from ledger.journal.port import StoredRow
 from ledger.journal.pruned import is_stub
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
@@ -69,14 +70,31 @@ class FollowUps:
     def __init__(
         self, ledger: Ledger, partition: int, peer: str = "", partition_of: Callable[[str], int] | None = None
     ) -> None:
-        self.may_have_more = True  # in the journal, behind what was sent
+        self.may_have_more = True  # in the journal, behind what was sent; or how far that was is to be remembered
         self.count = 0  # appended so far
         self._ledger = ledger
         self._partition = partition
-        self._journal = ledger.journal(partition)
         self._peer = peer
         self._partition_of = partition_of or ledger.partition_of
         self._sent = self._kept = self._journal.published_upto(flow_to(peer))
+
+    @property
+    def _journal(self) -> Journal:
+        """The partition's journal, where it stands now: a move puts it elsewhere."""
+        return self._ledger.journal(self._partition)
+
+    def take(self, rows: Sequence[StoredRow]) -> None:
+        """Look at entries that were just committed: those that leave nothing are not read again to be sent.
+
+        How far that is gets remembered by `send`, now and then: whoever starts on the ledger reads what stands behind.
+        """
+        if not rows:
+            return
+        (first, *_), (last, *_) = rows[0], rows[-1]
+        leaves = self.may_have_more or first != self._sent + 1 or any(leaves_any(row[3]) for row in rows)
+        if not leaves:
+            self._sent = last
+        self.may_have_more = leaves or self._sent - self._kept >= KEPT_EVERY
 
     def send(self, append: Append) -> dict[int, int]:
         """Append what was not sent yet; return the last offset of each partition it went to.
@@ -89,6 +107,8 @@ class FollowUps:
         to: dict[int, int] = {}
         while self._sent < upto:
             to.update(self._send(append, min(self._sent + LOOKED_THROUGH, upto)))
+        if self._sent - self._kept >= KEPT_EVERY:
+            self._keep()
         self.may_have_more = False
         return to
 
@@ -102,9 +122,12 @@ class FollowUps:
         self._sent = upto
         if to or upto - self._kept >= KEPT_EVERY:
             failpoint("after-follow-ups")
-            self._journal.publish_upto(flow_to(self._peer), upto)
-            self._kept = upto
+            self._keep()
         return to
+
+    def _keep(self) -> None:
+        self._journal.publish_upto(flow_to(self._peer), self._sent)
+        self._kept = self._sent
 
     def append(self, append: Append, found: list[FollowUp]) -> list[tuple[int, int]]:
         """Append follow-ups, some at a time; return the (partition, offset) of each. Raises as `append` does."""

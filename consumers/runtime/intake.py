@@ -59,7 +59,7 @@ class Sources(NamedTuple):
     def are_named_for(self, fact: Fact) -> bool:
         """Return True if the source of an operators' fact is none of theirs, but may give this one."""
         if isinstance(fact, MemberMerged):
-            return fact.source in self.claimers and fact.subject.startswith(GUEST)
+            return fact.source in self.claimers and fact.subject.startswith(GUEST) and fact.subject != GUEST
         return type(fact) in GRANTOR_FACTS and fact.source in self.grantors
 
 

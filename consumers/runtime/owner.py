@@ -6,7 +6,6 @@ Files, Kafka and the HTTP server use it alike; what an error means to each of th
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from operator import itemgetter
 from time import perf_counter
 
 from consumers import clock
@@ -25,10 +24,8 @@ from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter, JournalError, StoredRow
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
-from ledger.wire.follow_ups import leaves_any
 from ledger.wire.times import SECOND
 
-STATE = itemgetter(3)  # of a row: the entry's bytes
 BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 
@@ -155,7 +152,7 @@ class PartitionOwner:
 
     @property
     def has_to_tell(self) -> bool:
-        """Return True if entries may have left follow-ups that are not appended yet."""
+        """Return True if entries may have left follow-ups that are not appended yet, or if `tell` has to remember."""
         return self._follow_ups is not None and self._follow_ups.may_have_more
 
     def tell(self, append: Append) -> None:
@@ -206,8 +203,8 @@ class PartitionOwner:
                 return tally
 
     def _committed(self, facts: Sequence[FactRecord], rows: Sequence[StoredRow]) -> None:
-        if self._follow_ups is not None and not self._follow_ups.may_have_more:
-            self._follow_ups.may_have_more = any(map(leaves_any, map(STATE, rows)))
+        if self._follow_ups is not None:
+            self._follow_ups.take(rows)
         if self.wanted:
             for fact, (_, _, _, state, link, _) in zip(facts, rows, strict=True):
                 if fact.offset in self.wanted:

@@ -1,12 +1,11 @@
 //! One member's state: the fold of that member's entries. `ledger/core/account.py` is the same in Python.
 
-use std::collections::BTreeMap;
-
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::entries::{DAY_BUCKETS, FIRST_MONTH, Figure, Map, Text, shared};
+use crate::open_lots::OpenLots;
 use crate::times::first_day;
 
 /// An instant after every other.
@@ -43,7 +42,7 @@ impl Lot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Purse {
-    pub lots: BTreeMap<i64, Lot>,
+    pub lots: OpenLots,
     pub debt: i64,
     pub issued: i64,
     pub redeemed: i64,

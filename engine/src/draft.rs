@@ -217,7 +217,7 @@ impl<'a> Draft<'a> {
         self.emit(change)?;
         // The tier before the first item stays, and the score that moved last comes first.
         let before = self.at_shops.shift_remove(&score).unwrap_or(tier);
-        self.at_shops.shift_insert(0, score, before);
+        self.at_shops = [(score, before)].into_iter().chain(std::mem::take(&mut self.at_shops)).collect();
         Ok(())
     }
 

@@ -6,17 +6,15 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
 
+pub use crate::map::Map;
 use crate::tagged;
 
 /// A text that many places share.
 pub type Text = Arc<str>;
-/// A map that keeps the order in which its keys first appeared.
-pub type Map<K, V> = IndexMap<K, V, FxBuildHasher>;
 /// The figures of a decision by their names.
 pub type Figures = Map<Text, Figure>;
 

@@ -206,6 +206,10 @@ fn tell_change(told: &mut Object, from: &mut Walk, times: &mut Times) -> Option<
                     told.plain(name, &bucket_text(bucket));
                 }
             }
+            // It is written as what is kept under another name of the member's: Python tells that.
+            ("hold" | "card" | "house", Value::Text(name)) if name.starts_with('~') && name.contains('\n') => {
+                return None;
+            }
             ("data", Value::Text(json)) => told.raw(name, json.as_bytes()),
             (_, value) => told.value(name, value)?,
         }

@@ -98,7 +98,7 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
         Change::Restored(change) => {
             let purse = &mut account.purses[&change.kind];
             purse.redeemed -= change.points;
-            let lot = purse.lots.entry(change.lot).or_insert_with(|| {
+            let lot = purse.lots.get_or_open(change.lot, || {
                 reopened(&change.rule, change.earned, change.earned_at, change.expires_at, change.returnable)
             });
             let left = add(&mut lot.left, change.points);
@@ -137,7 +137,7 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
         Change::SentBack(change) => {
             let purse = &mut account.purses[&change.kind];
             let come = add(&mut purse.come, change.points);
-            let lot = purse.lots.entry(change.lot).or_insert_with(|| {
+            let lot = purse.lots.get_or_open(change.lot, || {
                 reopened(&change.rule, change.earned, change.earned_at, change.expires_at, change.returnable)
             });
             add(&mut lot.left, change.points);
@@ -148,7 +148,7 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
         Change::GivenBack(change) => {
             let purse = &mut account.purses[&change.kind];
             purse.clawed_back -= change.points;
-            let lot = purse.lots.entry(change.lot).or_insert_with(|| {
+            let lot = purse.lots.get_or_open(change.lot, || {
                 reopened(&change.rule, change.earned, change.earned_at, change.expires_at, change.returnable)
             });
             let left = add(&mut lot.left, change.points);

@@ -154,8 +154,7 @@ fn prune(draft: &mut Draft, now: i64) -> Done {
         }
     };
     let counted = account.sums.values().flat_map(Map::keys).chain(account.counts.keys()).chain(account.days.keys());
-    let mut terms = account.terms.values().flatten();
-    if counted.into_iter().any(is_old) || terms.any(|term| has_old_days(term, kept)) {
+    if counted.into_iter().any(is_old) || account.terms.values().flatten().any(|term| has_old_days(term, kept)) {
         draft.emit(HistoryPruned { month: kept, at: zone.month_start(kept) })?;
     }
     Ok(())

@@ -10,9 +10,9 @@ use crate::account::Account;
 use crate::engine::{pack, unpack};
 
 // What is held for a thing beside its texts, in bytes, as measured with the crate's allocator.
-const ACCOUNT: usize = 2_600;
-const LOT: usize = 200;
-const MAP: usize = 240;
+const ACCOUNT: usize = 2_000;
+const LOT: usize = 130;
+const MAP: usize = 165;
 const PAGE: usize = 112;
 const ENCODED: usize = 150;
 

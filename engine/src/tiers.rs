@@ -200,7 +200,7 @@ pub fn end_tier_holds(draft: &mut Draft, due: i64) -> Done {
         }
         match version.rankings.get(&name) {
             None => {
-                for tier in over.into_keys() {
+                for (tier, _) in over {
                     draft.emit(TierHoldEnded { score: name.clone(), tier, at: due, why: "over".into() })?;
                 }
             }

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.core.burning import LARGE, OrderedLots
-from ledger.core.name_keys import named
 from ledger.rulebook.compiled import ASKED
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, owner_of
+from ledger.wire.name_keys import named
 from ledger.wire.times import first_day
 
 NEVER = 1 << 62  # an instant after every other

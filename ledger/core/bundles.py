@@ -12,10 +12,10 @@ import msgspec
 
 from ledger.core.account import Account, Alias, Bundle, Lot, Merger, OpenHold, Purse, Taken, Term, TierHold
 from ledger.core.burning import OrderedLots
-from ledger.core.name_keys import LINE, named, under
 from ledger.wire import entries
 from ledger.wire.entries import Change, owner_of
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
+from ledger.wire.name_keys import LINE, named, under
 
 _encode = msgspec.json.Encoder().encode
 _decode_share = msgspec.json.Decoder(Account).decode
@@ -36,6 +36,11 @@ def share_text(account: Account, name: str) -> str:
     bundle = account.bundle
     share = bundle.shares[name] if bundle is not None and bundle.shares else _own_share(account)
     return _text(msgspec.structs.replace(share, purses={}))
+
+
+def share_of(text: str) -> Account:
+    """Return what is counted under a name from its JSON."""
+    return _decode_share(text)
 
 
 def _text(share: Account) -> str:
@@ -294,7 +299,7 @@ def _name_came(account: Account, change: entries.NameCame) -> None:
     bundle = _bundle(account)
     if not bundle.shares:
         bundle.shares[""] = _own_share(account)
-    bundle.shares[change.name] = _decode_share(change.share)
+    bundle.shares[change.name] = share_of(change.share)
     if change.name:
         bundle.names[change.name] = Taken(change.era, change.through)
     _add_up(account, bundle)

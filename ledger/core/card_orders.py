@@ -17,14 +17,20 @@ from ledger.core.lots import claw_back, collect, expire, lot_page
 from ledger.core.pages import Award, CardOrdersPage, CardPage, OrderPage, PageLine, kept_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.wire.entries import Refrozen, TrialReverted
+from ledger.wire.facts import CardBack, CardTakenBack
+from ledger.wire.name_keys import named, under
 from ledger.wire.times import DAY
 
 ORDERS_A_PAGE = 1_000
 
 
 class _Claim(Struct, gc=False):
-    """Points to be taken back: of an award of a line that earned at the card's rate, or `spent` ones of a trial."""
+    """Points to be taken back: of an award of a line that earned at the card's rate, or `spent` ones of a trial.
 
+    `name` is the one that the line's order was under.
+    """
+
+    name: str
     lot: int
     award: Award
     line: PageLine
@@ -62,16 +68,23 @@ def has_rate(draft: Draft, term: Term) -> bool:
 
 
 def put_order(draft: Draft, card: str, order: str) -> None:
-    """Put an order that earned at a card's rate on the card's pages, once in a row."""
+    """Put an order that earned at a card's rate on the card's pages, once in a row.
+
+    Of a member with several names it may be under another name than the card: that name is put there with it.
+    """
     page = draft.pages.get(f"card/{card}")
-    if not isinstance(page, CardPage) or page.orders[-1:] == [order]:
+    name, holder = draft.name, draft.holder_of(f"card/{card}")
+    called = order if name == holder else under(name, order)
+    if not isinstance(page, CardPage) or page.orders[-1:] == [called]:
         return
+    draft.goes_on_as(holder)
     if len(page.orders) == ORDERS_A_PAGE:
-        draft.pages.put(f"card-orders/{card}/{page.full}", CardOrdersPage(page.orders))
+        draft.put_own(f"card-orders/{card}/{page.full}", CardOrdersPage(page.orders))
         page.full += 1
         page.orders = []
-    page.orders.append(order)
-    draft.pages.put(f"card/{card}", page)
+    page.orders.append(called)
+    draft.put_own(f"card/{card}", page)
+    draft.goes_on_as(name)
 
 
 def ordinary_of(
@@ -183,44 +196,90 @@ def _taken_out(draft: Draft, card: str) -> tuple[str, Term | None]:
 # -- as it is refunded whole -------------------------------------------------------------------------------------------
 
 
+_Orders = dict[tuple[str, str], OrderPage]  # by the name that each is under, and its id
+
+
 def take_back(draft: Draft, card: str, page: CardPage, refund_fen: int) -> None:
-    """Take back what a card gave that is refunded whole: what its rate gave more, and points of a trial."""
+    """Take back what a card gave that is refunded whole: what its rate gave more, and points of a trial.
+
+    Orders whose name lives elsewhere by now are told of there.
+    """
     draft.refund_fen = refund_fen
-    orders = _orders_of(draft, card, page)
-    claims = _freeze_again(draft, card, page, orders)
-    for order in orders.values():
-        for line in order.lines:
-            claims += [_Claim(award.lot, award, line) for award in line.awards if award.card == card]
+    orders, elsewhere = _orders_of(draft, card, page)
+    claims = _freeze_again(draft, card, page, orders) + _claims_of(orders, card)
+    _meet(draft, claims, orders)
+    for name, names in elsewhere.items():
+        for start in range(0, len(names), ORDERS_A_PAGE):
+            told = CardBack(frm=draft.name, card=card, orders=names[start : start + ORDERS_A_PAGE])
+            draft.tell(name, CardTakenBack, told)
+    page.is_taken_back = True
+
+
+def taken_back_elsewhere(draft: Draft, data: CardBack) -> None:
+    """Decide that a card was refunded whole by whose rate orders of this name earned while both were one member's.
+
+    Nobody is paid back here: what is missing is owed.
+    """
+    orders: _Orders = {}
+    for name in data.orders:
+        order = draft.pages.get(f"order/{name}")
+        if isinstance(order, OrderPage):
+            orders[draft.name, name] = order
+    _meet(draft, _claims_of(orders, data.card), orders)
+
+
+def _claims_of(orders: _Orders, card: str) -> list[_Claim]:
+    return [
+        _Claim(name, award.lot, award, line)
+        for (name, _), order in orders.items()
+        for line in order.lines
+        for award in line.awards
+        if award.card == card
+    ]
+
+
+def _meet(draft: Draft, claims: list[_Claim], orders: _Orders) -> None:
+    """Take claims back in the order of their lots, each under the name of its order, and keep the orders."""
+    acting = draft.name
     claims.sort(key=lambda claim: claim.lot)
     for claim in claims:
         award, line = claim.award, claim.line
+        draft.goes_on_as(claim.name)
         if claim.spent:
             collect(draft, award.kind, claim.spent, award.rule, line.line)
             continue
         award.is_ordinary = True
         award.given = max(award.ordinary, award.less)
         claw_back(draft, award, kept_of(line, award.counted), line.line)
-    for name, order in orders.items():
-        draft.pages.put(f"order/{name}", order)
-    page.is_taken_back = True
+    for (name, order), page in orders.items():
+        draft.goes_on_as(name)
+        draft.put_own(f"order/{order}", page)
+    draft.goes_on_as(acting)
 
 
-def _orders_of(draft: Draft, card: str, page: CardPage) -> dict[str, OrderPage]:
-    """The pages of the orders that earned at a card's rate, in the order in which they did."""
-    names: list[str] = []
+def _orders_of(draft: Draft, card: str, page: CardPage) -> tuple[_Orders, dict[str, list[str]]]:
+    """The orders that earned at a card's rate, in the order in which they did; by name, those that live elsewhere."""
+    called: list[str] = []
     for number in range(page.full):
         full = draft.pages.get(f"card-orders/{card}/{number}")
         assert isinstance(full, CardOrdersPage), "it was put there when it was full"
-        names += full.orders
-    found = {}
-    for name in dict.fromkeys([*names, *page.orders]):
-        order = draft.pages.get(f"order/{name}")
-        if isinstance(order, OrderPage):
-            found[name] = order
-    return found
+        called += full.orders
+    holder = draft.name
+    found: _Orders = {}
+    elsewhere: dict[str, list[str]] = {}
+    for one in dict.fromkeys([*called, *page.orders]):
+        of, order = named(one)
+        if not draft.goes_on_as(of or holder):
+            elsewhere.setdefault(of, []).append(order)
+            continue
+        known = draft.pages.get(f"order/{order}")
+        if isinstance(known, OrderPage):
+            found[draft.name, order] = known
+    draft.goes_on_as(holder)
+    return found, elsewhere
 
 
-def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, OrderPage]) -> list[_Claim]:
+def _freeze_again(draft: Draft, card: str, page: CardPage, orders: _Orders) -> list[_Claim]:
     """Freeze what is left of points that a card released from a trial; return claims for what of them was spent.
 
     Where another card was bought since, nothing is frozen: the points wait for that one's refund.
@@ -252,18 +311,18 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
                 expire(draft, kind, key, lot, until)
     of_trial = draft.pages.get(f"card/{page.trial}")
     if isinstance(of_trial, CardPage):
-        for name, order in _orders_of(draft, page.trial, of_trial).items():
+        for name, order in _orders_of(draft, page.trial, of_trial)[0].items():
             orders.setdefault(name, order)
     return [
         claim
-        for order in orders.values()
+        for (name, _), order in orders.items()
         for line in order.lines
         for award in line.awards
-        for claim in _spent_of(award, line, left)
+        for claim in _spent_of(name, award, line, left)
     ]
 
 
-def _spent_of(award: Award, line: PageLine, left: dict[int, int]) -> list[_Claim]:
+def _spent_of(name: str, award: Award, line: PageLine, left: dict[int, int]) -> list[_Claim]:
     """The claims for what was spent of an award's lots, of which so much is left or is gone by itself.
 
     From now on the award holds only the rest: a return does not claim it again.
@@ -274,10 +333,10 @@ def _spent_of(award: Award, line: PageLine, left: dict[int, int]) -> list[_Claim
         if spent:
             grown.held -= spent
             award.held -= spent
-            claims.append(_Claim(grown.lot, award, line, spent))
+            claims.append(_Claim(name, grown.lot, award, line, spent))
     own = award.held - sum(grown.held for grown in award.grown)
     spent = max(0, own - left[award.lot]) if award.lot in left else 0
     if spent:
         award.held -= spent
-        claims.append(_Claim(award.lot, award, line, spent))
+        claims.append(_Claim(name, award.lot, award, line, spent))
     return claims

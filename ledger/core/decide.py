@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
 from ledger.core.awards import apply_rules
+from ledger.core.card_orders import taken_back_elsewhere
 from ledger.core.decisions import (
     activities,
     amendments,
@@ -419,6 +420,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Any, Any], None]] = {
     facts.LeaseRecalled: pools.lease_recalled,
     facts.LeaseReturned: pools.lease_returned,
     facts.SeatChanged: houses.change_seat,
+    facts.CardTakenBack: taken_back_elsewhere,
     facts.ExchangeAsked: outside.give,
     facts.ExchangeAnswered: outside.answered,
     facts.ExchangeRecalled: outside.take_back,

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account
 from ledger.core.evolve import APPLY
-from ledger.core.pages import SEEN, Award, Pages, ScorePage
+from ledger.core.pages import SEEN, Award, Page, Pages, ScorePage
 from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
@@ -187,6 +187,18 @@ class Draft(Struct, gc=False):
     def sit_as(self, seat: str) -> str:
         """Go on under the name of this member whose a seat is: there is one. Returns the house."""
         return seat
+
+    def holder_of(self, key: str) -> str:
+        """Return the name under which there is a page of a key; the one that acts where there is none."""
+        return self.name
+
+    def put_own(self, key: str, page: Page) -> None:
+        """Take a page of the name that acts."""
+        self.pages.put(key, page)
+
+    def goes_on_as(self, name: str) -> bool:
+        """Go on under a name. Returns False where it is none of this member's: it lives elsewhere."""
+        return name == self.name
 
     def is_self(self, name: str) -> bool:
         """Return True if a name is this member's."""

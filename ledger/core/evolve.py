@@ -23,11 +23,11 @@ from ledger.core.account import (
 from ledger.core.benefits import forget_days, quota_key
 from ledger.core.bundles import OF_NAMES, count_for, entry_is_over
 from ledger.core.burning import OrderedLots
-from ledger.core.name_keys import under
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
+from ledger.wire.name_keys import under
 
 MAX_TIER_MOVES = 256  # of a score, kept for facts that come late
 DRAWN = "drawn"  # of a pool: the counter of what it gave

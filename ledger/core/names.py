@@ -12,7 +12,6 @@ from ledger.core.account import Account, Bundle
 from ledger.core.bundles import count_for
 from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
-from ledger.core.name_keys import named, under
 from ledger.core.openings import opening_of
 from ledger.core.page_keys import aim_of, pages_named
 from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
@@ -29,6 +28,7 @@ from ledger.wire.entries import (
     owner_of,
 )
 from ledger.wire.fact_catalogue import FactType
+from ledger.wire.name_keys import named, under
 
 MOVING = "moving"  # the key of the page of what a move has still to send
 _LOT = "lot/"
@@ -261,6 +261,22 @@ class NamedDraft(Draft, kw_only=True, gc=False):
         """Go on under a name of the account; empty: its own."""
         self.named.acting = name
         self.name = name or self.member
+
+    def holder_of(self, key: str) -> str:
+        """Return the name under which there is a page of a key; the one that acts where there is none."""
+        name = self.named.where(key)
+        return self.name if name is None else name or self.member
+
+    def put_own(self, key: str, page: Page) -> None:
+        """Take a page of the name that acts."""
+        self.named.store(under(self.named.acting, key), page)
+
+    def goes_on_as(self, name: str) -> bool:
+        """Go on under a name. Returns False where it is none of this member's: it lives elsewhere."""
+        if not self.is_self(name):
+            return False
+        self.act_as("" if name == self.member else name)
+        return True
 
     def is_self(self, name: str) -> bool:
         """Return True if a name is this member's."""

@@ -1,13 +1,13 @@
 """Scores that are kept for each shop: a sum and a tier on a page of its own, out of which nothing falls due by time."""
 
 from ledger.core.draft import Draft
-from ledger.core.name_keys import named, under
 from ledger.core.names import NamedDraft
 from ledger.core.pages import ScorePage
 from ledger.core.standing import tier_name
 from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import TierMoved
+from ledger.wire.name_keys import named, under
 
 
 def has_joined(draft: Draft, shop: str) -> bool:

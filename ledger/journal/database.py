@@ -195,11 +195,7 @@ class DatabaseLedger(Ledger):
         Each is made where its parent stands, also where that was moved: the settings say so with the split.
         """
         topology = self.topology
-        with closing(topology.main.connect()) as connection, topology.main.errors():
-            row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
-            if row != (True,):
-                raise LedgerLocked(f"{self.name} is being split by another process")
-            self.look_alone()
+        with self.alone():
             parents = {partition: topology.address_of(partition % self.settings.partitions) for partition in partitions}
             elsewhere = {str(p): address for p, address in parents.items() if topology.address_of(p) != address}
             self._know(replace(self.settings, moved={**self.settings.moved, **elsewhere}))
@@ -291,12 +287,19 @@ class DatabaseLedger(Ledger):
             journal.stamp(self.origin(partition))
         return steps
 
-    def look_alone(self) -> None:
-        """Read where partitions stand, by who keeps others from moving and splitting. Raises `LedgerLocked`."""
-        known = _read(self.topology)
-        if known is None or known[0].grown != self.settings.grown:
-            raise LedgerLocked(f"{self.name} was split meanwhile: run the command again")
-        self._know(known[0])
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from splitting the ledger and moving its partitions. Raises `LedgerLocked`."""
+        topology = self.topology
+        with closing(topology.main.connect()) as connection, topology.main.errors():
+            row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
+            if row != (True,):
+                raise LedgerLocked(f"{self.name} is being split, or a partition of it moved, by another process")
+            known = _read(topology)
+            if known is None or known[0].grown != self.settings.grown:
+                raise LedgerLocked(f"{self.name} was split meanwhile: run the command again")
+            self._know(known[0])
+            yield
 
     def journal(self, partition: int) -> Journal:
         """As `Ledger.journal` says; one that was found gone, or whose parent was, is looked for anew."""

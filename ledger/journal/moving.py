@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.failpoints import failpoint
-from ledger.journal.ledger import LedgerLocked
 from ledger.journal.port import BeingSplit, Damaged, JournalError
 from ledger.journal.postgres import MOVED_AWAY, PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, has_password, name_of
@@ -91,7 +90,7 @@ def move(ledger: DatabaseLedger, partition: int, to: str, progress: Progress = l
     """
     check_movable(ledger, partition, to)
     with ExitStack() as stack:
-        stack.enter_context(_alone(ledger))
+        stack.enter_context(ledger.alone())
         copy = _Copy(ledger, partition, to, stack)
         if ledger.topology.address_of(partition) == to:  # killed behind the switch
             return copy.end(0.0)
@@ -117,7 +116,7 @@ def cancel(ledger: DatabaseLedger, partition: int, to: str) -> None:
     Raises `WrongUse` where there is none, or it has been switched.
     """
     with ExitStack() as stack:
-        stack.enter_context(_alone(ledger))
+        stack.enter_context(ledger.alone())
         copy = _Copy(ledger, partition, to, stack)
         if copy.source_address == to or not copy.is_begun():
             raise WrongUse(f"no move of partition {partition} to {copy.target.name} is under way")
@@ -399,18 +398,6 @@ class _Copy:
 
     def _last(self, connection: _Connection, table: str, column: str) -> int:
         return int(_one(connection, f"SELECT coalesce(max({column}), -1) FROM {self.schema}.{table}"))
-
-
-@contextmanager
-def _alone(ledger: DatabaseLedger) -> Iterator[None]:
-    """Keep others from moving or splitting the ledger. Raises `LedgerLocked`."""
-    topology = ledger.topology
-    with closing(topology.main.connect()) as connection, topology.main.errors():
-        row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (topology.growing_lock,)).fetchone()
-        if row != (True,):
-            raise LedgerLocked(f"{ledger.name} is being split, or a partition of it moved, by another process")
-        ledger.look_alone()
-        yield
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ledger.wire import answers
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, LIFE_BUCKET, OUTCOMES, Change, Entry, lot_text
+from ledger.wire.name_keys import named
 from ledger.wire.times import MAX_INSTANT, Zone, day_text, end_text, month_text, to_text
 
 
@@ -93,6 +94,11 @@ _LOTS = ("lot", "to_lot")
 _INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at", "time"}
 _MONTHS = {"month", "first_month", "last_month", "first"}
 _JSON = "data"  # a text that is JSON
+_NAMED = (
+    "hold",
+    "card",
+    "house",
+)  # what an account keeps by name: that of another name of the member's is told with it
 
 
 def bucket_text(bucket: int) -> str:
@@ -119,6 +125,10 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
         elif name in _MONTHS:
             if value != LIFE_BUCKET:
                 view[name] = bucket_text(value)
+        elif name in _NAMED and value:
+            of, view[name] = named(value)
+            if of:
+                view["under"] = of
         elif value != "" and value is not False:
             view[name] = value
     return view
@@ -135,6 +145,8 @@ def _schema_of(kind: type[Any]) -> dict[str, Any]:
     for known in msgspec.structs.fields(kind):
         name = known.name
         properties[name] = _property_of(name, known.type)
+        if name in _NAMED:
+            properties["under"] = {"type": "string", "description": f"The member's other name that the {name} is of."}
         if name in ("expires_at", *_LOTS) or (known.type is int and name not in _INSTANTS | _MONTHS):
             required.append(name)
     text = (kind.__doc__ or "").strip().split("\n")[0]

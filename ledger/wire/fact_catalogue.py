@@ -142,6 +142,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.LeaseRecalled, is_follow_up=True),
     FactType(facts.LeaseReturned, is_follow_up=True),
     FactType(facts.SeatChanged, is_follow_up=True),
+    FactType(facts.CardTakenBack, is_follow_up=True),
     FactType(facts.ExchangeAsked, times=("expires",), is_follow_up=True, is_between_ledgers=True),
     FactType(facts.ExchangeAnswered, {"request": "exchange"}, is_follow_up=True, is_between_ledgers=True),
     FactType(facts.ExchangeRecalled, is_follow_up=True, is_between_ledgers=True),

@@ -706,6 +706,13 @@ class LotReturn(FollowUp, kw_only=True):
     points: Large = 0
 
 
+class CardBack(FollowUp, kw_only=True):
+    """A card was refunded whole, at whose rate orders earned while their name and the card's were one member's."""
+
+    card: Id
+    orders: list[Id]
+
+
 class SeatTerm(_Data):
     """A term of a house that a seat has a part in."""
 
@@ -1053,6 +1060,10 @@ class LotReturned(_FollowUpFact, tag="lot.returned.v1"):
     data: LotReturn
 
 
+class CardTakenBack(_FollowUpFact, tag="card.taken-back.v1"):
+    data: CardBack
+
+
 class SeatChanged(_FollowUpFact, tag="seat.changed.v1"):
     data: SeatChange
 
@@ -1090,7 +1101,7 @@ GiftFact = TransferArrived | TransferReturned | TransferRecalled
 PoolFact = PoolAsked | PoolAnswered | PoolReturned | LeaseAsked | LeaseAnswered | LeaseRecalled | LeaseReturned
 MergeFact = MemberMerged | MemberUnmerged
 MoveFact = MergeAsked | MergeAnswered | MergePieceTaken | MemberPages | MemberMoved | MemberForwarded | LotReturned
-SharedFact = PoolFact | SeatChanged
+SharedFact = PoolFact | SeatChanged | CardTakenBack
 BetweenLedgersFact = ExchangeAsked | ExchangeAnswered | ExchangeRecalled
 OperatorFact = MergeFact | PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (

@@ -3,7 +3,8 @@
 Nothing is decided by what a benefit saves, so all is reckoned by the version of the book that holds when it is asked.
 The fold keeps what happened: claims that were not given back, tagged lines with what came back of them, cards.
 Where a member became another's name, what was before stays told of that name, and what comes back of it too; what is
-sent to it from then on is told of the head, which has the cards.
+sent to it from then on is told of the head, which has the cards and seats until the name leaves. What a card cost is
+told of the name that it was bought under.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from fractions import Fraction
 import msgspec
 from msgspec import Struct, field
 
-from ledger.core.bundles import term_of
+from ledger.core.bundles import share_of, term_of
 from ledger.core.fees import price_of
 from ledger.core.perks import holder_of, offer_of
 from ledger.journal.ledger import Ledger
@@ -20,6 +21,7 @@ from ledger.rulebook.compiled import HOUSE, Programme, ProgrammeVersion
 from ledger.wire import answers, entries, facts
 from ledger.wire.entries import Entry
 from ledger.wire.follow_ups import told_in
+from ledger.wire.name_keys import named, under
 from ledger.wire.times import DAY, to_text
 from projections.answers.benefits import draft_at
 from projections.answers.members import ELSEWHERE, account_of, decided_fact
@@ -66,7 +68,7 @@ class SavingsState(Struct, array_like=True, gc=False):
     lines: dict[str, dict[str, TaggedLine]] = field(default_factory=dict)
     early: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     claims: dict[str, Claimed] = field(default_factory=dict)
-    seats: dict[str, list[HeldCard]] = field(default_factory=dict)  # by house; who pays for them is the house
+    seats: dict[str, list[HeldCard]] = field(default_factory=dict)  # as the account calls them; who pays is the house
 
 
 _RETURNED = str(facts.PoolReturned.__struct_config__.tag)
@@ -85,7 +87,18 @@ def fold_savings(state: SavingsState, entry: Entry) -> None:
             state.cards[change.card] = HeldCard(change.membership, change.product, change.from_at, change.until_at, fee)
         elif isinstance(change, entries.TermCame):
             term = term_of(change.term)
-            state.cards[change.card] = HeldCard(change.membership, term.product, term.start, term.until)
+            fee = state.cards[change.card].fee_fen if change.card in state.cards else 0  # of one that came back
+            state.cards[change.card] = HeldCard(change.membership, term.product, term.start, term.until, fee)
+        elif isinstance(change, entries.TermLeft) and change.card in state.cards:
+            _end([state.cards[change.card]], entry.clock)
+        elif isinstance(change, entries.NameCame):
+            for house, seat in share_of(change.share).seats.items():
+                held = [HeldCard(seat.membership, term.product, term.start, term.until) for term in seat.terms]
+                state.seats[under(change.name, house)] = held
+        elif isinstance(change, entries.NameLeft):
+            for key, held in state.seats.items():
+                if named(key)[0] == change.name:
+                    _end(held, entry.clock)
         elif isinstance(change, entries.TermMoved) and change.card in state.cards:
             state.cards[change.card].start, state.cards[change.card].until = change.from_at, change.until_at
         elif isinstance(change, entries.BenefitGivenBack):
@@ -108,8 +121,13 @@ def _take_seat(state: SavingsState, moved: list[entries.SeatMoved]) -> None:
     if moved[0].from_at < end:
         state.seats[house] = [HeldCard(one.membership, one.product, one.from_at, one.until_at) for one in moved]
     else:
-        for card in state.seats.get(house, ()):
-            card.until = min(card.until, end)
+        _end(state.seats.get(house, ()), end)
+
+
+def _end(held: Iterable[HeldCard], at: int) -> None:
+    """Let cards that are held no more have ended by an instant."""
+    for card in held:
+        card.until = min(card.until, at)
 
 
 def _fold_elsewhere(state: SavingsState, entry: Entry) -> None:
@@ -121,6 +139,8 @@ def _fold_elsewhere(state: SavingsState, entry: Entry) -> None:
                     _return(state, entry, fact.data.order, line.line, line.quantity, line.refund_fen)
         case facts.BenefitReturned() as fact:
             state.claims.pop(fact.data.claim, None)
+        case facts.CardRefunded() as fact:
+            _refund(state, fact.data)
         case _:
             pass
 
@@ -145,9 +165,8 @@ def _fold_fact(state: SavingsState, entry: Entry) -> None:
             )
             if term is not None:
                 state.cards[fact.data.card] = HeldCard(term.membership, term.product, 0, 0, fact.data.paid_fen)
-        case facts.CardRefunded() if fact.data.card in state.cards:
-            card = state.cards[fact.data.card]
-            card.fee_fen = max(0, card.fee_fen - fact.data.refund_fen)
+        case facts.CardRefunded():
+            _refund(state, fact.data)
         case facts.BenefitClaimed():
             given = [c for c in entry.changes if isinstance(c, entries.BenefitUsed | entries.BenefitCounted) and c.card]
             claimed = Claimed(fact.data.benefit, given[0].card if given else "")
@@ -163,9 +182,15 @@ def _fold_fact(state: SavingsState, entry: Entry) -> None:
                     state.claims[f"{fact.data.frm}/{fact.data.ask}"] = Claimed(change.benefit, change.card)
 
 
+def _refund(state: SavingsState, data: facts.CardRefund) -> None:
+    card = state.cards.get(data.card)
+    if card is not None:
+        card.fee_fen = max(0, card.fee_fen - data.refund_fen)
+
+
 def _take_lines(state: SavingsState, order: str, lines: Iterable[facts.OrderLine], at: int) -> None:
     """Keep the tagged lines of those that complete now."""
-    held = [(house, card) for house, terms in state.seats.items() for card in terms]
+    held = [(named(house)[1], card) for house, terms in state.seats.items() for card in terms]
     held += state.cards.items()  # the own card goes first
     cards = {card.membership: name for name, card in held if card.start <= at < card.until}
     early = state.early.get(order, {})
@@ -276,13 +301,18 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
         total = sum(row.saved_fen for row in benefits)
         start, until = to_text(card.start, offset), to_text(card.until, offset)
         cards.append(
-            answers.CardSavings(card.membership, name, card.product, start, until, card.fee_fen, total, benefits)
+            answers.CardSavings(
+                card.membership, named(name)[1], card.product, start, until, card.fee_fen, total, benefits
+            )
         )
-    for house, terms in state.seats.items():
+    houses: dict[str, list[HeldCard]] = {}
+    for key, terms in state.seats.items():
+        houses.setdefault(named(key)[1], []).extend(terms)
+    for house, terms in houses.items():
         benefits = [_row(row, version) for row in saved if row.card == house and not row.is_missed]
         if benefits:
-            last = terms[-1]
-            start, until = to_text(terms[0].start, offset), to_text(last.until, offset)
+            last = max(terms, key=lambda term: term.until)
+            start, until = to_text(min(term.start for term in terms), offset), to_text(last.until, offset)
             total = sum(row.saved_fen for row in benefits)
             cards.append(answers.CardSavings(last.membership, house, last.product, start, until, 0, total, benefits))
     worth = []

@@ -10,7 +10,6 @@ from ledger.core.account import Account, Lot, Purse, Seat, Term, copy_account, c
 from ledger.core.benefits import is_in_grace
 from ledger.core.decide import run_to
 from ledger.core.draft import Draft
-from ledger.core.name_keys import named
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import own_place, tier_name, tier_now
@@ -20,6 +19,7 @@ from ledger.rulebook.rankings import DAYS, LIFE, MONTHS, YEAR, Ranking, period_a
 from ledger.wire import answers
 from ledger.wire.entries import TierMoved, birth_of, entry_of
 from ledger.wire.entry_json import bucket_text
+from ledger.wire.name_keys import named
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.benefits import benefits_alone, benefits_of, draft_at, quotas_of
 from projections.answers.members import account_of

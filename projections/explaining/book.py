@@ -145,7 +145,8 @@ class BookTeller:
         if isinstance(value, Struct):
             return self._shape["with"].join(self._inner(value, at))
         if isinstance(value, bool):
-            return self._phrases["word"]["yes" if value else "no"]
+            words, word = self._phrases["word"], "yes" if value else "no"
+            return words.get(f"{key}.{word}", words[word])
         if isinstance(value, int):
             return self._money(value) if key.endswith("fen") and key != "per_count" else f"{value:,}"
         if table in ("Award", "Penalty") and key == "on":

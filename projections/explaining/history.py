@@ -17,7 +17,6 @@ from ledger.core.account import Account, copy_account
 from ledger.core.decide import Decision, Limits, Repetition, run_to
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
-from ledger.core.name_keys import under
 from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
@@ -38,6 +37,7 @@ from ledger.wire.entries import (
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import canonical, decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
+from ledger.wire.name_keys import under
 from ledger.wire.times import SECOND, to_text
 from projections.answers.members import ELSEWHERE, UnknownMember, decided_fact
 from projections.book_history import BookHistory

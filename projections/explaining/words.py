@@ -9,10 +9,10 @@ from string import Formatter
 from typing import Any, Final
 
 from ledger.core.evaluate import amount_of
-from ledger.core.name_keys import named
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entry_json import bucket_text
+from ledger.wire.name_keys import named
 from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
 from projections.explaining.speech import speech_of
 

@@ -51,11 +51,12 @@ class Folder(ViewStore):
             return None
         return file
 
-    def live(self, view: str) -> BuildName | None:
-        """As `ViewStore.live` says."""
-        link = self.path / f"{view}.db"
-        target = self.path / os.readlink(link) if link.is_symlink() else None
-        return _named(target) if target is not None and target.is_file() else None
+    def live_builds(self) -> dict[str, BuildName]:
+        """As `ViewStore.live_builds` says."""
+        links = [link for link in self.path.glob("*.db") if link.is_symlink()]
+        targets = ((link.stem, self.path / os.readlink(link)) for link in links)
+        found = ((view, _named(target)) for view, target in targets if target.is_file())
+        return {view: build for view, build in found if build is not None}
 
     def begin(self, view: View) -> BuildName:
         """As `ViewStore.begin` says; what another process made of that name meanwhile stays."""

@@ -62,6 +62,10 @@ class Build(ABC):
     def reading(self) -> AbstractContextManager[Batch]:
         """One consistent state of the build."""
 
+    @abstractmethod
+    def is_there(self) -> bool:
+        """Return False where it was removed since it was opened, even if another has its name now."""
+
 
 class ViewStore(ABC):
     """The builds of a ledger's views."""
@@ -78,8 +82,8 @@ class ViewStore(ABC):
         """The builds of a view, the oldest first."""
 
     @abstractmethod
-    def live(self, view: str) -> BuildName | None:
-        """The build that readers get; None where the view was never built whole."""
+    def live_builds(self) -> dict[str, BuildName]:
+        """The builds that readers get, by view; none of a view that was never built whole."""
 
     @abstractmethod
     def begin(self, view: View) -> BuildName:
@@ -122,6 +126,10 @@ class ViewStore(ABC):
     def keeps(self, view: View) -> bool:
         """Return True for a view that is kept here where nobody names it."""
         return self.is_for_sql or not view.is_for_sql
+
+    def live(self, view: str) -> BuildName | None:
+        """The build that readers get; None where the view was never built whole."""
+        return self.live_builds().get(view)
 
     def beside(self, view: str) -> BuildName | None:
         """The newest build, unless it is live: a rebuild that goes on or waits for the switch."""

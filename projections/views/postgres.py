@@ -3,10 +3,11 @@
 `{prefix}.view_builds` lists the builds; one's schema is `{prefix}_view_` and its number. Switching is one transaction:
 it moves the mark, and puts the views that are for others to read (`projections.views.published`) over the new build.
 A sum is `numeric`, so every one is exact. Views are disposable: a build whose schema was dropped is none, and
-`points views run` makes one again.
+`points views run` makes one again. For the same reason a batch does not wait for the disk: after a crash of the server
+a build stands at an earlier position, whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,17 +62,17 @@ class TableBatch(Batch):
             cursor.itersize = _FETCH
             yield from cursor.execute(_marked(sql), values, binary=True)
 
-    def track(self, partition: int, place: int) -> None:
+    def track(self, positions: Mapping[int, int]) -> None:
         """As `Batch.track` says."""
         moved = self.run(
-            "INSERT INTO tracking AS t VALUES (?, ?) ON CONFLICT (application_name) DO UPDATE"
-            " SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"
-            " RETURNING 1",
-            f"{POSITION}{partition}",
-            place,
+            f"INSERT INTO tracking AS t VALUES {', '.join(['(?, ?)'] * len(positions))}"
+            " ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id"
+            " WHERE t.notification_id < excluded.notification_id RETURNING 1",
+            *(value for partition, place in positions.items() for value in (f"{POSITION}{partition}", place)),
         )
-        if not moved:
-            raise JournalError(f"{self.place}: the position of partition {partition} would not go up to {place}")
+        if len(moved) < len(positions):
+            wanted = ", ".join(f"partition {partition} to {place}" for partition, place in positions.items())
+            raise JournalError(f"{self.place}: a position would not go up: {wanted}")
 
     def put_members(self, rows: Sequence[MemberRow]) -> None:
         """As `Batch.put_members` says."""
@@ -123,7 +124,7 @@ class TableBuild(Build):
     def writing(self) -> Iterator[TableBatch]:
         """As `Build.writing` says: the row of the build is locked."""
         with self._server.transaction(self._schema) as c:
-            _look_in(c, self._schema)
+            _look_in(c, self._schema, synchronous_commit="off")
             c.execute("UPDATE build SET one = 1")
             yield TableBatch(self.view, self.place, c)
 
@@ -134,6 +135,10 @@ class TableBuild(Build):
             c.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             _look_in(c, self._schema)
             yield TableBatch(self.view, self.place, c)
+
+    def is_there(self) -> bool:
+        """As `Build.is_there` says: no other schema gets its name."""
+        return True
 
 
 class Tables(ViewStore):
@@ -168,9 +173,9 @@ class Tables(ViewStore):
         """As `ViewStore.builds` says."""
         return sorted(self._named(*row) for row in self._listed("view = %s", view))
 
-    def live(self, view: str) -> BuildName | None:
-        """As `ViewStore.live` says."""
-        return next((self._named(*row) for row in self._listed("view = %s AND is_live", view)), None)
+    def live_builds(self) -> dict[str, BuildName]:
+        """As `ViewStore.live_builds` says."""
+        return {build.view: build for build in (self._named(*row) for row in self._listed("is_live"))}
 
     def begin(self, view: View) -> BuildName:
         """As `ViewStore.begin` says."""
@@ -254,13 +259,16 @@ class Tables(ViewStore):
         connection.close()
         return None
 
-    def _listed(self, where: str, view: str) -> list[Any]:
-        if not self._is_made():
-            return []
+    def _listed(self, where: str, *values: str) -> list[Any]:
         columns = "number, view, version, again"
         is_there = f"to_regnamespace('{self.prefix}_view_' || number) IS NOT NULL"
         listed = f"SELECT {columns} FROM {self.prefix}.view_builds WHERE {where} AND {is_there}"
-        return self._server.rows("", listed, (view,))
+        try:
+            return self._server.rows("", listed, values)
+        except JournalError as error:
+            if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+                return []
+            raise
 
     def _is_made(self) -> bool:
         ((found,),) = self._server.rows("", "SELECT to_regclass(%s)::text", (f"{self.prefix}.view_builds",))
@@ -294,13 +302,18 @@ def _tables(view: View) -> Iterator[str]:
         yield f"CREATE TABLE {table.name} ({keys}, {amounts}, PRIMARY KEY ({names})) WITH (fillfactor = 80)"
 
 
-def _look_in(c: psycopg.Cursor[Any], schema: str) -> None:
-    """Let names be a build's, and a reader take its time."""
-    c.execute(
-        "SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),"
-        " set_config('idle_in_transaction_session_timeout', %s, true), set_config('enable_seqscan', 'on', true)",
-        (schema, *[f"{READ_SECONDS}s"] * 2),
-    )
+def _look_in(c: psycopg.Cursor[Any], schema: str, **more: str) -> None:
+    """Let names be a build's, and a reader take its time; `more` are settings of the transaction."""
+    seconds = f"{READ_SECONDS}s"
+    settings = {
+        "search_path": schema,
+        "statement_timeout": seconds,
+        "idle_in_transaction_session_timeout": seconds,
+        "enable_seqscan": "on",
+        **more,
+    }
+    each = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    c.execute(f"SELECT {each}", [text for setting in settings.items() for text in setting])
 
 
 def _marked(sql: str) -> str:

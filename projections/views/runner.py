@@ -1,28 +1,32 @@
 """The runner: builds views that were never built, then follows the journals with them in batches.
 
 Entries are folded as they stand in the journals; views at the same position share one pass, and decode an entry once. A
-batch is one transaction per file, position included.
+batch goes over all partitions and is one transaction per build, positions included.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import cache
 from typing import NamedTuple
 
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.odd_values import odd_values_told
 from ledger.journal.port import JournalError
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.collector import without_collector
 from projections.views.decoding import decoded, decoder_for
 from projections.views.port import Build, BuildName, ViewStore
 from projections.views.rebuild import BATCH, Count, build_whole
-from projections.views.sql import table_rows
+from projections.views.sql import Batch, Ends, member_row, table_rows
 from projections.views.timed import count, present, refresh_due
-from projections.views.view import FoldStep, RowDeltas, View, fold_entry
+from projections.views.view import FoldStep, MemberState, RowDeltas, View, fold_entry
 
 BATCH_BYTES = 32 << 20  # as they are stored
+DUE_SECONDS = 5.0  # between two looks at what fell due in a build that stays open
 # What may be a view's own: its build, its store, or an error in its code.
 _TROUBLE = (CannotRunNow, JournalError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 Progress = Callable[[int, int], None]
@@ -67,116 +71,147 @@ def run(
     *,
     jobs: int = 1,
 ) -> dict[str, int]:
-    """Bring views to where the journals stand as `bring_up` does. Entries folded, by view.
+    """Bring views once to where the journals stand, as `Following.bring_up` does. Entries folded, by view.
 
     Raises what is wrong with the first view that cannot be brought there; the others are up to date then.
     """
-    done, troubles = bring_up(ledger, store, views, progress, jobs=jobs)
+    with closing(Following(ledger, store)) as following:
+        done, troubles = following.bring_up(views, progress, jobs=jobs)
     for error in troubles.values():
         raise error
     return done
 
 
-def bring_up(
-    ledger: Ledger,
-    store: ViewStore,
-    views: Sequence[View],
-    progress: Progress = lambda _done, _total: None,
-    *,
-    jobs: int = 1,
-) -> Brought:
-    """Bring views to where the journals stand; one that was never built is built first. One's trouble is its own.
+class Following:
+    """Views that are brought to where the journals stand, again and again; their builds stay open until `close`.
 
-    `progress` gets how many entries are folded, over all views, and how many there are. Of a live build that has
-    another version the trouble is `Stale`. Raises where the ledger or the store itself is away.
+    Others may write the builds, too: nothing is folded twice. A build that is live no more is closed.
     """
-    store.make()
-    heads = ledger.heads()
-    ledger.forget_book()  # entries up to these heads name no version that is published later
-    ahead = sum(_ahead(store, view, heads) for view in views)
-    running = _Run(ledger, store, heads, jobs, _Tally(ahead, progress))
-    running.build_missing(views)
-    running.follow_live(views)
-    done = {view.name: running.tally.done.get(view.name, 0) for view in views if view.name not in running.troubles}
-    return Brought(done, running.troubles)
 
+    def __init__(self, ledger: Ledger, store: ViewStore) -> None:
+        self._ledger, self._store = ledger, store
+        self._open: dict[str, tuple[BuildName, ExitStack, _Followed]] = {}  # by view
+        self._troubles: dict[str, Exception] = {}
+        ledger.forget_book()  # from here on a version that is met is read
 
-def _ahead(store: ViewStore, view: View, heads: Heads) -> int:
-    """Return how many entries a view is to fold, 0 where its build cannot be read: it is named when it is opened."""
-    try:
-        return entries_behind(heads, store.live_positions(view.name))
-    except JournalError:
-        return 0
+    def bring_up(
+        self, views: Sequence[View], progress: Progress = lambda _done, _total: None, *, jobs: int = 1
+    ) -> Brought:
+        """Bring views to where the journals stand; one that was never built is built first. One's trouble is its own.
 
+        `progress` gets how many entries are folded, over all views, and how many there are. Of a live build that has
+        another version the trouble is `Stale`. Raises where the ledger or the store itself is away.
+        """
+        self._store.make()
+        heads = self._ledger.heads()
+        before, self._troubles = self._troubles, {}
+        live = self._store.live_builds()
+        missing = {view.name: self._begun(view) for view in views if view.name not in live}
+        names = live | missing
+        opened = [one for view in views if (one := self._opened(names[view.name], view)) is not None]
+        ahead = sum(entries_behind(heads, {} if one.view.name in missing else one.positions()) for one in opened)
+        tally = _Tally(ahead, progress)
 
-class _Run:
-    """One run over views: what is done for several of them at once, and what stood in the way of which."""
+        def build(some: Sequence[_Followed]) -> None:
+            build_whole(self._ledger, [one.build for one in some], heads, jobs, tally.add)
 
-    def __init__(self, ledger: Ledger, store: ViewStore, heads: Heads, jobs: int, tally: "_Tally") -> None:
-        self.tally = tally
-        self.troubles: dict[str, Exception] = {}  # by view
-        self._ledger, self._store, self._heads, self._jobs = ledger, store, heads, jobs
+        def go_on(some: Sequence[_Followed]) -> None:
+            with without_collector(), odd_values_told(self._ledger):
+                _follow(self._ledger, some, heads, tally.add)
+            for one in some:
+                one.count_due(self._ledger)
 
-    def build_missing(self, views: Sequence[View]) -> None:
-        """Build the views that were never built."""
-        with ExitStack() as stack:
-            missing: dict[BuildName, Build] = {}
-            for view in views:
-                if self._store.live(view.name) is None:
-                    waiting = self._store.beside(view.name)
-                    name = waiting if waiting and waiting.version == view.version else self._store.begin(view)
-                    if (build := self._opened(stack, name, view)) is not None:
-                        missing[name] = build
-            self._apart(self._build, list(missing.values()))
-            for name, built in missing.items():
-                if built.view.name not in self.troubles:
-                    self._store.switch(built.view, name)
+        self._apart(build, [one for one in opened if one.view.name in missing])
+        for one in opened:
+            if one.view.name in missing and one.view.name not in self._troubles:
+                self._store.switch(one.view, missing[one.view.name])
+                one.ends = None
+        well = [one for one in opened if one.view.name not in self._troubles]
+        self._apart(go_on, [one for one in well if one.view.name not in before])
+        for one in well:
+            if one.view.name in before:  # it may still stand in the way of others
+                self._apart(go_on, [one])
+        for name in self._troubles:
+            self._close(name)
+        done = {view.name: tally.done.get(view.name, 0) for view in views if view.name not in self._troubles}
+        return Brought(done, self._troubles)
 
-    def follow_live(self, views: Sequence[View]) -> None:
-        """Bring the live builds to where the ledger stands."""
-        with ExitStack() as stack:
-            builds: list[Build] = []
-            for view in views:
-                live = None if view.name in self.troubles else self._store.live(view.name)
-                if live is not None and live.version != view.version:
-                    self.troubles[view.name] = stale(view, live.version)
-                elif live is not None and (build := self._opened(stack, live, view)) is not None:
-                    builds.append(build)
-            self._apart(self._follow, builds)
+    def close(self) -> None:
+        """Close the builds."""
+        for name in list(self._open):
+            self._close(name)
 
-    def _opened(self, stack: ExitStack, name: BuildName, view: View) -> Build | None:
-        """Return a build, opened; None where it cannot be."""
-        try:
-            return stack.enter_context(self._store.opened(name, view))
-        except _TROUBLE as error:
-            self.troubles[view.name] = error
+    def _begun(self, view: View) -> BuildName:
+        """Return the build in which a view that was never built is made: the one that was begun, or a new one."""
+        waiting = self._store.beside(view.name)
+        return waiting if waiting and waiting.version == view.version else self._store.begin(view)
+
+    def _opened(self, name: BuildName, view: View) -> "_Followed | None":
+        """Return a build, opened if it is not; None where it cannot be followed."""
+        if (known := self._open.get(view.name)) is not None:
+            if known[0] == name and known[2].build.is_there():
+                return known[2]
+            self._close(view.name)
+        if name.version != view.version:
+            self._troubles[view.name] = stale(view, name.version)
             return None
+        stack = ExitStack()
+        try:
+            one = _Followed(stack.enter_context(self._store.opened(name, view)))
+            one.positions()
+        except _TROUBLE as error:
+            stack.close()
+            self._troubles[view.name] = error
+            return None
+        self._open[view.name] = name, stack, one
+        return one
 
-    def _apart(self, work: Callable[[list[Build]], None], builds: list[Build]) -> None:
+    def _close(self, view: str) -> None:
+        if view in self._open:
+            _, stack, _ = self._open.pop(view)
+            stack.close()
+
+    def _apart(self, work: "Callable[[Sequence[_Followed]], None]", some: "Sequence[_Followed]") -> None:
         """Do something for builds together, and where that fails for each by itself, to find whose trouble it is."""
         try:
-            work(builds)
+            work(some)
             return
         except _TROUBLE as error:
-            if len(builds) == 1:
-                self.troubles[builds[0].view.name] = error
+            if len(some) == 1:
+                self._troubles[some[0].view.name] = error
                 return
         self._ledger.heads()  # raises where the ledger itself is away
-        for build in builds:
+        for one in some:
             try:
-                work([build])
+                work([one])
             except _TROUBLE as error:
-                self.troubles[build.view.name] = error
+                self._troubles[one.view.name] = error
 
-    def _build(self, builds: list[Build]) -> None:
-        build_whole(self._ledger, builds, self._heads, self._jobs, self.tally.add)
 
-    def _follow(self, builds: list[Build]) -> None:
-        with without_collector(), odd_values_told(self._ledger):
-            follow(self._ledger, builds, self._heads, self.tally.add)
-        for build in builds:
-            if build.view.counts:
-                refresh_due(self._ledger, build, present())
+class _Followed:
+    """A build that is open; `ends` is where it stands, as far as this process knows (None: not at all)."""
+
+    def __init__(self, build: Build) -> None:
+        self.build, self.view = build, build.view
+        self.ends: Ends | None = None
+        self._looked = -DUE_SECONDS
+
+    def known_ends(self) -> Ends:
+        """Return where the build stands, read where that is not known."""
+        if self.ends is None:
+            with self.build.reading() as batch:
+                self.ends = batch.ends()
+        return self.ends
+
+    def positions(self) -> dict[int, int]:
+        """Return the same without the links."""
+        return {partition: place for partition, (place, _) in self.known_ends().items()}
+
+    def count_due(self, ledger: Ledger) -> None:
+        """Count every member anew for whom something fell due, now and then."""
+        if self.view.counts and time.monotonic() - self._looked >= DUE_SECONDS:
+            refresh_due(ledger, self.build, present())
+            self._looked = time.monotonic()
 
 
 class _Tally:
@@ -222,88 +257,121 @@ def rebuild(
     return name
 
 
-def follow(ledger: Ledger, builds: Sequence[Build], heads: Heads, count: Count = lambda _name, _entries: None) -> None:
-    """Bring builds to a place of each partition's journal; those at the same position share one pass."""
-    for partition, head in heads.items():
-        _follow(ledger, builds, partition, head, count)
+def follow(ledger: Ledger, builds: Sequence[Build], heads: Heads) -> None:
+    """Bring builds to where each partition's journal stood; those at the same position share one pass."""
+    _follow(ledger, [_Followed(build) for build in builds], heads, lambda _name, _entries: None)
 
 
-def _follow(ledger: Ledger, builds: Sequence[Build], partition: int, head: int, count: Count) -> None:
-    for build in builds:
-        check_origin(ledger, build, partition)
+def check_origin(ledger: Ledger, build: Build, ends: Ends) -> None:
+    """Raise `OfAnotherLedger` unless the last entries that a build folded stand in the journals, each at its place."""
+    _check_origin(ledger, build, ends, lambda partition, place: ledger.journal(partition).link_at(place))
+
+
+def _check_origin(ledger: Ledger, build: Build, ends: Ends, link_at: Callable[[int, int], bytes]) -> None:
+    for partition, (place, link) in ends.items():
+        if partition in ledger.partitions and (not link or link_at(partition, place) != link):
+            raise OfAnotherLedger(
+                f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
+                " the ledger was restored from an older copy, or the view is of another ledger."
+                f" Make it anew: `points views rebuild {build.view.name}`, then `points views switch`"
+            )
+
+
+def _follow(ledger: Ledger, followed: Sequence[_Followed], heads: Heads, count: Count) -> None:
+    link_at = cache(lambda partition, place: ledger.journal(partition).link_at(place))
+    for one in followed:
+        _check_origin(ledger, one.build, one.known_ends(), link_at)
     while True:
-        positions = {}
-        for build in builds:
-            with build.reading() as batch:
-                positions[build] = ledger.positions(batch.positions())[partition]
-        behind = [place for place in positions.values() if place < head]
+        groups: dict[tuple[int, ...], list[_Followed]] = {}  # by where they stand in each partition
+        for one in followed:
+            groups.setdefault(tuple(ledger.positions(one.positions()).values()), []).append(one)
+        behind = [at for at in groups if any(at[partition] < head for partition, head in heads.items())]
         if not behind:
             return
-        after = min(behind)
-        group = [build for build, place in positions.items() if place == after]
-        upto = min([head, after + BATCH, *(place for place in behind if place > after)])
-        folded, upto = _fold_batch(ledger, group, partition, after, upto)
-        for build in folded:
-            count(build.view.name, upto - after)
+        first = min(behind, key=sum)  # it stops where others stand, and goes on with them
+        upto = {p: min([head, *(at[p] for at in groups if at[p] > first[p])]) for p, head in heads.items()}
+        parts = list(_read(ledger, groups[first], first, upto))
+        if any(part.is_published for part in parts):
+            ledger.forget_book()
+        for one in _fold(ledger, groups[first], parts):
+            count(one.view.name, sum(part.upto - part.after for part in parts))
 
 
-def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
-    """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
-    with build.reading() as batch:
-        place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
-    if place and (not link or ledger.journal(partition).link_at(place) != link):
-        raise OfAnotherLedger(
-            f"{build.place} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
-            " the ledger was restored from an older copy, or the view is of another ledger."
-            f" Make it anew: `points views rebuild {build.view.name}`, then `points views switch`"
-        )
+class _Part(NamedTuple):
+    """What a batch has of a partition: the entries of members behind one sequence up to another, whose link is there.
 
-
-def _fold_batch(
-    ledger: Ledger, builds: Sequence[Build], partition: int, after: int, upto: int
-) -> tuple[list[Build], int]:
-    """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
-    decode = decoder_for([build.view for build in builds])
-    entries, upto, link, is_published = _read(ledger, decode, partition, after, upto)
-    book = ledger.books().in_partition(partition)
-    touched = sorted({entry.member for entry in entries})
-    folded = []
-    for build in builds:
-        with build.writing() as batch:
-            if ledger.positions(batch.positions())[partition] != after:
-                continue
-            rows, members = RowDeltas(build.view.tables), batch.load(touched)
-            for entry in entries:
-                fold_entry(build.view, FoldStep(book, members[entry.member], entry), rows)
-            if build.view.counts:
-                now = present()
-                for member in members.values():
-                    count(build.view, book, member, now, rows)
-                batch.counted_at(max([now, *(member.clock for member in members.values())]))
-            batch.write(batch.member_rows(partition, members), table_rows(build.view, rows))
-            if build.view.counts and is_published:
-                batch.let_all_fall_due(partition)
-            batch.move(partition, upto, link)
-        folded.append(build)
-    return folded, upto
-
-
-def _read(
-    ledger: Ledger, decode: Callable[[bytes], Entry], partition: int, after: int, upto: int
-) -> tuple[list[Entry], int, bytes, bool]:
-    """Entries of members up to a place, or as many as fit in memory; the place and link of the last that was read.
-
-    And whether a version of the rule book is published among them: each member may count for something else then.
+    `is_published` says whether a version of the rule book is among them: each member may count for something else then.
     """
-    entries: list[Entry] = []
-    room, last, link, is_published = BATCH_BYTES, after, b"", False
-    for row in ledger.journal(partition).scan(after, upto):
-        last, link = row.sequence, row.link
-        if row.member == PROGRAMME_SUBJECT:
-            is_published = True
-        else:
-            entries.append(decoded(decode, row))
-        room -= len(row.state)
-        if room <= 0:
-            break
-    return entries, last, link, is_published
+
+    partition: int
+    after: int
+    upto: int
+    link: bytes
+    entries: list[Entry]
+    is_published: bool
+
+
+def _read(ledger: Ledger, group: Sequence[_Followed], places: Sequence[int], upto: Heads) -> Iterator[_Part]:
+    """Yield a batch of entries that are decoded for all views of a group: as many as fit in memory."""
+    decode = decoder_for([one.view for one in group])
+    left, room = BATCH, BATCH_BYTES
+    for partition, end in upto.items():
+        after = last = places[partition]
+        end = min(end, after + left)
+        if after >= end or after < ledger.branch(partition).entries:  # until its parent is read up to there
+            continue
+        entries: list[Entry] = []
+        link, is_published = b"", False
+        for row in ledger.journal(partition).scan(after, end):
+            last, link = row.sequence, row.link
+            if row.member == PROGRAMME_SUBJECT:
+                is_published = True
+            else:
+                entries.append(decoded(decode, row))
+            room -= len(row.state)
+            if room <= 0:
+                break
+        yield _Part(partition, after, last, link, entries, is_published)
+        left -= last - after
+        if left <= 0 or room <= 0:
+            return
+
+
+def _fold(ledger: Ledger, group: Sequence[_Followed], parts: Sequence[_Part]) -> list[_Followed]:
+    """Fold a batch into several builds; returns those to which no other runner came first."""
+    books = {part.partition: ledger.books().in_partition(part.partition) for part in parts}
+    homes = {entry.member: part.partition for part in parts for entry in part.entries}
+    ends = {part.partition: (part.upto, part.link) for part in parts}
+    folded = []
+    for one in group:
+        view = one.view
+        with one.build.writing() as batch:
+            if batch.positions() != one.positions():
+                one.ends = None
+                continue
+            rows, members = RowDeltas(view.tables), batch.load(sorted(homes))
+            for part in parts:
+                for entry in part.entries:
+                    fold_entry(view, FoldStep(books[part.partition], members[entry.member], entry), rows)
+            if view.counts:
+                _count(batch, books, homes, members, rows)
+            kept = sorted(members.items()) if view.state is not None else ()
+            batch.write([member_row(view, homes[member], subject) for member, subject in kept], table_rows(view, rows))
+            if view.counts:
+                for part in parts:
+                    if part.is_published:
+                        batch.let_all_fall_due(part.partition)
+            batch.move(ends)
+        one.ends = one.known_ends() | ends
+        folded.append(one)
+    return folded
+
+
+def _count(
+    batch: Batch, books: dict[int, Programme], homes: dict[str, int], members: dict[str, MemberState], rows: RowDeltas
+) -> None:
+    now = latest = present()
+    for member, subject in members.items():
+        count(batch.view, books[homes[member]], subject, now, rows)
+        latest = max(latest, subject.clock)
+    batch.counted_at(latest)

@@ -157,8 +157,7 @@ def snapshot(ledger: Ledger, store: ViewStore, view: View, as_of: int | None) ->
     Raises `NotBuilt`, `OfAnotherLedger`, and `Past` for an instant before the latest at which a view counted.
     """
     with store.open_live(view) as build, build.reading() as batch:
-        for partition in ledger.partitions:
-            check_origin(ledger, build, partition)
+        check_origin(ledger, build, batch.ends())
         at = present() if as_of is None else as_of
         if view.counts and at < (latest := batch.latest()):
             if as_of is not None:

@@ -6,7 +6,7 @@ a build that is still being made has come.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ _encode_state = msgspec.msgpack.Encoder().encode
 # member, partition, number, clock, recorded, due, state, and where the view counts what the member counts for
 MemberRow = tuple[Any, ...]
 TableRows = dict[str, list[tuple[Any, ...]]]  # by table: its key's columns, then its amounts
+Ends = dict[int, tuple[int, bytes]]  # by partition: the sequence of an entry, and the chain's link there
 
 
 class Batch(ABC):
@@ -51,24 +52,25 @@ class Batch(ABC):
         """Keep members."""
 
     @abstractmethod
-    def track(self, partition: int, place: int) -> None:
-        """Set a partition's position, which only goes up."""
+    def track(self, positions: Mapping[int, int]) -> None:
+        """Set the position of partitions, which only goes up."""
 
     def positions(self) -> dict[int, int]:
         """By partition, the place of the last entry folded; none where nothing was."""
         return positions_of(self.run(POSITIONS, f"{POSITION}%"))
 
-    def links(self) -> dict[int, bytes]:
-        """By partition, the chain's link of the last entry folded, which says whose entries these were."""
-        return dict(self.run("SELECT partition, link FROM chain"))
+    def ends(self) -> Ends:
+        """By partition, the sequence of the last entry folded and its link; no link where there is none."""
+        links = dict(self.run("SELECT partition, link FROM chain"))
+        return {partition: (place, links.get(partition, b"")) for partition, place in self.positions().items()}
 
-    def move(self, partition: int, place: int, link: bytes) -> None:
-        """Set a partition's position, which only goes up, and the link of the entry there."""
-        self.track(partition, place)
+    def move(self, ends: Ends) -> None:
+        """Set the position of partitions, which only goes up, and the link of the entry there."""
+        self.track({partition: place for partition, (place, _) in ends.items()})
+        marks = ", ".join(["(?, ?)"] * len(ends))
         self.run(
-            "INSERT INTO chain VALUES (?, ?) ON CONFLICT (partition) DO UPDATE SET link = excluded.link",
-            partition,
-            link,
+            f"INSERT INTO chain VALUES {marks} ON CONFLICT (partition) DO UPDATE SET link = excluded.link",
+            *(value for partition, (_, link) in ends.items() for value in (partition, link)),
         )
 
     def building(self) -> dict[int, tuple[int, str]]:
@@ -98,7 +100,7 @@ class Batch(ABC):
         """A partition stands at the place it was to be built to."""
         self.run("DELETE FROM building WHERE partition = ?", partition)
         if upto:
-            self.move(partition, upto, link)
+            self.move({partition: (upto, link)})
 
     def load(self, members: Sequence[str]) -> dict[str, MemberState]:
         """Members as they are kept, new ones where they are not."""
@@ -110,12 +112,6 @@ class Batch(ABC):
             marks = ",".join("?" * len(part))
             found |= {of.member: of for _, of in self.members(f"WHERE member IN ({marks})", *part)}
         return found
-
-    def member_rows(self, partition: int, members: dict[str, MemberState]) -> list[MemberRow]:
-        """Members as rows, in order."""
-        if self.view.state is None:
-            return []
-        return [member_row(self.view, partition, subject) for _, subject in sorted(members.items())]
 
     def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
         """Keep members, and add rows to their tables."""

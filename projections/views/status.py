@@ -11,6 +11,7 @@ from ledger.journal.port import JournalError
 from ledger.wire.answers import ViewBuild
 from projections.views.port import Build, BuildName, ViewStore
 from projections.views.runner import Heads, OfAnotherLedger, check_origin, entries_behind, stale
+from projections.views.sql import Ends
 from projections.views.view import View
 
 
@@ -51,29 +52,29 @@ def _build(ledger: Ledger, build: ViewBuild, store: ViewStore, name: BuildName, 
     try:
         with store.opened(name, view) as opened:
             with opened.reading() as batch:
-                positions, is_whole = batch.positions(), batch.is_whole()
+                ends, is_whole = batch.ends(), batch.is_whole()
             if build.is_live:
-                build = replace(build, problem=_refusal(ledger, opened, view, name.version))
+                build = replace(build, problem=_refusal(ledger, opened, ends, name.version))
     except JournalError as error:
         return replace(build, file=name.name, problem=str(error))
+    positions = {partition: place for partition, (place, _) in sorted(ends.items())}
     return replace(
         build,
         file=name.name,
         state="whole" if is_whole else "being built",
         entries=sum(positions.values()),
         behind=entries_behind(heads, positions),
-        position={str(partition): place for partition, place in sorted(positions.items())},
+        position={str(partition): place for partition, place in positions.items()},
         bytes=store.size(name),
     )
 
 
-def _refusal(ledger: Ledger, build: Build, view: View, version: int) -> str | UnsetType:
+def _refusal(ledger: Ledger, build: Build, ends: Ends, version: int) -> str | UnsetType:
     """Return why a live build is not followed; nothing where it is."""
-    if version != view.version:
-        return str(stale(view, version))
+    if version != build.view.version:
+        return str(stale(build.view, version))
     try:
-        for partition in ledger.partitions:
-            check_origin(ledger, build, partition)
+        check_origin(ledger, build, ends)
     except OfAnotherLedger as error:
         return str(error)
     return UNSET

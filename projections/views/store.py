@@ -7,7 +7,7 @@ not wait for the disk: after a power cut a file stands at an earlier position, w
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,10 @@ class FileBatch(Batch):
         """As `Batch.stream` says."""
         return self._cursor.connection.execute(sql, values)
 
-    def track(self, partition: int, place: int) -> None:
+    def track(self, positions: Mapping[int, int]) -> None:
         """As `Batch.track` says."""
-        self._build._insert_tracking(self._wrapped, Tracking(f"{POSITION}{partition}", place))
+        for partition, place in positions.items():
+            self._build._insert_tracking(self._wrapped, Tracking(f"{POSITION}{partition}", place))
 
     def put_members(self, rows: Sequence[MemberRow]) -> None:
         """As `Batch.put_members` says."""
@@ -82,6 +83,7 @@ class FileBuild(SQLiteTrackingRecorder, Build):
         self.path, self.name, self.place = path, path.name, str(path)
         self.view = view
         self.statements = {table.name: _statements(table) for table in view.tables}
+        self._inode = _inode_of(path)
         with named(path):
             super().__init__(FileDatastore(path, _PRAGMAS, {"exact_sum": _exact_sum}, create=create))
             if create:
@@ -138,9 +140,21 @@ class FileBuild(SQLiteTrackingRecorder, Build):
         with named(self.path), self.datastore.transaction(commit=False) as c:
             yield FileBatch(self, c)
 
+    def is_there(self) -> bool:
+        """As `Build.is_there` says: the file of the name is the one that is open."""
+        return self._inode == _inode_of(self.path)
+
     def close(self) -> None:
         """Close the file."""
         self.datastore.close()
+
+
+def _inode_of(path: Path) -> int:
+    """Return the number of a file in its file system, 0 where it is not there."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def make(path: Path, view: View) -> None:

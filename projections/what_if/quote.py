@@ -12,7 +12,6 @@ from ledger.core.decide import Decision, Limits, decide
 from ledger.core.decisions.redemptions import redeemed_fen, shares_of
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.fees import bars, price_of
-from ledger.core.name_keys import named
 from ledger.core.names import NamedPages
 from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
@@ -25,6 +24,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import SELF, MemberForwarded
+from ledger.wire.name_keys import named
 from ledger.wire.times import to_text
 from ledger.wire.unreadable import UNREADABLE
 from projections.answers.benefits import draft_at

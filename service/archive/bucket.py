@@ -5,34 +5,25 @@ needs it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from ledger.errors import CannotRunNow
-from ledger.journal.failpoints import failpoint
-from service.archive.files import MOST_BYTES, BadCopy
-from service.archive.places import MISSING, Place
+from service.archive.files import MOST_BYTES
+from service.archive.places import Remote, Unreachable
 
 
-class Unreachable(CannotRunNow):
-    """Object storage that cannot be reached, or refuses: what it said, and the way out."""
-
-
-class Bucket(Place):
+class Bucket(Remote):
     """A bucket of S3-compatible storage, and what all names in it begin with.
 
     Keys, region and endpoint are those of the variables that every client of S3 knows: AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
     """
-
-    is_near = False
 
     def __init__(self, address: str) -> None:
         self.name = address.rstrip("/")
@@ -51,22 +42,16 @@ class Bucket(Place):
 
     def read(self, name: str) -> bytes | None:
         """Return the beginning of a file, up to 64 MiB; None where there is none."""
+        found = self._get(name)
+        with self._errors(name):
+            return None if found is None else bytes(found.bytes())[:MOST_BYTES]
+
+    def _get(self, name: str) -> Any:
         with self._errors(name):
             try:
-                found: Any = obstore.get(self._store, name)
+                return obstore.get(self._store, name)
             except FileNotFoundError:
                 return None
-            return bytes(found.bytes())[:MOST_BYTES]
-
-    def begin(self, files: Mapping[str, bytes]) -> None:
-        """Write the first files, the last one only where none is of its name."""
-        *before, (last, end) = files.items()
-        with self._errors(last):
-            for name, content in before:
-                obstore.put(self._store, name, content)
-        failpoint("archive-begun")
-        if not self.create(last, end):
-            raise BadCopy(f"{self.name} is there already; name a folder that is to be made")
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole where there is none of its name; return False where there is."""
@@ -94,21 +79,11 @@ class Bucket(Place):
         with self._errors(name), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    @contextmanager
-    def near(self, name: str) -> Iterator[Path]:
-        """Return a copy of a file, which goes with the context."""
-        with self.drafts() as folder:
-            path = folder / name.rpartition("/")[2]
-            with self._errors(name), path.open("wb") as file:
-                try:
-                    for part in obstore.get(self._store, name).stream(min_chunk_size=8 << 20):
-                        file.write(part)
-                except FileNotFoundError:
-                    raise BadCopy(f"{self.at(name)}: {MISSING}; take another copy of it") from None
-            yield path
-
-    @contextmanager
-    def drafts(self) -> Iterator[Path]:
-        """Return a temporary folder."""
-        with TemporaryDirectory(prefix="points-archive-") as folder:
-            yield Path(folder)
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to this machine. Raises `FileNotFoundError`."""
+        found = self._get(name)
+        if found is None:
+            raise FileNotFoundError(name)
+        with self._errors(name), path.open("wb") as file:
+            for part in found.stream(min_chunk_size=8 << 20):
+                file.write(part)

@@ -1,4 +1,4 @@
-"""Where an archive is kept: a folder, or a bucket of S3-compatible storage behind the same few questions.
+"""Where an archive is kept: a folder, a bucket of S3-compatible storage, or HDFS, behind the same few questions.
 
 A file is written once and never changed. What makes an archive grow safely is `create`: of all who create a name, one
 does.
@@ -11,16 +11,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
-from ledger.errors import WrongUse
+from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.durable import sync
+from ledger.journal.failpoints import failpoint
 from projections.answers.output import output_file, output_folder
 from service.archive.files import MOST_BYTES, BadCopy, check_new
 
 MISSING = "No such file or directory"
-DRAFTS = ".points-part-"  # folders in an archive's folder, of files that are still being written
-_S3 = "s3://"
+DRAFTS = ".points-part-"  # begins the names, in an archive, of what is still being written
+_HDFS = "service.archive.hdfs:Hdfs"
+_REMOTE = {"s3": "service.archive.bucket:Bucket", "webhdfs": _HDFS, "swebhdfs": _HDFS}  # by scheme, loaded when asked
+
+
+class Unreachable(CannotRunNow):
+    """Storage that cannot be reached, or refuses: what it said, and the way out."""
 
 
 class Place(ABC):
@@ -67,18 +73,24 @@ class Place(ABC):
 
 
 def place_at(address: str | Path) -> Place:
-    """Return the place with an address: a folder, or ``s3://BUCKET/PREFIX``. Raises `WrongUse` for another scheme."""
+    """Return the place with an address: a folder, ``s3://BUCKET/PREFIX``, or ``webhdfs://HOST:PORT/PATH``.
+
+    Raises `WrongUse` for another scheme.
+    """
     text = str(address)
-    if text.startswith(_S3):
-        try:
-            bucket: Place = resolve_name("service.archive.bucket:Bucket")(text)
-        except ImportError:
-            raise WrongUse(f'{text}: what reads and writes it is an extra: pip install "obstore>=0.9,<1"') from None
-        return bucket
-    if "://" in text:
-        scheme = text.partition("://")[0]
-        raise WrongUse(f"{scheme}://: an archive is kept in a folder, or in a bucket: s3://BUCKET/PREFIX")
-    return Folder(Path(address))
+    scheme, is_remote, _ = text.partition("://")
+    if not is_remote:
+        return Folder(Path(address))
+    if scheme not in _REMOTE:
+        raise WrongUse(
+            f"{scheme}://: an archive is kept in a folder, in a bucket (s3://BUCKET/PREFIX), or in HDFS, which is"
+            " reached by its HTTP port (webhdfs://HOST:9870/PATH, or swebhdfs:// with TLS)"
+        )
+    try:
+        place: Place = resolve_name(_REMOTE[scheme])(text)
+    except ImportError:
+        raise WrongUse(f'{text}: what reads and writes it is an extra: pip install "obstore>=0.9,<1"') from None
+    return place
 
 
 class Folder(Place):
@@ -161,3 +173,42 @@ class Folder(Place):
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class Remote(Place):
+    """A place on other machines, to which files are sent, and from which they are fetched."""
+
+    is_near = False
+
+    @abstractmethod
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to this machine. Raises `FileNotFoundError`."""
+
+    def begin(self, files: Mapping[str, bytes]) -> None:
+        """Write the first files, the last one only where none is of its name."""
+        *before, (last, end) = files.items()
+        with self.drafts() as folder:
+            for name, content in before:
+                draft = folder / name
+                draft.write_bytes(content)
+                self.put(name, draft)
+        failpoint("archive-begun")
+        if not self.create(last, end):
+            raise BadCopy(f"{self.name} is there already; name a folder that is to be made")
+
+    @contextmanager
+    def near(self, name: str) -> Iterator[Path]:
+        """Return a copy of a file, which goes with the context."""
+        with self.drafts() as folder:
+            path = folder / name.rpartition("/")[2]
+            try:
+                self.fetch(name, path)
+            except FileNotFoundError:
+                raise BadCopy(f"{self.at(name)}: {MISSING}; take another copy of it") from None
+            yield path
+
+    @contextmanager
+    def drafts(self) -> Iterator[Path]:
+        """Return a temporary folder."""
+        with TemporaryDirectory(prefix="points-archive-") as folder:
+            yield Path(folder)

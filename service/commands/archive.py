@@ -32,7 +32,10 @@ MONTH = re.compile("[0-9]{4}-(0[1-9]|1[0-2])")
 app = typer.Typer(no_args_is_help=True)
 
 PlaceArgument = Annotated[
-    str, typer.Argument(metavar="DIR|URL", help="The archive's folder, or s3://BUCKET/PREFIX (extra s3).")
+    str,
+    typer.Argument(
+        metavar="DIR|URL", help="The archive's folder, s3://BUCKET/PREFIX (extra s3) or webhdfs://HOST:9870/PATH."
+    ),
 ]
 
 

@@ -21,7 +21,9 @@ from ledger.errors import CannotRunNow, PointsLedgerError, WrongUse
 from ledger.journal.engines import deciding
 from ledger.journal.folder import writer_of
 from ledger.journal.ledger import KAFKA, Ledger, is_address
+from ledger.journal.pruned import ARCHIVE
 from ledger.wire.entries import ENGINE
+from service.archive.reading import Archive
 from service.commands import FROM_SETTINGS
 from service.commands.options import ConfigOption, FolderOption
 from service.configuration import config_file, said_options
@@ -159,6 +161,7 @@ def _ledger(shell: Shell, kafka: KafkaSettings) -> Iterator[Check]:
             )
             if opened.settings.stream == KAFKA:
                 yield _broker(opened, kafka)
+            yield from _archives(opened)
     except PointsLedgerError as error:
         yield Check("ledger", "bad", told(error.for_people()))
     if not is_address(shell.place):
@@ -182,6 +185,22 @@ def _broker(ledger: Ledger, kafka: KafkaSettings) -> Check:
         "good",
         text(says, servers=kafka.bootstrap_servers, topic=ledger.settings.topic, count=found.partitions),
     )
+
+
+def _archives(ledger: Ledger) -> Iterator[Check]:
+    """Whether the archives can be read that have what was pruned."""
+    spans = (span for partition in ledger.partitions for span in ledger.journal(partition).pruned_spans())
+    for address in sorted({os.environ.get(ARCHIVE) or span.archive for span in spans}):
+        try:
+            archive = Archive(address)
+        except (PointsLedgerError, OSError) as error:
+            way_out = text("make it reachable, or name where it is now in POINTS_ARCHIVE")
+            yield Check("archive", "bad", told(str(error)), way_out)
+        else:
+            says = text(
+                "what was pruned is read from {archive}: {entries} entries", archive=address, entries=archive.entries
+            )
+            yield Check("archive", "good", says)
 
 
 def _issuer(settings: OidcSettings) -> Check:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from projections.views.compare import switch as switch_build
 from projections.views.grouped import attribute_to_group_by, by_attribute
 from projections.views.port import ViewStore
 from projections.views.registry import all_views, find_query
-from projections.views.runner import bring_up
+from projections.views.runner import Following
 from projections.views.runner import rebuild as rebuild_view
 from projections.views.snapshot import ViewSnapshot, of_member, snapshot
 from projections.views.status import catalogue
@@ -113,11 +113,15 @@ def run(
     if follow and shell.json:
         raise WrongUse("--json prints one document and --follow never ends: give one of them")
     known = all_views(more)
-    with shell.reading() as opened, views_of(opened, folder) as store:
+    with (
+        shell.reading() as opened,
+        views_of(opened, folder) as store,
+        closing(Following(opened, store)) as following,
+    ):
         views = [_view(known, name) for name in names] if names else [one for one in known.values() if store.keeps(one)]
         started = time.monotonic()
         with shell.progress("folding") as tick:
-            done, troubles = bring_up(opened, store, views, tick, jobs=jobs or processors())
+            done, troubles = following.bring_up(views, tick, jobs=jobs or processors())
         if troubles and not done:
             raise next(iter(troubles.values()))
         seconds = round(time.monotonic() - started, 3)
@@ -134,7 +138,7 @@ def run(
             say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
         while ours:
             time.sleep(FOLLOW_SECONDS)
-            done, troubles = bring_up(opened, store, ours)
+            done, troubles = following.bring_up(ours)
             said = say_troubles(troubles, said)
             with standard_output():
                 _print_folded(item for item in done.items() if item[1])

@@ -116,7 +116,7 @@ class DecidedByConsumers:
 
     def __init__(self, ledger: Ledger) -> None:
         self.state = OwnersState(is_caught_up=True)
-        self._journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
+        self._ledger = ledger
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="points-watch", daemon=True)
 
@@ -136,4 +136,5 @@ class DecidedByConsumers:
     def _watch(self) -> None:
         while not self._stopped.wait(PROGRAMME_SECONDS):
             with suppress(JournalError):  # what cannot be read now is told to who reads it
-                self.state = self.state._replace(programmes=len(self._journal.published()))
+                journal = self._ledger.journal(self._ledger.partition_of(PROGRAMME_SUBJECT))
+                self.state = self.state._replace(programmes=len(journal.published()))

@@ -138,6 +138,7 @@ OF_ACCOUNTS: dict[str, Fact] = {
     "member.moved": {"frm": "m-2", "era": 0, "known": ["m-2"]},
     "member.forwarded": {"frm": "m-2", "name": "m-9", "fact": SENT, "by": "m-2"},
     "lot.returned": {"frm": "m-2", "known": ["m-2"], "lot": MOVED},
+    "card.taken-back": {"frm": "m-2", "card": "C1", "orders": ["O1"]},
     **{f"lease.{what}": {"frm": "m-2", "n": 1} for what in ("asked", "answered", "recalled", "returned")},
 }
 

@@ -6,6 +6,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -80,6 +81,41 @@ def test_an_order_is_decided_alike_whose_card_was_taken_out_or_back_since(native
         fact(9, "order.amended.v1", "26T10:00", order="O2", lines=line(30_000)),
     ]
     assert difference(native, jd(), facts, 1, 1) == ""
+
+
+@pytest.mark.parametrize(("batch", "most"), BATCHES)
+def test_many_lots_and_holds_are_decided_alike(native: Any, batch: int, most: int) -> None:
+    start = datetime(2025, 4, 1, tzinfo=UTC)
+    facts: list[dict[str, Any]] = []
+
+    def add(type_: str, day: int, **data: Any) -> None:
+        time = start + timedelta(days=day, seconds=len(facts))
+        head = {"specversion": "1.0", "id": f"f{len(facts)}", "source": "/shop", "subject": "m-1"}
+        facts.append(head | {"type": f"{type_}.v1", "time": time.isoformat(), "data": data})
+
+    def redeem(name: str, day: int, points: int) -> None:
+        add("redemption.requested", day, redemption=name, kind="beans", points=points, use="coupon")
+
+    for n in range(90):  # lots end in another order than they were opened in
+        expires = (start + timedelta(days=30 + n * 37 % 90)).isoformat()
+        add("campaign.granted", 0, grant=f"G{n}", campaign="11.11", kind="beans", points=100, expires=expires)
+    redeem("R1", 1, 950)
+    for n in range(24):
+        until = (start + timedelta(days=5 + n * 7 % 24)).isoformat()
+        add("hold.requested", 1, hold=f"H{n}", kind="beans", points=150, until=until)
+    add("hold.requested", 1, hold="large", kind="beans", points=2_550, until=until)
+    for n in (20, 3, 11, 0, 5, 23, 8):
+        add("hold.released", 2, hold=f"H{n}")
+    for n in (4, 22, 9):
+        add("hold.captured", 2, hold=f"H{n}", points=70)
+    add("hold.captured", 2, hold="large", points=1_770)
+    redeem("R2", 3, 1_500)
+    add("redemption.reversed", 3, redemption="R1")
+    redeem("R3", 9, 2_000)
+    add("redemption.reversed", 10, redemption="R2", points=700)
+    for day in range(12, 130, 9):
+        redeem(f"R-{day}", day, 10)
+    assert difference(native, jd(), facts, batch, most) == ""
 
 
 def under_a_made_up_book(native: Any, seed: int, length: int) -> None:

@@ -117,7 +117,7 @@ def test_records_are_taken_as_python_takes_them(native: Any) -> None:
             assert with_fact(found) == wanted
             names = [name for name in FactRecord.__struct_fields__ if name != "fact"] + ["member", "source", "id"]
             assert [getattr(found, name) for name in names] == [getattr(wanted, name) for name in names]
-    assert taken > 300
+    assert taken > 250, "each type of fact more makes it a few fewer"
 
 
 def test_batches_have_pythons_facts_and_dead_letters(native: Any) -> None:

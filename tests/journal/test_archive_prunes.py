@@ -31,6 +31,7 @@ from service.archive.reading import Archive
 from service.console.sessions import Sessions
 from service.http.app import make_app
 from service.keys import Keys
+from tests.cli.test_cli import points
 from tests.journal.test_archive import ROOT, Shelf, published, tables
 from tests.journal.test_archive_grows import FACTS, THIRD, feed, first_third
 from tests.support.asgi import InProcess
@@ -171,15 +172,25 @@ def test_proofs_need_no_archive_but_for_the_entry_itself(shelf: Shelf, monkeypat
     assert "2018-0" in shelf.points("prove", "m-1", 2, "--checkpoint", shelf.folder / "signed.json", code=4).err
 
 
+def looked_at(shelf: Shelf) -> dict[str, Any]:
+    """What `points doctor` says of the archive."""
+    (found,) = (
+        one for one in points("--ledger", shelf.ledger, "doctor", "--json").json["checks"] if one["check"] == "archive"
+    )
+    return dict(found)
+
+
 def test_out_of_reach_is_said_with_the_archive_and_the_months(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POINTS_ARCHIVE", str(shelf.folder / "nowhere"))
     for words in (["entries", "m-1"], ["replay"], ["verify"], ["explain", "m-1", 2]):
         said = shelf.points(*words, code=4).err
         assert "nowhere" in said and "(2018-0" in said and "POINTS_ARCHIVE" in said
     shelf.points("show", "m-1")
+    assert looked_at(shelf)["state"] == "bad" and "nowhere/manifest.json: No such file" in looked_at(shelf)["says"]
     told = pickle.loads(pickle.dumps(Elsewhere("it is away", "2018-03")))  # by a process to the one that started it
     assert (str(told), told.month) == ("it is away", "2018-03")
     shutil.copytree(shelf.archive, shelf.folder / "nowhere")
+    assert looked_at(shelf)["state"] == "good"
     assert shelf.points("replay", "--json").json["differences"] == []
 
 

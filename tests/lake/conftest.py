@@ -1,4 +1,4 @@
-"""What the tests of a lake share: one session of Spark, one S3 server, one ledger with its archive."""
+"""What the tests of a lake share: one session of Spark, one S3 server, one HDFS, one ledger with its archive."""
 
 import os
 import shutil
@@ -9,15 +9,16 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger.errors import CannotRunNow
 from service.archive.places import place_at
-from tests.journal.test_archive import ROOT, Shelf
+from tests.journal.test_archive import Shelf
 from tests.journal.test_archive_audits import grown
+from tests.lake.clusters import Hadoop
+from tests.lake.jars import jars
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     folder = tmp_path_factory.mktemp("spark")
+    runtime = jars("iceberg-1.12.0", "-DincludeGroupIds=org.apache.iceberg")
     settings = {
-        "spark.jars": str(iceberg_runtime()),
+        "spark.jars": str(*runtime.glob("*.jar")),
         "spark.driver.memory": "512m",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -68,20 +70,6 @@ def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S
     session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     yield session
     session.stop()
-
-
-def iceberg_runtime() -> Path:
-    """Return the jar by which Spark reads Iceberg; Maven fetches it once, and it is kept beside those of the broker."""
-    folder = ROOT / ".cache" / "iceberg-1.12.0"
-    if not folder.is_dir():
-        with TemporaryDirectory(dir=folder.parent) as fetched:
-            copy = ["mvn", "-q", "-B", "-f", str(Path(__file__).with_name("pom.xml")), "dependency:copy-dependencies"]
-            subprocess.run(
-                [*copy, "-DincludeScope=runtime", f"-DoutputDirectory={fetched}/jars"], check=True, timeout=280
-            )
-            (Path(fetched) / "jars").rename(folder)
-    (jar,) = folder.glob("*.jar")
-    return jar
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +104,28 @@ def is_up(address: str) -> bool:
         return place_at(address).create(str(time.monotonic_ns()), b"") or True
     except CannotRunNow:
         return False
+
+
+@pytest.fixture(scope="session")
+def hadoop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
+    """An HDFS of this machine, which runs."""
+    cluster = Hadoop(tmp_path_factory.mktemp("hdfs"))
+    try:
+        cluster.start("namenode")
+        cluster.start("datanode")
+        cluster.wait_until("")
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(params=["folder", "s3", "hdfs"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where archives may begin: a folder, a bucket, and a folder of HDFS, each new."""
+    match request.param:
+        case "folder":
+            return str(tmp_path / "home")
+        case "s3":
+            return f"{request.getfixturevalue('storage')}/{tmp_path.name}"
+        case _:
+            return f"webhdfs://{request.getfixturevalue('hadoop').http}/{tmp_path.name}"

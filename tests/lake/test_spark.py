@@ -60,10 +60,10 @@ def test_a_file_that_was_changed_is_named_alike(shelf: Shelf, spark: SparkSessio
     assert said[0] == said[1] and f"{path}: has " in said[0]
 
 
-def test_spark_reads_a_bucket(made: Shelf, spark: SparkSession, storage: str) -> None:
-    address = f"{storage}/on-spark"
-    made.points("archive", "export", address)
-    assert asked(made, ["replay"], "--from-archive", address, "--on", "spark") == asked(made, ["replay"])
+@pytest.mark.parametrize("home", ["s3", "hdfs"], indirect=True)
+def test_spark_reads_a_place(made: Shelf, spark: SparkSession, home: str) -> None:
+    made.points("archive", "export", home)
+    assert asked(made, ["replay"], "--from-archive", home, "--on", "spark") == asked(made, ["replay"])
 
 
 def test_spark_submit_runs_the_same_command(made: Shelf) -> None:

@@ -18,7 +18,6 @@ from ledger.core.asks import WAITS
 from ledger.core.claims import GRANT
 from ledger.core.decisions.forwarding import KEPT
 from ledger.core.evolve import DRAWN, OUT
-from ledger.core.name_keys import named
 from ledger.core.pages import AskPage, KeptFactPage
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import FactRecord
@@ -26,6 +25,7 @@ from ledger.wire.entries import ACCEPTED, Entry, Told
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT, MemberForwarded, ProgrammePublished
 from ledger.wire.follow_ups import FLOW
+from ledger.wire.name_keys import named
 from ledger.wire.times import to_instant
 from tests.simulator.laws import PartitionTruth
 from tests.support.bundles import problems_of_names

@@ -12,12 +12,15 @@ import pytest
 
 from consumers.dead_letters import BadPosition, dead_letter_at, retry
 from consumers.feeding import feeding_of
+from consumers.local.open import open_inbox
 from consumers.local.port import CannotAppend, InboxLine
 from consumers.runtime.follow_ups import FollowUps, Unsent, send_again
 from consumers.runtime.ingest import decide_all, ingest
+from consumers.runtime.owner import PartitionOwner
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
+from ledger.journal.sql import Journal
 from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
@@ -214,6 +217,32 @@ def test_what_was_sent_before_a_stream_failed_is_not_sent_again(
                 flow.send(append)
     again = len(sent) - sent.count("failed") - GIVERS * EACH
     assert sent.count("failed") > 5 and 0 <= again <= 5 * sent.count("failed"), "a piece at most, each time"
+    ledger.close()
+
+
+def test_entries_that_leave_nothing_are_not_read_again_by_who_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.runtime.follow_ups.KEPT_EVERY", 20)
+    visits = [fact("member.signed-in", "m-1", f"s-{n}", n % 24, {}, "/shop") for n in range(100)]
+    ledger = open_or_create(tmp_path / "ledger", BOOK)
+    home = ledger.partition_of("m-1")
+    owner = PartitionOwner(ledger, home, batch=15)
+    with ledger.writing(), closing(open_inbox(ledger, feeding=True)) as inbox, closing(feeding_of(ledger)) as feeding:
+        for visit in visits:
+            feeding.take(json.dumps(visit).encode(), is_old=True)
+        read: list[int] = []
+        real = Journal.stored_rows_of
+        monkeypatch.setattr(
+            Journal, "stored_rows_of", lambda self, after, upto: read.append(upto - after) or real(self, after, upto)
+        )
+        while owner.turn(inbox) is not None:
+            pass
+        journal = ledger.journal(home)
+        assert (journal.head().entries, sum(read)) == (100, 0), "what was committed here is known"
+        assert journal.published_upto(FLOW) == 90, "remembered with every second batch"
+        FollowUps(ledger, home).send(feeding.append)
+        assert sum(read) == 10
     ledger.close()
 
 

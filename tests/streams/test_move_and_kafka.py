@@ -1,10 +1,12 @@
 """A partition moves to another server while a consumer decides what Kafka feeds: it goes on where the partition is."""
 
+import signal
 import subprocess
 from contextlib import closing
 from pathlib import Path
 from random import Random
 
+from consumers.kafka.publisher import Outcomes
 from ledger.journal.database import DatabaseLedger, migrate
 from projections.audit.verify import verify
 from tests.streams.test_kafka_survival import contents, in_own_group
@@ -23,13 +25,29 @@ def test_a_consumer_goes_on_through_a_move(
     mine = Topics(broker).make()
     migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
     other = postgres_server.database()
-    run = start(postgres, "consume", "--batch", "16", environment=in_own_group(mine))
-    try:
-        mine.send(facts[:150])
-        until(lambda: decided(postgres) == 150, run)
-        moving = [*points(postgres), "partitions", "move", "1", "--to", other]
+    with closing(DatabaseLedger.at(postgres)) as ledger:
+        number = ledger.partition_of(facts[0]["subject"])
+
+    def move(to: str) -> None:
+        moving = [*points(postgres), "partitions", "move", str(number), "--to", to]
         moved = subprocess.run(moving, cwd=ROOT, env=environment(), capture_output=True, check=False, timeout=120)
         assert moved.returncode == 0, moved.stderr
+
+    def is_published() -> bool:
+        run.send_signal(signal.SIGCONT)
+        with closing(DatabaseLedger.at(postgres)) as ledger:
+            return ledger.journal(number).published_upto(Outcomes.name) == 1
+
+    stopped = {"POINTS_FAILPOINT": "before-publish:1:STOP"}
+    run = start(postgres, "consume", "--batch", "16", environment=in_own_group(mine) | stopped)
+    try:
+        mine.send(facts[:1])
+        until(lambda: decided(postgres) == 1, run)
+        move(other)
+        until(is_published, run)  # no other fact comes
+        mine.send(facts[1:150])
+        until(lambda: decided(postgres) == 150, run)
+        move("main")
         mine.send(facts[150:])
         with closing(DatabaseLedger.at(postgres)) as ledger:
             until(lambda: sum(ledger.heads().values()) == len(facts), run)

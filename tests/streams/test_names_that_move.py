@@ -112,8 +112,9 @@ def test_what_a_guest_bought_is_claimed_by_the_shop_and_its_return_meets_the_mem
         ledger.change_settings(msgspec.structs.replace(ledger.settings, claimers=("/shop/checkout",)))
     bought = fact("order.completed", GUEST, "o", 0, {"order": "O", "lines": [line(paid_fen=20_00)]})
     claims = [fact("member.merged", GUEST, source, 1, {"into": HEAD}, source) for source in ("/shop", "/shop/checkout")]
+    claims.append(fact("member.merged", "guest/", "of-none", 1, {"into": HEAD}, "/shop/checkout"))
     takes(ledger, tmp_path, [bought, *claims])
-    assert [letter.reason for p in ledger.partitions for letter in ledger.journal(p).parked()] == ["not-authorised"]
+    assert [letter.reason for p in ledger.partitions for letter in ledger.journal(p).parked()] == ["not-authorised"] * 2
     assert spendable(ledger, "2025-04-11") == {GUEST: 0, HEAD: 20}
     back = {"return": "T", "order": "O", "lines": [{"line": "1", "quantity": 1, "refund_fen": 20_00}]}
     takes(ledger, tmp_path, [fact("order.returned", HEAD, "t", 2, back)])

@@ -1,5 +1,6 @@
 """What every store of views must do, as cases that each of them runs: inherit, and say how to open one."""
 
+from contextlib import closing
 from random import Random
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from projections.views import runner
 from projections.views.compare import compare, switch
 from projections.views.port import Build, NotBuilt, ViewStore
 from projections.views.registry import BUILT_IN, FOR_SQL
+from projections.views.runner import Following
 from projections.views.snapshot import snapshot
 from projections.views.view import Options, SumTable, View
 from tests.support.ledgers import SmallLedger, histories_of
@@ -34,8 +36,8 @@ def back_and_forth(build: Build) -> None:
     """A batch whose position would go down in the end."""
     with build.writing() as batch:
         batch.write([], {"sums": [("a", 1, 1, 1)]})
-        batch.move(0, 5, b"link")
-        batch.move(0, 4, b"back")
+        batch.move({0: (5, b"link")})
+        batch.move({0: (4, b"back")})
 
 
 class ViewStoreContract:
@@ -75,9 +77,9 @@ class ViewStoreContract:
                 back_and_forth(build)
             with build.writing() as batch:
                 assert batch.positions() == {} and not list(batch.sums(COUNTER.tables[0]))
-                batch.move(3, 5, b"link")
+                batch.move({3: (5, b"link")})
             with build.reading() as batch:
-                assert (batch.positions(), batch.links()) == ({3: 5}, {3: b"link"})
+                assert (batch.positions(), batch.ends()) == ({3: 5}, {3: (5, b"link")})
 
     def test_builds_have_names_and_one_of_them_is_live(self, store: ViewStore, place: Any) -> None:
         assert store.live("counter") is None and store.builds("counter") == []
@@ -100,7 +102,7 @@ class ViewStoreContract:
             with ours.reading() as reader:
                 assert reader.positions() == {}
                 with theirs.writing() as writer:
-                    writer.move(1, 7, b"x")
+                    writer.move({1: (7, b"x")})
                 assert reader.positions() == {}
             with ours.reading() as reader:
                 assert reader.positions() == {1: 7}
@@ -141,6 +143,38 @@ class ViewStoreContract:
         store.switch(view, runner.rebuild(ledger.ledger, store, view))
         assert runner.run(ledger.ledger, store, [view]) == {view.name: 0}
         assert store.live_positions(view.name) == {at: head for at, head in ledger.ledger.heads().items() if head}
+
+    def test_builds_that_stay_open_are_followed_and_others_may_write_them_or_take_their_place(
+        self, store: ViewStore, place: Any, ledger: SmallLedger
+    ) -> None:
+        view, views = VIEWS[0], VIEWS[:5]
+        seed = iter(range(100, 200))
+
+        def told() -> int:
+            before = ledger.ledger.count()
+            ledger.hears(histories_of(Random(next(seed)), 2, 5))
+            ledger.decides()
+            return ledger.ledger.count() - before
+
+        with closing(Following(ledger.ledger, store)) as following:
+            following.bring_up(views)
+            count = told()
+            assert following.bring_up(views) == (dict.fromkeys((one.name for one in views), count), {})
+            told()
+            runner.run(ledger.ledger, self.open(place), views[:2])
+            assert following.bring_up(views[:2]).done == dict.fromkeys((one.name for one in views[:2]), 0)
+            other = runner.rebuild(ledger.ledger, store, view)
+            switch(ledger.ledger, store, view)
+            count = told()
+            assert following.bring_up([view]) == ({view.name: count}, {}) and store.live(view.name) == other
+            for build in store.builds(view.name):  # and another gets the name
+                store.remove(build)
+            runner.run(ledger.ledger, self.open(place), [view])
+            told()
+            assert following.bring_up(views).troubles == {}
+        for one in views:
+            runner.rebuild(ledger.ledger, store, one)
+            assert compare(ledger.ledger, store, one)["differences"] == [], one.name
 
     def test_a_view_rebuilt_is_the_view_kept(self, store: ViewStore, ledger: SmallLedger) -> None:
         opened = ledger.ledger

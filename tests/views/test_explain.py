@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from string import Formatter
 from typing import Any
 
 import msgspec
@@ -277,6 +278,28 @@ def test_both_languages_have_the_same_phrases_with_the_same_figures() -> None:
         assert _figures_of(text) - grammar <= _figures_of(chinese[code]) <= _figures_of(text), code
 
 
+def test_no_sentence_begins_with_an_id_which_a_capital_letter_would_change() -> None:
+    numbers = {"back", "by", "lines", "n", "points", "taken", "spendable", "used", "most", "asked", "day", "value"}
+    in_words = {"what", "why", "reason", "counted", "name"}  # of those that begin so: what the condition is on
+    for code, phrase in phrases("english").items():
+        if code.partition(".")[0] in ("change", "nothing", "reason"):
+            assert set(_first_of(phrase)) <= numbers | in_words, code
+
+
+def _first_of(phrase: str) -> Iterator[str]:
+    """The values that a phrase may begin with, as they are."""
+    for text, name, how, _ in Formatter().parse(phrase):
+        if text:
+            return
+        kind, _, rest = (how or "").partition(" ")
+        if kind in ("if", "not"):
+            yield from _first_of(rest)
+        else:
+            if name and not kind:
+                yield name
+            return
+
+
 def _figures_of(phrase: str) -> set[str]:
     return set(re.findall(r"{(\w+)", phrase))
 
@@ -312,7 +335,9 @@ def test_a_line_below_the_threshold_names_both_figures(told: Tells) -> None:
     shop.completes("O1", [("food", 1, 23 * YUAN)])
     view = entry(told(shop), 1)
     assert why(view, "purchase.beans") == "Paid ¥23.00; the rule needs ¥50.00."
-    assert "PLUS was not active at 2025-11-11T10:00:00+08:00: there was no card before" in why(view, "purchase.plus")
+    assert "The membership PLUS was not active at 2025-11-11T10:00:00+08:00: there was no card before" in why(
+        view, "purchase.plus"
+    )
 
 
 def test_an_excluded_category_is_named(told: Tells) -> None:
@@ -327,7 +352,7 @@ def test_the_plus_rate_says_what_it_replaced_and_what_that_would_have_given(told
     shop.buys("plus.annual", card="K1")
     shop.completes("O1", [("phone", 1, 3_599 * YUAN)])
     view = entry(told(shop), 2)
-    assert why(view, "purchase.beans") == "PLUS购物返豆 (purchase.plus) gave 3,599 beans instead."
+    assert why(view, "purchase.beans") == "The rule PLUS购物返豆 (purchase.plus) gave 3,599 beans instead."
     [earned] = [change for change in view["changes"] if change["change"] == "earned"]
     assert earned["multipliers"][0]["ordinary_points"] == 359
     assert "The PLUS rate, as card K1 (plus.annual) was active" in earned["text"]
@@ -459,7 +484,7 @@ def test_a_second_sign_in_and_a_shop_seen_twice_say_already(told: Tells) -> None
     ledger = told(shop)
     assert why(entry(ledger, 2), "sign-in") == "The 1 a day (2025-11-11) was given before, so 1 did not come."
     text = why(entry(ledger, 4), "shop-visit")
-    assert text == "Tea was counted on this day already: entry 3; it is counted once a day."
+    assert text == "It was counted for tea on this day already: entry 3; it is counted once a day."
 
 
 def test_what_is_given_once_names_the_entry_that_gave_it(told: Tells) -> None:

@@ -11,6 +11,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.wire.entries import lot_text
 from projections.answers import tables
+from projections.answers.members import entries_of
 from projections.answers.show import show_member
 from projections.explaining.explain import explain, explain_entry
 from projections.explaining.history import History, NothingToExplain
@@ -111,4 +112,8 @@ def test_the_life_of_each_lot_that_moved_and_moved_back_adds_up(tmp_path: Path) 
             for language in ("en", "zh"):
                 assert "\n" not in explain_entry(ledger, member, step.entry.number, language=language)["text"]
     assert {"moved-out", "moved-in", "hold-shifted"} <= changes
+    told = [dict(one) for entry in entries_of(ledger, HEAD) for one in entry.changes if one.get("hold")]
+    assert {(one["hold"], one["under"]) for one in told} == {("H", OLD)}, "and nowhere the key that the account has"
+    told = [dict(one) for entry in entries_of(ledger, OLD) for one in entry.changes if one.get("hold")]
+    assert {(one["hold"], one.get("under")) for one in told} == {("H", None)}
     ledger.close()

@@ -108,6 +108,44 @@ def test_what_is_saved_under_a_name_is_told_once_where_its_facts_were_decided() 
     assert of("B") == {("C1", "five-off", False): (0, 1, 499)}
 
 
+def test_a_card_and_a_seat_save_where_their_name_is_and_no_longer() -> None:
+    """A has a card, S a seat in a house: while they are B's, B's orders are by them. What A paid is told of A."""
+    office = PostOffice(BOOK.replace("days = 365,", "days = 365, seats = 2,"), now="2025-03-01 10:00")
+    house, head, buyer, seated = (office.at(name) for name in ("house/lin", "B", "A", "S"))
+
+    def by(order: str) -> str:
+        """The card by which an order of the head's saves, empty where none did."""
+        before = saved(head)
+        head.completes(order, [line(9_999, 9_500)])
+        (row,) = (row for row, sums in saved(head).items() if before.get(row) != sums)
+        return row[0]
+
+    buyer.buys("plus.annual", card="C1", paid_fen=9_900)
+    house.buys("plus.annual", card="H1")
+    house.tells("house.joined", house="lin", card="H1", member="S")
+    office.delivers_all()
+    assert by("O1") == ""
+    for name, card in (("A", "C1"), ("S", "house/lin")):
+        office.at(name).tells("member.merged", into="B")
+        office.delivers_all()
+        assert by(f"with {name}") == card
+        head.tells("member.unmerged", name=name)
+        office.delivers_all()
+        assert by(f"without {name}") == ""
+    assert [fees(member) for member in (buyer, head, seated)] == [{"C1": 9_900}, {"C1": 0}, {}]
+    for member, card in ((buyer, "C1"), (seated, "house/lin")):
+        member.completes("O2", [line(9_999, 9_500)])
+        assert saved(member) == {(card, "five-off", False): (0, 1, 499)}
+
+
+def fees(member: Shop) -> dict[str, int]:
+    """What each card cost, as far as it is told of this member."""
+    state = SavingsState()
+    for entry in member.entries:
+        fold_savings(state, entry)
+    return {name: card.fee_fen for name, card in state.cards.items()}
+
+
 def test_a_claim_saves_until_it_is_given_back() -> None:
     member = club()
     member.buys("plus.annual", card="C1")

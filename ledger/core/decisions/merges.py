@@ -18,7 +18,6 @@ from ledger.core.fall_due import fall_due
 from ledger.core.lots import repay_or_expire, take
 from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
-from ledger.core.name_keys import LINE, named, under
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.openings import OPENED, opening_of, page_of
 from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
@@ -48,6 +47,7 @@ from ledger.wire.entries import (
     owner_of,
 )
 from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT
+from ledger.wire.name_keys import LINE, named, under
 from ledger.wire.times import to_datetime
 
 ASKING, MOVES, BACK = "asking", "moving", "back"  # states of a merger
@@ -279,7 +279,8 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
-    place_shops_anew(draft)
+    if is_back:  # an alias has nothing at shops either
+        place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
 

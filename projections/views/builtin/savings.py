@@ -8,12 +8,16 @@ from ledger.wire.entries import (
     BenefitGivenBack,
     BenefitUsed,
     Change,
+    NameCame,
+    NameLeft,
     SeatMoved,
     TermCame,
+    TermLeft,
     TermMoved,
     TermOpened,
     Told,
 )
+from ledger.wire.name_keys import named
 from projections.answers.savings import SavingsState, fold_savings, savings_of
 from projections.answers.tables import Row, Table, columns
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, View
@@ -34,7 +38,16 @@ def saved(taken: Snapshot, _: Options) -> Table:
                 card = state.cards.get(row.card)
                 product, fee = (card.product, card.fee_fen) if card is not None else ("", 0)
                 sums = (row.times, row.lines, row.list_fen, row.saved_fen)
-                yield known.subject.member, row.membership, row.card, product, row.benefit, *sums, fee, version.name
+                yield (
+                    known.subject.member,
+                    row.membership,
+                    named(row.card)[1],
+                    product,
+                    row.benefit,
+                    *sums,
+                    fee,
+                    version.name,
+                )
 
     return taken.by_member(SAVED, rows)
 
@@ -56,10 +69,22 @@ class Savings(View):
     """What happened to each member's cards, claims and tagged lines; what they saved is reckoned when it is asked."""
 
     name = "savings"
-    version = 2
+    version = 3
     about = "what benefits saved, against what cards cost, and what cards would have saved"
     changes = frozenset(
-        {TermOpened, TermMoved, BenefitUsed, BenefitCounted, BenefitGivenBack, SeatMoved, TermCame, Told}
+        {
+            TermOpened,
+            TermMoved,
+            TermCame,
+            TermLeft,
+            BenefitUsed,
+            BenefitCounted,
+            BenefitGivenBack,
+            SeatMoved,
+            NameCame,
+            NameLeft,
+            Told,
+        }
     )
     needs_fact = True
     state = SavingsState
