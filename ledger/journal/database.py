@@ -485,8 +485,11 @@ def kept_in(address: str) -> list[tuple[str, int, Origin | None, str]]:
         if origin is not None:
             settings = _decoded(origin.settings, topology)
             topology.spread(settings.born_partitions, settings.servers, settings.moved)
-            elsewhere = [p for p in range(settings.partitions) if topology.server_of(p) is not topology.main]
-            found += [_kept(topology.server_of(p), topology.schema_of(p)) for p in elsewhere]
+            known = {one[1] for one in found}
+            others = [
+                p for p in range(settings.partitions) if p not in known or topology.server_of(p) is not topology.main
+            ]
+            found += [_kept(topology.server_of(p), topology.schema_of(p)) for p in others]
         return sorted(found, key=itemgetter(1))
 
 

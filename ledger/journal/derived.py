@@ -11,6 +11,7 @@ from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 
+REPETITIONS = frozenset(("duplicate", "conflict"))  # reasons of entries whose fact came before
 _OUT_OF_RANGE = "out-of-range"
 
 
@@ -30,7 +31,7 @@ def page_keys(rows: Iterable[EntryRow], book: Programme, published: Iterable[Pub
             evolve_entry(account, entry)
             continue
         repeats = None
-        if entry.reason in ("duplicate", "conflict"):
+        if entry.reason in REPETITIONS:
             repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
         fact, occurred = decode_canonical(entry.fact)
         decide(

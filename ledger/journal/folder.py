@@ -305,10 +305,14 @@ class FolderLedger(Ledger):
         return path
 
 
-def journal_made(path: Path, origin: Origin) -> Journal:
-    """Return an empty journal in a file that is not there yet, of the ledger that `origin` names."""
+def journal_made(path: Path, origin: Origin | None) -> Journal:
+    """Return an empty journal in a file that is not there yet, of the ledger that `origin` names.
+
+    Without one it is still to be stamped.
+    """
     journal = SQLiteJournal(path, create=True)
-    journal.stamp(origin)
+    if origin is not None:
+        journal.stamp(origin)
     return journal
 
 

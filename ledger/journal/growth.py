@@ -8,6 +8,7 @@ names one entry of a chain, and an entry stands in the chain of the partition th
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 MOST_PARTITIONS = 1_024
@@ -33,6 +34,15 @@ class Growth(Struct, frozen=True, forbid_unknown_fields=True):
 BEGINNING = End(0, "0" * 64, -1, 0)  # of a partition that a ledger was born with
 
 
+class _Known(Struct):
+    grown: tuple[Growth, ...] = ()
+
+
+def grown_in(settings: str) -> tuple[Growth, ...]:
+    """Return the splits that a ledger's settings (JSON) name. Raises `msgspec.MsgspecError`."""
+    return msgspec.json.decode(settings, type=_Known).grown
+
+
 def parent_of(grown: Sequence[Growth], partition: int) -> int:
     """Return the partition that one branched off, itself where the ledger was born with it."""
     return next((partition % one.partitions for one in reversed(grown) if one.partitions <= partition), partition)
@@ -52,6 +62,21 @@ def owner_at(grown: Sequence[Growth], partition: int, sequence: int) -> int:
         if sequence <= one.ends[partition % one.partitions].entries:
             return partition % one.partitions
     return partition
+
+
+def parts_of(grown: Sequence[Growth], partition: int) -> list[tuple[int, int, int]]:
+    """Return what a partition's chain is made of, from its oldest parent to itself: partition, behind, up to.
+
+    Its own part is open: up to 1 << 62.
+    """
+    found, upto = list[tuple[int, int, int]](), 1 << 62
+    while True:
+        begins = branch_of(grown, partition).entries
+        found.append((partition, begins, upto))
+        parent = parent_of(grown, partition)
+        if parent == partition:
+            return found[::-1]
+        partition, upto = parent, begins
 
 
 def partitions_at(grown: Sequence[Growth], partition: int, sequence: int, now: int) -> int:

@@ -22,7 +22,7 @@ from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_of, accounts_at, folded
 from ledger.journal.books import Books
 from ledger.journal.failpoints import failpoint
-from ledger.journal.growth import End, Growth, branch_of, owner_at, parent_of
+from ledger.journal.growth import End, Growth, branch_of, owner_at, parent_of, partitions_after_birth
 from ledger.journal.origin import Origin, problem_with
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
@@ -299,6 +299,12 @@ class Ledger(ABC):
         """Return the partition in whose chain an entry stands, of a member at home in a partition."""
         return owner_at(self.settings.grown, partition, sequence)
 
+    def took_copies(self, partition: int) -> Callable[[str], bool]:
+        """Return what says of a member whether a partition began with copies of what its parent has of the member."""
+        settings = self.settings
+        home = Partitioner(partitions_after_birth(settings.grown, partition, settings.partitions))
+        return lambda member: member == PROGRAMME_SUBJECT or home(member) == partition
+
     def positions(self, found: Mapping[int, int]) -> dict[int, int]:
         """Return how far each partition was read, from what is known of that.
 
@@ -395,7 +401,7 @@ class Ledger(ABC):
             journal.partitions = self.settings.partitions
             if self.settings.grown:
                 journal.parent, journal.begins = self._parent(partition)
-                journal.is_home = partial(self._is_home, partition)
+                journal.is_home = partial(self.is_home, partition)
             self._journals[partition] = journal
         return journal
 
@@ -404,7 +410,8 @@ class Ledger(ABC):
         parent = parent_of(self.settings.grown, partition)
         return (None if parent == partition else self.journal(parent)), self.branch(partition).entries
 
-    def _is_home(self, partition: int, member: str) -> bool:
+    def is_home(self, partition: int, member: str) -> bool:
+        """Return True if a partition decides about a member, or about the rule book, as each does."""
         return member == PROGRAMME_SUBJECT or self.partition_of(member) == partition
 
     def look_again(self, partition: int) -> None:  # noqa: B027  # only what has several servers moves

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import BeingSplit, Damaged, JournalError
+from ledger.journal.port import BeingSplit, Damaged, JournalError, NothingThere, Unavailable
 from ledger.journal.postgres import MOVED_AWAY, PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, has_password, name_of
 from ledger.journal.sql import CLOSED
@@ -31,6 +31,7 @@ _INBOX = ("inbox_end", "inbox_spans")  # change with each append
 _NOTE = "moving"  # the table by which a copy is known, and how far its pages were copied
 _INDEX = "moving_pages_by_member"
 Progress = Callable[[int], None]  # entries copied
+MOVED: Final = "where it was being moved, `points partitions move N --to URL` goes on, with the server it was moved to"
 _Connection = psycopg.Connection[Any]
 
 
@@ -49,28 +50,58 @@ class Moved(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a partition stands; `state` says whether it is decided on: open, or closed by a split or a move."""
+    """Where a partition stands; `state` says whether it is decided on: open, or closed by a split or a move.
+
+    Of one that is moved, `moves_to` is the address at which the same command goes on. One that cannot be read now has
+    the state unreadable, with the reason in `problem`, and -1 entries.
+    """
 
     partition: int
     server: str
     schema: str
     entries: int
     state: str
+    moves_to: str = ""
+    problem: str = ""
 
 
 def places(ledger: DatabaseLedger) -> list[Place]:
-    """Return where each partition of a ledger stands."""
-    found = []
+    """Return where each partition of a ledger stands; a server that is away is asked once."""
+    found: list[Place] = []
+    away: dict[str, str] = {}  # why, by address
     for partition in ledger.partitions:
-        journal, server = ledger.journal(partition), ledger.topology.server_of(partition)
-        state = journal.state()
-        schema = ledger.topology.schema_of(partition)
-        found.append(Place(partition, server.name, schema, state.head, "closed" if state.epoch >= CLOSED else "open"))
+        address, schema = ledger.topology.address_of(partition), ledger.topology.schema_of(partition)
+        name = ledger.topology.main.name if address == MAIN else name_of(address)
+        unreadable = Place(partition, name, schema, -1, "unreadable")
+        if address in away:
+            found.append(unreadable._replace(problem=away[address]))
+            continue
+        try:
+            found.append(_place(ledger, partition))
+        except Unavailable as error:
+            away[address] = str(error)
+            found.append(unreadable._replace(problem=str(error)))
+        except NothingThere as error:
+            found.append(unreadable._replace(problem=f"{error}; {MOVED}"))
+        except JournalError as error:
+            found.append(unreadable._replace(problem=str(error)))
     return found
 
 
-def check_movable(ledger: DatabaseLedger, partition: int, to: str) -> None:
-    """Raise `WrongUse` where a partition cannot be moved to an address, or to the main server."""
+def _place(ledger: DatabaseLedger, partition: int) -> Place:
+    address, schema = ledger.topology.address_of(partition), ledger.topology.schema_of(partition)
+    state, server = ledger.journal(partition).state(), ledger.topology.server_of(partition)
+    asked = "SELECT obj_description(to_regclass(%s), 'pg_class'), to_regclass(%s) IS NOT NULL"
+    ((to, is_copy),) = server.rows(schema, asked, (f"{schema}.{_INDEX}", f"{schema}.{_NOTE}"))
+    moves_to = address if is_copy else to or ""  # a copy that was switched to: what is behind that has to be done
+    return Place(partition, server.name, schema, state.head, "closed" if state.epoch >= CLOSED else "open", moves_to)
+
+
+def check_movable(ledger: DatabaseLedger, partition: int, to: str) -> int:
+    """Return how many entries would be moved to an address, or to the main server.
+
+    Raises `WrongUse` where the partition cannot be moved there.
+    """
     if partition not in ledger.partitions:
         raise WrongUse(f"{ledger.name} has the partitions 0-{ledger.settings.partitions - 1}, and no {partition}")
     if to != MAIN and has_password(to):
@@ -80,7 +111,9 @@ def check_movable(ledger: DatabaseLedger, partition: int, to: str) -> None:
     if is_there and not _has_note(topology.server_of(partition), topology.schema_of(partition)):
         raise WrongUse(f"partition {partition} stands there already: nothing was done")
     with ExitStack() as stack:
-        _Copy(ledger, partition, to, stack).check_not_split()
+        copy = _Copy(ledger, partition, to, stack)
+        copy.check_not_split()
+        return copy.entries()
 
 
 def move(ledger: DatabaseLedger, partition: int, to: str, progress: Progress = lambda _: None) -> Moved:
@@ -113,13 +146,14 @@ def move(ledger: DatabaseLedger, partition: int, to: str, progress: Progress = l
 def cancel(ledger: DatabaseLedger, partition: int, to: str) -> None:
     """Give up a move that was begun: its copy goes, and the partition is decided where it stands.
 
-    Raises `WrongUse` where there is none, or it has been switched.
+    Raises `WrongUse` where there is none, or it has been switched, whatever the settings say.
     """
     with ExitStack() as stack:
         stack.enter_context(ledger.alone())
         copy = _Copy(ledger, partition, to, stack)
         if copy.source_address == to or not copy.is_begun():
             raise WrongUse(f"no move of partition {partition} to {copy.target.name} is under way")
+        copy.check_not_switched()
         copy.give_up()
 
 
@@ -133,10 +167,38 @@ class _Copy:
         self.schema = topology.schema_of(partition)
         self.source, self.target = topology.server_of(partition), topology.server_at(to)
         self._compared: dict[str, int] = {}  # up to where tables were compared that only grow
-        self._from = stack.enter_context(_connection(self.source))
-        self._into = stack.enter_context(_connection(self.target))
+        self._from = stack.enter_context(closing(self.source.connect()))
+        self._into = stack.enter_context(closing(self.target.connect()))
+        stack.enter_context(self._errors())
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What the driver raises, as the port's errors that name the server which failed, and how to go on."""
+        try:
+            yield
+        except psycopg.Error as error:
+            server = self.source if self._from.broken else self.target
+            try:
+                with server.errors(self.schema):
+                    raise
+            except JournalError as told:
+                raise type(told)(
+                    f"{told}; partition {self._partition} moves from {self.source.name} to {self.target.name}:"
+                    " nothing was lost, and the same command goes on"
+                ) from error
 
     # -- before the switch -------------------------------------------------------------------------------------------
+
+    def entries(self) -> int:
+        """Return how many entries the partition has."""
+        return self._head(self._into if self.has_left() else self._from)
+
+    def has_left(self) -> bool:
+        """Return True if the partition is whole in the target and there is none where the settings say it stands.
+
+        Then settings from before the switch were put back.
+        """
+        return not _has(self._from, f"{self.schema}.shard") and self.is_stamped()
 
     def is_begun(self) -> bool:
         """Return True if the target has a copy of this partition that is being made. Raises `JournalError`."""
@@ -159,6 +221,8 @@ class _Copy:
 
     def check_not_split(self) -> None:
         """Raise `BeingSplit` where the partition is being split: what a split has closed is not opened by a move."""
+        if self.has_left():
+            return
         known = (0, MOVED_AWAY, self._ledger.settings.partitions)
         is_closed = not self.is_begun() and self._ledger.journal(self._partition).state().epoch >= CLOSED
         if is_closed or _one(self._from, f"SELECT partitions FROM {self.schema}.inbox_end") not in known:
@@ -172,6 +236,19 @@ class _Copy:
             return False
         state = PostgresJournal(self.target, self.schema).state()
         return state.origin is not None and state.epoch < CLOSED
+
+    def check_not_switched(self) -> None:
+        """Raise `WrongUse` where somebody appended to the copy or decided in it, so that it is none any more."""
+        if not self.is_stamped():
+            return
+        question = f"SELECT position, head, epoch FROM {self.schema}.shard, {self.schema}.inbox_end"
+        there = self._into.execute(question).fetchone()
+        here = None if self.has_left() else self._from.execute(question).fetchone()
+        if here is None or there != (*here[:2], here[2] - CLOSED + 1):
+            raise WrongUse(
+                f"partition {self._partition} is decided on {self.target.name} already, and cannot be given up there:"
+                " run the same without --cancel"
+            )
 
     def prepare(self) -> None:
         """Make the target's tables, and the index by which the source finds the pages of some members."""
@@ -191,6 +268,7 @@ class _Copy:
                 self._copy("pruned")
         self._from.execute(f"DROP INDEX IF EXISTS {schema}.{_INDEX}")  # one that was killed is none
         self._from.execute(f"CREATE INDEX CONCURRENTLY {_INDEX} ON {schema}.pages (member)")
+        self._from.execute(f"COMMENT ON INDEX {schema}.{_INDEX} IS {_literal(self._to)}")  # for who asks where it goes
         self._into.execute(f"CREATE INDEX IF NOT EXISTS {_INDEX} ON {schema}.pages (member)")
 
     def round(self, progress: Progress) -> int:
@@ -421,6 +499,10 @@ def _has_note(server: Server, schema: str) -> bool:
 
 def _has(connection: _Connection, table: str) -> bool:
     return _one(connection, f"SELECT to_regclass('{table}') IS NOT NULL") is True
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _one(connection: _Connection, question: str) -> Any:

@@ -144,11 +144,11 @@ class PostgresBatch(Batch):
         new, repeated = [], {}
         for receipt in receipts:
             sequence = receipt[3]
-            first = firsts.setdefault(receipt[:3], sequence)
-            if first == sequence:
+            if receipt[:3] not in firsts:
+                firsts[receipt[:3]] = sequence
                 new.append(receipt)
-            else:
-                repeated[sequence] = first
+            elif firsts[receipt[:3]] != sequence:
+                repeated[sequence] = firsts[receipt[:3]]
         self._insert("receipts", "source, id, member, place", new)
         return repeated
 

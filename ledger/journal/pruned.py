@@ -6,8 +6,9 @@ everything else of the entry is read from its archive, and has to have the leaf 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import groupby
 from pkgutil import resolve_name
 from typing import Final, NamedTuple, Protocol
 
@@ -72,17 +73,22 @@ def is_of_fact(state: bytes, canonical: bytes) -> bool:
     return decode_entry(state).fact == canonical
 
 
-def archived(name: str, partition: int, spans: Sequence[Span], stubs: dict[int, bytes]) -> dict[int, bytes]:
+def archived(
+    name: str, owner: Callable[[int], int], spans: Sequence[Span], stubs: dict[int, bytes]
+) -> dict[int, bytes]:
     """Return the bytes of entries by sequence, from the archives that have them; `stubs` is what stayed of each.
 
-    `name` is the journal's. Raises `Elsewhere`, and `Damaged` where an archive has another entry.
+    `name` is the journal's, and `owner` says in which partition's chain the entry of a sequence stands. Raises
+    `Elsewhere`, and `Damaged` where an archive has another entry.
     """
     found: dict[int, bytes] = {}
     for span in spans:
         wanted = [place for place in stubs if span.first <= place <= span.last and place not in found]
         if not wanted:
             continue
-        states = _read(name, partition, span, wanted)
+        states: dict[int, bytes] = {}
+        for partition, places in groupby(sorted(wanted), owner):
+            states |= _read(name, partition, span, list(places))
         for place in wanted:
             if place not in states or leaf_of(states[place]) != stubs[place][_LEAF]:
                 raise Damaged(f"{name}: entry {place:,} was pruned, and the archive that has it holds another or none")

@@ -5,7 +5,7 @@ closed: nobody decides. The last round is short, the ends of the chains go into 
 all that opens the ledger sees it grown. Killed anywhere, the same command goes on from there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from ledger.core.pages import encode_page
 from ledger.errors import WrongUse
-from ledger.journal.derived import page_keys
+from ledger.journal.derived import REPETITIONS, page_keys
 from ledger.journal.failpoints import failpoint
 from ledger.journal.growth import MOST_PARTITIONS, End, Growth
 from ledger.journal.ledger import KAFKA, Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import EntryRow, PageRow
+from ledger.journal.pruned import is_stub
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED
 from ledger.wire.entry_codec import decode_head
@@ -28,6 +29,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 AT_ONCE, BYTES_AT_ONCE = 20_000, 32 << 20  # entries in a transaction, and bytes of them
 SHORT: Final = 2_000  # entries of a ledger that the last round, while nobody decides, may have left
 _ENTRIES, _PAGES = "split-entries", "split-pages"  # up to which sequence of the parent these were copied
+_STUBS, _RECEIPTS = "split-stubs", "split-receipts"  # the last stub, and up to which of them receipts were copied
 _head = msgspec.json.Decoder(FactHead).decode
 
 
@@ -55,8 +57,6 @@ def plan(ledger: Ledger, times: int) -> Plan:
             f"{ledger.name} has {before} partitions, and {times} times as many are {after}: give --times of 2 at least"
             f" so that there are no more than {MOST_PARTITIONS}"
         )
-    if any(ledger.journal(partition).pruned_spans() for partition in ledger.partitions):
-        raise WrongUse(f"{ledger.name}: entries of it were pruned, and `points split` copies what is there: it cannot")
     entries = ledger.count()
     return Plan(ledger.name, before, after, entries, entries * (times - 1) // times)
 
@@ -119,9 +119,10 @@ class Split:
         pages = {p: child.published_upto(_PAGES) for p, child in children.items()}
         first = min(done.values())
         for rows in _blocks(journal, first, upto):
-            self._copy_entries(children, done, rows)
+            self._copy_entries(journal, children, done, rows)
             copied(len(rows))
             failpoint("split-entries")
+        self._copy_receipts(journal, children)
         if not all(pages.values()):
             self._copy_all_pages(journal, children)
         else:
@@ -131,31 +132,64 @@ class Split:
             child.publish_upto(_ENTRIES, upto)
         return journal.head().entries - upto
 
-    def _copy_entries(self, children: dict[int, Journal], done: dict[int, int], rows: Sequence[EntryRow]) -> None:
+    def _copy_entries(
+        self, journal: Journal, children: dict[int, Journal], done: dict[int, int], rows: Sequence[EntryRow]
+    ) -> None:
         for partition, child in children.items():
             theirs = [row for row in rows if row.sequence > done[partition] and self._is_at_home(row.member, partition)]
             if rows[-1].sequence > done[partition]:
+                stubs = [row for row in theirs if is_stub(row.state)]
                 with child.amending() as batch:
                     batch.append(theirs)
-                    _receive(batch, theirs)
+                    _receive(batch, [row for row in theirs if not is_stub(row.state)])
+                    if stubs:
+                        batch.put_accounts(journal.snapshots_of(sorted({row.member for row in stubs})))
+                        for span in journal.pruned_spans():
+                            batch.put_span(span)
+                        batch.mark(_STUBS, stubs[-1].sequence)
                     batch.mark(_ENTRIES, rows[-1].sequence)
+
+    def _copy_receipts(self, journal: Journal, children: dict[int, Journal]) -> None:
+        """Copy the receipts of entries that were pruned: they are not made of facts, which only an archive has."""
+        stubs = {p: child.published_upto(_STUBS) for p, child in children.items()}
+        behind = {p: child for p, child in children.items() if child.published_upto(_RECEIPTS) < stubs[p]}
+        for names, rows in journal.receipt_rows(max(stubs.values())) if behind else ():
+            for partition, child in behind.items():
+                with child.amending() as batch:
+                    batch.receive(
+                        [
+                            (batch.source(names[source]), name, member, place)
+                            for source, name, member, place in rows
+                            if place <= stubs[partition] and self._is_at_home(member, partition)
+                        ]
+                    )
+            failpoint("split-receipts")
+        for partition, child in behind.items():
+            child.publish_upto(_RECEIPTS, stubs[partition])
 
     def _is_at_home(self, member: str, partition: int) -> bool:
         return member == PROGRAMME_SUBJECT or self._partitioner(member) == partition
 
     def _copy_all_pages(self, journal: Journal, children: dict[int, Journal]) -> None:
         """Copy pages and snapshots as they are; those that are written meanwhile are copied again by the next round."""
-        for rows in journal.page_rows():
-            for partition, child in children.items():
-                theirs = [PageRow(*row) for row in rows if self._is_at_home(row[1], partition)]
-                if theirs:
-                    with child.amending() as batch:
-                        batch.put_pages(theirs)
-            failpoint("split-pages")
+        self._copy_pages(journal, children)
         for some in journal.snapshots():
             for partition, child in children.items():
                 with child.amending() as batch:
                     batch.put_accounts([one for one in some if self._is_at_home(one.member, partition)])
+
+    def _copy_pages(
+        self, journal: Journal, children: dict[int, Journal], members: Container[str] | None = None
+    ) -> None:
+        """Copy the pages of some members, of all where none are named, in one pass over all pages."""
+        for rows in journal.page_rows():
+            some = [PageRow(*row) for row in rows if members is None or row[1] in members]
+            for partition, child in children.items():
+                theirs = [row for row in some if self._is_at_home(row.member, partition)]
+                if theirs:
+                    with child.amending() as batch:
+                        batch.put_pages(theirs)
+            failpoint("split-pages")
 
     def _copy_pages_since(
         self, journal: Journal, children: dict[int, Journal], pages: dict[int, int], upto: int
@@ -166,6 +200,11 @@ class Split:
             book.add(one.toml, engine=STORED)
         since = min(pages.values())
         members = dict.fromkeys(row.member for rows in _blocks(journal, since, upto) for row in rows)
+        if journal.pruned_spans():  # no archive is read: theirs are looked for among all
+            pruned = {member for member in members if journal.has_pruned(member)}
+            if pruned:
+                self._copy_pages(journal, children, pruned)
+            members = dict.fromkeys(member for member in members if member not in pruned)
         for member in members:
             child = children.get(self._partitioner(member))
             if child is None or member == PROGRAMME_SUBJECT:
@@ -191,11 +230,13 @@ def _blocks(journal: Journal, after: int, upto: int) -> Iterator[list[EntryRow]]
 
 
 def _receive(batch: Batch, rows: Sequence[EntryRow]) -> None:
-    """Take the receipts of copied entries: of each fact the first has it."""
+    """Take the receipts of copied entries: of each fact the first has it, and none that says that it came again."""
     receipts = []
     for row in rows:
-        fact = _head(decode_head(row.state).fact)
-        receipts.append((batch.source(fact.source), fact.id, row.member, row.sequence))
+        entry = decode_head(row.state)
+        if entry.reason not in REPETITIONS:
+            fact = _head(entry.fact)
+            receipts.append((batch.source(fact.source), fact.id, row.member, row.sequence))
     batch.receive(receipts)
 
 

@@ -11,12 +11,14 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import chain, groupby, starmap, takewhile
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ledger.core.pages import Page, decode_page
 from ledger.journal.by_member import EntryRows, MemberSpan, rows_by_member, spans
+from ledger.journal.growth import grown_in, owner_at
 from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
@@ -102,14 +104,24 @@ class _Reader(ABC):
         stubs = {row[0]: row[3] for row in rows if len(row[3]) == STUB_BYTES and is_stub(row[3])}  # seldom: no call
         if not stubs:
             return rows
-        ((partition,),) = self._rows(f"SELECT partition FROM {self.schema}.origin")
-        states = archived(self.name, partition, self.pruned_spans(), stubs)
+        ((partition, settings),) = self._rows(f"SELECT partition, settings FROM {self.schema}.origin")
+        owner = partial(owner_at, grown_in(settings), partition)
+        states = archived(self.name, owner, self.pruned_spans(), stubs)
         return [(*row[:3], states.get(row[0], row[3]), *row[4:]) for row in rows]
 
     def pruned_spans(self) -> list[Span]:
         """Return the spans of entries that were pruned, by their first."""
         rows = self._rows(f"SELECT first, last, month, archive FROM {self.schema}.pruned ORDER BY first")
         return list(starmap(Span, rows))
+
+    def has_pruned(self, member: str) -> bool:
+        """Return True if entries of a member were pruned."""
+        rows = self._rows(
+            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND length(state) = ?"
+            " AND substr(state, 1, 1) = ? LIMIT 1",
+            (member, STUB_BYTES, MARK),
+        )
+        return bool(rows)
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""
@@ -350,7 +362,10 @@ class Journal(_Reader):
 
     def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
         """Return the same up to a sequence, some at a time, as plain rows."""
-        return map(self._whole, self.stored_rows_of(after, upto))
+        if self.parent is not None and after < self.begins:
+            yield from self.parent.scan_rows_of(after, min(upto, self.begins))  # which knows what was pruned there
+            after = self.begins
+        yield from map(self._whole, self.own_rows_of(after, upto))
 
     def link_at(self, sequence: int) -> bytes:
         """Return the chain's link of the entry of a sequence, nothing where there is none."""
@@ -385,10 +400,13 @@ class Journal(_Reader):
                 return
             after = rows[-1][0]
 
-    def scan_by_member(self, after: str = "", number: int = _ALL, upto: int | None = None) -> Iterator[EntryRow]:
+    def scan_by_member(
+        self, after: str = "", number: int = _ALL, upto: int | None = None, *, left_over: bool = False
+    ) -> Iterator[EntryRow]:
         """Return entries by member and number behind a member and number, streamed, up to a sequence.
 
-        Without one they are those that are there when the first is read.
+        Without one they are those that are there when the first is read. `left_over` asks for those of members who went
+        to a partition that branched off, too.
         """
         last = self.head().entries if upto is None else upto
         condition = (
@@ -396,9 +414,9 @@ class Journal(_Reader):
             " ORDER BY originator_id, originator_version LIMIT ?"
         )
         while len(rows := self._entry_rows(condition, (after, number, last, self.scan_rows))) == self.scan_rows:
-            yield from self._at_home(rows, _member_of)
+            yield from rows if left_over else self._at_home(rows, _member_of)
             after, number = rows[-1].member, rows[-1].number
-        yield from self._at_home(rows, _member_of)
+        yield from rows if left_over else self._at_home(rows, _member_of)
 
     def scan_of(self, member: str, upto: int) -> Iterator[EntryRow]:
         """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
@@ -465,9 +483,9 @@ class Journal(_Reader):
         )
         return int(size or 0)
 
-    def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
+    def by_member(self, after: str = "", *, left_over: bool = False) -> Iterator[tuple[str, Iterator[EntryRow]]]:
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
-        return groupby(self.scan_by_member(after), _member_of)
+        return groupby(self.scan_by_member(after, left_over=left_over), _member_of)
 
     def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed; all where none is given."""
@@ -824,29 +842,21 @@ class Batch(_Reader):
         self._replace("accounts", accounts)
 
     def put_stubs(self, span: Span, stubs: Sequence[tuple[bytes, int]]) -> None:
-        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`.
+        """Let stubs (with their entries' sequences) stand in place of entries, which an archive has: see `Span`."""
+        self.put_span(span)
+        self._each(f"UPDATE {self.schema}.stored_events SET state = ? WHERE {self.entry_id} = ?", stubs)
 
-        Of spans that begin alike the longest stays, which has what the others have.
-        """
+    def put_span(self, span: Span) -> None:
+        """Say which archive has pruned entries. Of spans that begin alike the longest stays: it has the others'."""
         known = [one.last for one in self.pruned_spans() if one.first == span.first]
         if not known or known[0] <= span.last:
             self._rows(f"DELETE FROM {self.schema}.pruned WHERE first = ?", (span.first,))
             self._rows(f"INSERT INTO {self.schema}.pruned VALUES (?, ?, ?, ?)", span)
-        self._each(f"UPDATE {self.schema}.stored_events SET state = ? WHERE {self.entry_id} = ?", stubs)
 
     def page_keys(self, member: str) -> list[str]:
         """Return the keys of a member's pages, in order. No index has them: every page of the partition is read."""
         rows = self._rows(f"SELECT key FROM {self.schema}.pages WHERE member = ? ORDER BY key", (member,))
         return [row[0] for row in rows]
-
-    def has_pruned(self, member: str) -> bool:
-        """Return True if entries of a member were pruned."""
-        rows = self._rows(
-            f"SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = ? AND length(state) = ?"
-            " AND substr(state, 1, 1) = ? LIMIT 1",
-            (member, STUB_BYTES, MARK),
-        )
-        return bool(rows)
 
     def put_programme(self, sequence: int, version: str, toml: str) -> None:
         """Keep a published rule book."""

@@ -66,10 +66,11 @@ def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
 
 
 def postings_behind(ledger: Ledger, partition: int, after: int) -> Iterator[tuple[EntryRow, list[Row]]]:
-    """Yield the entries of a partition behind a place that moved points, by member, each with its postings."""
+    """Yield the entries of a partition's chain behind a place that moved points, by member, each with its postings."""
     view, book, nowhere = _Collector(), ledger.books().in_partition(partition), RowDeltas(())
     decode = decoder_for([view])
-    for member, rows in ledger.journal(partition).by_member():
+    after = max(after, ledger.branch(partition).entries)  # what it shares with its parent stands in that one's chain
+    for member, rows in ledger.journal(partition).by_member(left_over=True):
         step = FoldStep(book, new_member(view, member))
         for row in rows if member != PROGRAMME_SUBJECT else ():
             step.entry = decoded(decode, row)

@@ -11,13 +11,13 @@ from msgspec.structs import asdict
 
 from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
-from ledger.journal.growth import partitions_after_birth, partitions_at
+from ledger.journal.growth import partitions_at
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.odd_values import odd_values_told
 from ledger.journal.origin import State
 from ledger.journal.partition_map import Jobs, partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
-from ledger.journal.pruned import Elsewhere
+from ledger.journal.pruned import Elsewhere, is_stub, leaf_in
 from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
@@ -253,18 +253,26 @@ def _beside_the_chain(ledger: Ledger, partition: int, head: State, entries: int)
 
 def _copies(ledger: Ledger, journal: Journal, partition: int) -> Iterator[tuple[int, str]]:
     """Yield where the copies of what its members had in its parent, which a partition began with, are not those."""
-    settings = ledger.settings
-    upto = ledger.branch(partition).entries
+    branch, took = ledger.branch(partition), ledger.took_copies(partition)
+    upto = branch.entries
     if not upto:
         return
-    partitions = partitions_after_birth(settings.grown, partition, settings.partitions)
+    if journal.link_at(upto) != bytes.fromhex(branch.link):
+        yield upto, "its parent's link is not the one that it branched off"
     there = chain.from_iterable(journal.stored_rows_of(0, upto))
-    wanted = (row for row in there if row[1] == PROGRAMME_SUBJECT or partition_of(row[1], partitions) == partition)
+    wanted = (row for row in there if took(row[1]))
     for copy, row in zip_longest(chain.from_iterable(journal.own_rows_of(0, upto)), wanted):
-        if copy != row:
+        if copy != row and (copy is None or row is None or not _are_alike(copy, row)):
             at = min(one[0] for one in (copy, row) if one is not None)
             yield at, "the copy of what its parent decided is missing, or another"
             return
+
+
+def _are_alike(copy: tuple[Any, ...], row: tuple[Any, ...]) -> bool:
+    """Return True if two rows are of one entry, of which the one or the other was pruned."""
+    if not (is_stub(copy[3]) or is_stub(row[3])):
+        return False
+    return (*copy[:3], leaf_in(copy[3]), copy[4]) == (*row[:3], leaf_in(row[3]), row[4])
 
 
 class _Texts:

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
-from ledger.journal.ledger import Ledger
 from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import output_file
 from projections.ticking import Progress
@@ -84,14 +83,6 @@ def write_manifest(path: Path, manifest: Struct) -> None:
     """Write a manifest as JSON laid out for people."""
     with output_file(path) as out:
         out.write(manifest_text(manifest))
-
-
-def check_not_grown(ledger: Ledger) -> None:
-    """Raise `BadCopy` for a ledger whose partitions were split: an archive cannot tell of that."""
-    if ledger.settings.grown:
-        raise BadCopy(
-            f"{ledger.name}: its partitions were split, which archives do not know yet: `points backup` copies it"
-        )
 
 
 def check_new(folder: Path) -> None:

@@ -20,13 +20,22 @@ from ledger.journal.port import DeadLetter, Head
 from ledger.wire.entry_codec import decode_entry
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import BadCopy, File, check_not_grown, file_at, file_of, manifest_text
-from service.archive.manifests import EMPTY, MANIFEST, ArchivedPartition, Heard, link_name, parked_name
+from service.archive.files import BadCopy, File, file_at, file_of, manifest_text
+from service.archive.manifests import (
+    EMPTY,
+    MANIFEST,
+    ArchivedPartition,
+    Heard,
+    Split,
+    begun,
+    link_name,
+    parked_name,
+    splits_behind,
+)
 from service.archive.parquet import (
-    BEGINNING,
-    Reached,
     Segment,
     first_manifest,
+    reached,
     write_dead_letters,
     write_segments,
 )
@@ -46,10 +55,9 @@ def is_archive(place: Place) -> bool:
 
 def begin(ledger: Ledger, place: Place) -> None:
     """Begin an archive that holds nothing but what the ledger was born with. Raises `BadCopy` where there is one."""
-    check_not_grown(ledger)
     book = ledger.genesis_book.encode()
     listed = File(BOOK, len(book), sha256(book).hexdigest())
-    partitions = [ArchivedPartition(number, 0, BEGINNING.link.hex(), -1, 0, 0) for number in ledger.partitions]
+    partitions = list(begun(ledger.settings).values())
     place.begin({BOOK: book, MANIFEST: manifest_text(first_manifest(ledger, EMPTY, partitions, [], [listed]))})
 
 
@@ -59,22 +67,29 @@ def grow(ledger: Ledger, place: Place, progress: Progress = lambda _: None) -> t
     `progress` gets the entries that the archive has. Raises `BadCopy` where it is another ledger's, `Refuted` where a
     chain is broken or is not the one that was archived, and `CannotRunNow` where another export appends to it.
     """
-    check_not_grown(ledger)
     archive = Archive(place)
     manifest = archive.manifest
     if (manifest.ledger, manifest.genesis) != (ledger.identity, ledger.genesis):
         raise BadCopy(f"{place.name}: an archive of another ledger, {manifest.ledger}; name another place")
+    born, now = manifest.born, ledger.settings
+    splits = splits_behind(born, now)
+    if born.grown != now.grown[: len(born.grown)] or (not splits and born.partitions != now.partitions):
+        raise Refuted(
+            f"{place.name}: an archive of {born.partitions} partitions, which {ledger.name} was never split into: it is"
+            " an earlier state of this ledger, or was split otherwise; name another place"
+        )
     began = archive.entries
     with place.drafts() as folder:
         try:
             growth = _Growth(ledger, archive, folder, progress)
-            for partition in ledger.partitions:
+            for partition in range(born.partitions):
                 growth.check(partition)
             growth.clear_away()
             archive.chain.keep_head()  # an export that was killed may have left it behind
-            for partition in ledger.partitions:
-                growth.follow(partition)
-            growth.commit()
+            for split in splits:  # behind all that the parents had until then
+                growth.follow_all()
+                growth.split(split)
+            growth.follow_all()
         except FileNotFoundError:
             raise CannotRunNow(_other(place.name)) from None  # it took the next number, and cleared these drafts away
     return archive, archive.entries - began
@@ -120,11 +135,24 @@ class _Growth:
             for name in left:
                 self._archive.place.remove(name)
 
-    def follow(self, partition: int) -> None:
+    def follow_all(self) -> None:
+        """Write what the partitions that the archive knows decided since, to the last link."""
+        for partition in range(self._archive.manifest.born.partitions):
+            self._follow(partition)
+        self.commit()
+
+    def split(self, split: Split) -> None:
+        """Let a link tell of a split."""
+        self._link = self._archive.chain.next_for(split)
+        self._create()
+
+    def _follow(self, partition: int) -> None:
         """Write what a partition decided since, and a link wherever that is much."""
         before = self._archive.chain.of(partition)
         head = self._ledger.journal(partition).head()
-        for segment in write_segments(self._ledger, self._reached(before), partition, head, self._folder, STEP):
+        for segment in write_segments(
+            self._ledger, reached(before, self._month(partition)), partition, head, self._folder, STEP
+        ):
             self._take(segment)
             if self._entries >= LINK:
                 month = segment.month
@@ -132,10 +160,10 @@ class _Growth:
                 self.commit()
         self._stand(head, partition)
 
-    def _reached(self, before: ArchivedPartition) -> Reached:
-        months = self._archive.months(before.partition)
-        last = months[-1].file.rpartition("/")[2][:7] if months else ""
-        return Reached(before.entries, bytes.fromhex(before.link), last)
+    def _month(self, partition: int) -> str:
+        """Return the text of the last month that the archive has of a partition."""
+        months = self._archive.months(partition)
+        return months[-1].file.rpartition("/")[2][:7] if months else ""
 
     def _take(self, segment: Segment) -> None:
         month = segment.month

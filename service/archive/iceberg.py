@@ -77,7 +77,8 @@ def _append(table: Any, kind: LakeTable, ledger: ArchivedLedger, partition: int,
     from pyiceberg.exceptions import CommitFailedException
 
     at = f"{_PLACE}{partition}"
-    after, linked = int(table.properties.get(at, "0")), f"{_LINK}{partition}"
+    after = int(table.properties.get(at, ledger.branch(partition).entries))
+    linked = f"{_LINK}{partition}"
     link = ledger.archive.link_at(partition, after)
     if after > entries or table.properties.get(linked, link) != link:
         raise BadInput(

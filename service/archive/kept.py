@@ -40,7 +40,8 @@ class KeptEntries:
     def states(self, partition: int, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bytes of those that the archive has of some entries, by sequence. Raises as `kept_at`."""
         with self._lock:
-            if max(sequences) > self._archive.chain.of(partition).entries:
+            known = {part.partition: part.entries for part in self._archive.manifest.partitions}
+            if max(sequences) > known.get(partition, 0):
                 self._archive = Archive(self._archive.place)  # it has grown
             found = {}
             for month in self._archive.months(partition):

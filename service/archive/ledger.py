@@ -2,7 +2,8 @@
 
 A partition's journal is made from the archive's files when it is first asked: entries, rule books and dead letters, in
 a temporary file that goes when another partition is asked. What is derived (receipts, pages, snapshots) is not in it.
-So whoever goes over partitions one by one needs room for one of them, here as on any other machine.
+So whoever goes over partitions one by one needs room for one of them, here as on any other machine; of a ledger that
+was split, for those that it branched off as well.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.errors import WrongUse
 from ledger.journal.folder import journal_made
+from ledger.journal.growth import parts_of
 from ledger.journal.ledger import Ledger, Opening
+from ledger.journal.origin import State
 from ledger.journal.port import Claims, EntryRow, StreamRecord
 from ledger.journal.sql import Batch, Journal
 from ledger.wire.entries import ACCEPTED
@@ -70,8 +73,12 @@ class ArchivedLedger(Ledger):
         return {part.partition: part.entries for part in self.archive.manifest.partitions}
 
     def journal(self, partition: int) -> Journal:
-        """Return a partition's journal, made from the archive; that of another partition goes. Raises `BadCopy`."""
-        for other in [number for number in self._journals if number != partition]:
+        """Return a partition's journal, made from the archive. Raises `BadCopy`.
+
+        Those of other partitions go, but for the ones that it branched off.
+        """
+        kept = {number for number, _, _ in parts_of(self.settings.grown, partition)}
+        for other in self._journals.keys() - kept:
             self.close_journal(other)
             self._file(other).unlink()
         return super().journal(partition)
@@ -105,16 +112,39 @@ class ArchivedLedger(Ledger):
         return [
             text
             for heard, text in self.heard
-            if heard.partition == partition and (known_at is None or heard.recorded <= known_at)
+            if heard.partition == self.owner_at(partition, heard.place)
+            and (known_at is None or heard.recorded <= known_at)
         ]
 
     def _file(self, partition: int) -> Path:
         return Path(self._folder.name) / f"partition-{partition}.db"
 
     def _open_journal(self, partition: int) -> Journal:
-        journal = journal_made(self._file(partition), self.origin(partition))
+        *before, (_, begins, _) = parts_of(self.settings.grown, partition)
+        journal = journal_made(self._file(partition), None if before else self.origin(partition))
+        if before:
+            journal.begins = begins
+            self._branch_off(journal, partition, before)
         self._fill(journal, partition)
         return journal
+
+    def _branch_off(self, journal: Journal, partition: int, before: list[tuple[int, int, int]]) -> None:
+        """Let a journal begin with copies of what its members have in those that it branched off, and behind these."""
+        took = self.took_copies(partition)
+        for parent, after, upto in before:
+            for month in self.archive.months(parent):
+                if month.first > upto:
+                    break
+                rows = (row for row in self._rows(month) if after < row.sequence <= upto and took(row.member))
+                while some := list(islice(rows, _ROWS)):
+                    with journal.amending() as batch:
+                        batch.append(some)
+                        _keep_books(batch, some)
+        branch = self.branch(partition)
+        end = State(None, 0, branch.entries, bytes.fromhex(branch.link), branch.recorded, branch.offset + 1, b"")
+        with journal.amending() as batch:
+            batch.begin_behind(end)
+            batch.stamp(self.origin(partition))
 
     def _fill(self, journal: Journal, partition: int) -> None:
         token, part = journal.acquire(), self.archive.chain.of(partition)
@@ -137,7 +167,7 @@ class ArchivedLedger(Ledger):
             with journal.transaction(0, token) as batch:
                 batch.park(found)
             done += [letter.offset for letter in found if letter.is_done]
-        if part.position >= 0:
+        if part.position > journal.head().offset:
             with journal.transaction(0, token) as batch:
                 batch.finish(bytes.fromhex(part.link), part.position, part.recorded)
         journal.mark_retried(done)

@@ -3,6 +3,9 @@
 `manifest.json` is the beginning, and `links/000001.json` the first link. Each link carries the SHA-256 of the manifest
 before it, and only what is new. An archive that begins in a bucket holds nothing until its first link. `head.json` says
 how many links there are at least, and what the last of them is: it is written behind each, and may be one behind.
+
+A split of the ledger's partitions is a link of its own, behind all that the parents had when they were split. Of each
+partition the archive has the chain's own part: what comes behind where it branched off.
 """
 
 import re
@@ -14,15 +17,16 @@ from msgspec.structs import replace
 
 from ledger.journal.failpoints import failpoint
 from ledger.journal.folder import BOOK
-from ledger.journal.ledger import Settings
+from ledger.journal.growth import MOST_PARTITIONS, End, Growth, branch_of
+from ledger.journal.ledger import KAFKA, Settings
 from ledger.wire.entries import ENGINE
-from ledger.wire.entry_codec import GENESIS_LINK
 from service.archive.files import BadCopy, Count, File, Hash, Manifest, Name, decode_manifest, manifest_text
 from service.archive.places import MISSING, Place
 
 FORMAT = "points-ledger.archive.v1"  # whole as it is; links may follow
 EMPTY = "points-ledger.archive.v2"  # holds nothing but what the ledger was born with: all of it is in links
 LINK = "points-ledger.archive-link.v1"
+SPLIT = "points-ledger.archive-link.v2"  # that the ledger's partitions were split, and nothing else
 MANIFEST = "manifest.json"
 LINKS = "links"
 HEAD_FORMAT = "points-ledger.archive-head.v1"
@@ -77,8 +81,15 @@ class Heard(Struct, frozen=True, forbid_unknown_fields=True):
     version: _Version
 
 
-class Link(Manifest, frozen=True, forbid_unknown_fields=True):
-    """What an export appended: partitions that moved, as they stand now; months and files that are new.
+class Split(Struct, frozen=True, forbid_unknown_fields=True):
+    """A split of a ledger's partitions: how many there are since, and where those before ended."""
+
+    partitions: Annotated[int, Meta(ge=2, le=MOST_PARTITIONS)]
+    before: Growth
+
+
+class Link(Manifest, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an export appended: partitions that moved, as they stand now; months and files that are new. Or a split.
 
     `before` is the SHA-256 of the manifest before this one, `number` counts from 1. `texts` are the rule books that
     `heard` names, by version.
@@ -92,6 +103,7 @@ class Link(Manifest, frozen=True, forbid_unknown_fields=True):
     files: list[File]
     heard: list[Heard]
     texts: dict[_Version, str]
+    split: Split | None = None
 
 
 class ArchiveHead(Manifest, frozen=True, forbid_unknown_fields=True):
@@ -122,7 +134,7 @@ class Chain:
         self._head = self._read_head()  # before the links, which are there before it
         self._stand_at(0, content)
         self._state = {part.partition: part for part in self.manifest.partitions}
-        self._join(named, self.manifest.months, self._begun(), self.manifest.partitions)
+        self._join(named, self.manifest.months, begun(self.manifest.born), self.manifest.partitions)
         for name in self._links()[:upto]:
             self._read(name)
         if upto is None and self._head is not None and self._head.number > self.number:
@@ -185,10 +197,6 @@ class Chain:
         if numbers != list(range(manifest.born.partitions)) or {file.file for file in manifest.files} != wanted:
             raise BadCopy(f"{named}: does not list each partition and file once; take another copy of the archive")
 
-    def _begun(self) -> dict[int, ArchivedPartition]:
-        numbers = range(self.manifest.born.partitions)
-        return {number: ArchivedPartition(number, 0, GENESIS_LINK.hex(), -1, 0, 0) for number in numbers}
-
     def _join(
         self, named: str, months: list[Month], before: dict[int, ArchivedPartition], after: list[ArchivedPartition]
     ) -> None:
@@ -210,11 +218,13 @@ class Chain:
         named, content = self.place.at(name), self.place.read(name)
         if content is None:
             raise BadCopy(f"{named}: {MISSING}; take another copy of it")
-        link = decode_manifest(named, content, Link, (LINK,))
+        link = decode_manifest(named, content, Link, (LINK, SPLIT))
         self._check_engine(named, link.engine)
         wanted = (self.manifest.ledger, self.number + 1, self.digest)
         if (link.ledger, link.number, link.before) != wanted:
             raise BadCopy(f"{named}: does not follow the manifest before it; take another copy of the archive")
+        if (link.split is not None) != (link.format == SPLIT) or not self._is_split(link):
+            raise BadCopy(f"{named}: tells of a split that does not fit; take another copy of the archive")
         new, listed = {month.file for month in link.months}, [file.file for file in link.files]
         parked = [file for file in listed if partition_of_parked(file) is not None]
         if {*listed} != {*new, *parked} or len({*listed}) != len(listed) or not self.known.isdisjoint(listed):
@@ -224,6 +234,23 @@ class Chain:
             raise BadCopy(f"{named}: does not say where each partition stands; take another copy of the archive")
         self._join(named, link.months, self._state, link.partitions)
         self._take(link, content)
+
+    def _is_split(self, link: Link) -> bool:
+        """Return True if a link's split, if it tells of one, splits the partitions as they stand, and does no more."""
+        if link.split is None:
+            return True
+        ends = enumerate(link.split.before.ends)
+        return (
+            not (link.partitions or link.months or link.files or link.heard)
+            and link.split.before.partitions == len(link.split.before.ends) == len(self._state)
+            and link.split.partitions % len(self._state) == 0 < link.split.partitions - len(self._state)
+            and all(self._has(number, end) for number, end in ends)
+        )
+
+    def _has(self, number: int, end: End) -> bool:
+        """Return True if all that a partition had when it was split is there."""
+        stands = self._state[number]
+        return stands.entries > end.entries or (stands.entries, stands.link) == (end.entries, end.link)
 
     @property
     def known(self) -> set[str]:
@@ -238,6 +265,10 @@ class Chain:
         """Return the link that would come next, with nothing in it."""
         return Link(LINK, self.manifest.ledger, self.number + 1, self.digest, ENGINE, [], [], [], [], {})
 
+    def next_for(self, split: Split) -> Link:
+        """Return the link that tells of a split."""
+        return replace(self.next(), format=SPLIT, split=split)
+
     def append(self, link: Link) -> bool:
         """Create the next link, by which what it lists is in the archive; False where another export was sooner."""
         content = manifest_text(link)
@@ -250,16 +281,37 @@ class Chain:
 
     def _take(self, link: Link, content: bytes) -> None:
         self._stand_at(link.number, content)
+        born = self.manifest.born
+        if link.split is not None:
+            born = replace(born, partitions=link.split.partitions, grown=(*born.grown, link.split.before))
+            self._state = begun(born) | self._state
         self._state |= {part.partition: part for part in link.partitions}
         self.heard += link.heard
         self.texts |= link.texts
         self.manifest = replace(
             self.manifest,
+            born=born,
             engine=max(self.manifest.engine, link.engine),
             partitions=[self._state[number] for number in sorted(self._state)],
             months=[*self.manifest.months, *link.months],
             files=[*self.manifest.files, *link.files],
         )
+
+
+def begun(born: Settings) -> dict[int, ArchivedPartition]:
+    """Return by partition where what an archive has of it begins: where it branched off, or at the ledger's birth."""
+    found = {}
+    for number in range(born.partitions):
+        branch = branch_of(born.grown, number)
+        position = -1 if born.stream == KAFKA else branch.offset
+        found[number] = ArchivedPartition(number, branch.entries, branch.link, position, branch.recorded, 0)
+    return found
+
+
+def splits_behind(born: Settings, now: Settings) -> list[Split]:
+    """Return the splits that settings know of and earlier ones do not, in order."""
+    counts = [*(growth.partitions for growth in now.grown), now.partitions]
+    return [Split(counts[place + 1], now.grown[place]) for place in range(len(born.grown), len(now.grown))]
 
 
 def head_of(ledger: str, number: int, content: bytes) -> ArchiveHead:

@@ -18,14 +18,14 @@ from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import DeadLetter, EntryRow, Head
 from ledger.wire.entries import ACCEPTED, ENGINE, OUTCOMES, Entry
-from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
+from ledger.wire.entry_codec import decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import Zone, month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
-from service.archive.files import File, check_new, check_not_grown, file_at, write_manifest
+from service.archive.files import File, check_new, file_at, write_manifest
 from service.archive.manifests import (
     FORMAT,
     HEAD,
@@ -33,6 +33,7 @@ from service.archive.manifests import (
     ArchivedPartition,
     ArchiveManifest,
     Month,
+    begun,
     head_of,
     parked_name,
 )
@@ -46,7 +47,6 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 
     Raises `BadCopy` where it is, and `Refuted` where a chain is broken: that is not archived.
     """
-    check_not_grown(ledger)
     check_new(folder)
     with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)
@@ -61,12 +61,12 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveM
     with output_file(making / BOOK) as out:
         out.write(ledger.genesis_book.encode())
     done = 0
-    for partition in ledger.partitions:
+    for partition, beginning in begun(ledger.settings).items():
         head = ledger.journal(partition).head()
-        for segment in write_segments(ledger, BEGINNING, partition, head, making):
+        for segment in write_segments(ledger, reached(beginning), partition, head, making):
             months.append(segment.month)
-            progress(done + segment.month.last)
-        done += head.entries
+            progress(done + segment.month.last - beginning.entries)
+        done += head.entries - beginning.entries
         letters = ledger.journal(partition).scan_parked(-1, head.offset)
         parked = write_dead_letters(partition, letters, making / parked_name(partition))
         partitions.append(
@@ -92,7 +92,9 @@ class Reached(NamedTuple):
     month: str
 
 
-BEGINNING = Reached(0, GENESIS_LINK, "")
+def reached(part: ArchivedPartition, month: str = "") -> Reached:
+    """Return how far a partition was written, where it stands so and a month's text is the last."""
+    return Reached(part.entries, bytes.fromhex(part.link), month)
 
 
 class Segment(NamedTuple):

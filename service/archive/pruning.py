@@ -8,6 +8,7 @@ account would need the entry, a snapshot is stored in the same transaction.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from msgspec import Struct
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.evolve import evolve_entry
 from ledger.journal.failpoints import failpoint
+from ledger.journal.growth import parts_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Snapshot
 from ledger.journal.pruned import Span, is_stub, leaf_in, stub_of
@@ -28,7 +30,7 @@ from ledger.wire.follow_ups import flow_to, leaves_any, peer_of, told_in
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
 from projections.views.port import ViewStore
-from service.archive.files import BadCopy, check_not_grown
+from service.archive.files import BadCopy
 from service.archive.manifests import Month
 from service.archive.reading import Archive
 from service.state_store import sharing
@@ -60,6 +62,8 @@ class Reader(NamedTuple):
 class PrunedMonth(Struct, frozen=True):
     """What became of a partition's file of a month: entries pruned now and before, the bytes saved, what stays and why.
 
+    Of a file of a partition that it branched off they are the copies that it took.
+
     `waits_for` is who has not read all of it.
     """
 
@@ -75,14 +79,15 @@ class PrunedMonth(Struct, frozen=True):
 
 def readers_of(ledger: Ledger, folder: Path | None, store: ViewStore, views: Iterable[str]) -> list[Reader]:
     """Return the views and webhooks of a ledger that read its entries. Raises `JournalError`."""
-    found = [Reader(build.name, store.positions(build)) for view in views for build in store.builds(view)]
+    builds = [build for view in views for build in store.builds(view)]
+    found = [Reader(build.name, ledger.positions(store.positions(build))) for build in builds]
     with sharing(ledger.place) as state:
         if state is None and (folder is None or not are_in(folder)):
             return found
         with webhooks_in(state, folder) as webhooks:
             for one in webhooks.all():
                 upto = {partition: told.sequence for partition, told in webhooks.told(one.name).items()}
-                found.append(Reader(f"webhook {one.name}", upto))
+                found.append(Reader(f"webhook {one.name}", ledger.positions(upto)))
     return found
 
 
@@ -100,18 +105,18 @@ def prune(
     `progress` gets the entries that were looked at. A trial changes nothing. Raises `BadCopy` where the archive is not
     whole or another ledger's, and `Refuted` where it holds other entries than the journal.
     """
-    check_not_grown(ledger)
     manifest = archive.manifest
     if (manifest.ledger, manifest.genesis) != (ledger.identity, ledger.genesis):
         raise BadCopy(f"{archive.name}: an archive of another ledger, {manifest.ledger}; name this one's")
     found, done = [], 0
     for partition in ledger.partitions:
         pruning = _Pruning(ledger, archive, partition, readers, is_trial)
-        for month in archive.months(partition):
-            if month_named(month) < before:
-                found.append(pruning.of_month(month))
-                done += found[-1].entries
-                progress(done)
+        for owner, after, upto in parts_of(ledger.settings.grown, partition):
+            for month in archive.months(owner):
+                if month_named(month) < before and month.first <= upto:
+                    found.append(pruning.of_month(month, after, min(month.last, upto)))
+                    done += found[-1].entries if owner == partition else 0
+                    progress(done)
     return found
 
 
@@ -133,6 +138,9 @@ class _Need(NamedTuple):
     def why_of(self, number: int) -> str:
         """Return why an entry is needed, "" where it is not."""
         return HUGE if number > self.upto else OPEN_LOT if number in self.opened else ""
+
+
+_NONE = _Need(1 << 62, frozenset(), None)  # of who is at home in another partition now, which has copies
 
 
 def _needs(batch: Batch, members: Sequence[str]) -> Iterator[tuple[str, _Need]]:
@@ -159,24 +167,28 @@ class _Pruning:
     ) -> None:
         self._archive = archive
         self._partition = partition
+        self._is_home = partial(ledger.is_home, partition)
         self._is_trial = is_trial
         self._journal: Journal = ledger.journal(partition)
         self._head = self._journal.head().entries
+        self._took = ledger.took_copies(partition)
         peers = ("", *ledger.settings.peers)
-        flows = self._journal.flows()
-        self._sent = {peer: flows.get(flow_to(peer), 0) for peer in peers}
-        told = {name: upto for name, upto in flows.items() if name not in {_BY_OFFSET, *map(flow_to, peers)}}
-        told |= {reader.name: reader.upto.get(partition, 0) for reader in readers}
-        self._read_by = told
+        upto = self._journal.published_upto
+        self._sent = {peer: upto(flow_to(peer)) for peer in peers}
+        chain_of = [ledger.journal(owner) for owner, _, _ in parts_of(ledger.settings.grown, partition)]
+        flows = {name for journal in chain_of for name in journal.flows()} - {_BY_OFFSET, *map(flow_to, peers)}
+        self._read_by = {name: upto(name) for name in flows}
+        self._read_by |= {reader.name: reader.upto.get(partition, 0) for reader in readers}
 
-    def of_month(self, month: Month) -> PrunedMonth:
-        """Drop what may be dropped of a file's entries."""
-        span = Span(month.first, month.last, month_named(month), self._archive.name)
+    def of_month(self, month: Month, after: int, upto: int) -> PrunedMonth:
+        """Drop what may be dropped of a file's entries behind a sequence up to another."""
+        span = Span(month.first, upto, month_named(month), self._archive.name)
         why: Counter[str] = Counter()
-        pruned = before = saved = 0
-        pairs = self._compared(month)
+        entries = pruned = before = saved = 0
+        pairs = self._compared(month, after, upto)
         while some := list(islice(pairs, ROWS)):
             free = []
+            entries += len(some)
             for row in some:
                 if is_stub(row[3]):
                     before += 1
@@ -188,14 +200,18 @@ class _Pruning:
                 stubs = self._drop(span, free, why)
                 pruned += len(stubs)
                 saved += sum(len(row[3]) - len(stubs[row[0]]) for row in free if row[0] in stubs)
-        late = [name for name, upto in self._read_by.items() if upto <= month.last]
-        entries = month.last - month.first + 1
+        late = [name for name, read in self._read_by.items() if read <= upto]
         return PrunedMonth(self._partition, span.month, entries, pruned, before, saved, dict(sorted(why.items())), late)
 
-    def _compared(self, month: Month) -> Iterator[Row]:
-        """Yield a file's entries as the journal has them. Raises `Refuted` where the archive has others."""
-        stored = chain.from_iterable(self._journal.stored_rows_of(month.first - 1, month.last))
+    def _compared(self, month: Month, after: int, upto: int) -> Iterator[Row]:
+        """Yield a file's entries as the journal has them. Raises `Refuted` where the archive has others.
+
+        Of another partition's file they are those of which the journal took copies.
+        """
+        stored = chain.from_iterable(self._journal.own_rows_of(max(month.first - 1, after), upto))
         for there in self._archive.rows(month, _COLUMNS):
+            if not after < there[0] <= upto or (month.partition != self._partition and not self._took(there[1])):
+                continue
             here = next(stored, None)
             if here is None or (*here[:3], leaf_in(here[3]), here[4]) != (*there[:3], leaf_of(there[3]), there[4]):
                 raise Refuted(
@@ -211,7 +227,7 @@ class _Pruning:
             return UNREAD
         if member == PROGRAMME_SUBJECT:
             return RULE_BOOK
-        if number == 1:
+        if number == 1 and self._is_home(member):
             return FIRST
         if sequence >= self._head:  # whoever consumes compares it with the topic
             return LAST
@@ -224,10 +240,10 @@ class _Pruning:
     def _drop(self, span: Span, rows: list[Row], why: Counter[str]) -> dict[int, bytes]:
         """Let stubs stand in place of those that no account needs; return them by sequence."""
         with self._journal.amending() as batch:
-            needs = dict(_needs(batch, sorted({row[1] for row in rows})))
+            needs = dict(_needs(batch, sorted(filter(self._is_home, {row[1] for row in rows}))))
             stubs = {}
             for sequence, member, number, state, _ in rows:
-                if reason := needs[member].why_of(number):
+                if reason := needs.get(member, _NONE).why_of(number):
                     why[reason] += 1
                 else:
                     stubs[sequence] = stub_of(state)

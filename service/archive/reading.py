@@ -18,7 +18,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.unreadable import UNREADABLE
 from projections.ticking import Progress
 from service.archive.files import BadCopy, check_file
-from service.archive.manifests import ArchiveManifest, Chain, Link, Month, partition_of_parked
+from service.archive.manifests import ArchiveManifest, Chain, Link, Month, begun, partition_of_parked
 from service.archive.parquet import ENTRY_COLUMNS, PARKED_COLUMNS
 from service.archive.places import Place, place_at
 
@@ -71,7 +71,8 @@ class Archive:
     @property
     def entries(self) -> int:
         """How many entries there are."""
-        return sum(part.entries for part in self.manifest.partitions)
+        first = begun(self.manifest.born)
+        return sum(part.entries - first[part.partition].entries for part in self.manifest.partitions)
 
     def check(self, progress: Progress = lambda _: None) -> None:
         """Raise `BadCopy` unless every file is there and as it was written."""

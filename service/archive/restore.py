@@ -4,19 +4,22 @@ It is built under another name and takes its own when all of it is there; interr
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from consumers.local.sqlite import SQLiteInbox
+from consumers.runtime.split import split
 from ledger.journal.durable import sync
 from ledger.journal.folder import SETTINGS, FolderLedger
+from ledger.journal.growth import Growth
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
 from ledger.journal.port import DeadLetter
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.unreadable import UNREADABLE
@@ -39,12 +42,10 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     making = unfinished(folder)
     ledger = _begin(archive, making)
     try:
+        for growth in archive.manifest.born.grown[len(ledger.settings.grown) :]:
+            ledger = _split(archive, ledger, growth, progress)
         with ledger.writing():
-            done = 0
-            for part in archive.manifest.partitions:
-                for entries in _restore(archive, ledger, part):
-                    progress(done + entries)
-                done += part.entries
+            _restore_all(archive, ledger, archive.manifest.partitions, progress)
             if ledger.settings.stream == INBOX:
                 with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
                     for part in archive.manifest.partitions:
@@ -59,11 +60,20 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:
-    """Return the ledger in the making: begun now, or by an interrupted import of the same archive."""
+    """Return the ledger in the making: begun now as it was born, or by an interrupted import of the same archive."""
     manifest = archive.manifest
-    if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
+    if (making / SETTINGS).exists():
+        begun = FolderLedger.at(making)
+        if (
+            begun.genesis == manifest.genesis
+            and begun.settings.grown == manifest.born.grown[: len(begun.settings.grown)]
+        ):
+            if begun.has_split_to_end():
+                split(begun, 2)
+            return begun
+        begun.close()
         shutil.rmtree(making)
-    born = manifest.born
+    born = replace(manifest.born, partitions=manifest.born.born_partitions, grown=())
     if born.stream == OPEN:  # nothing has fed it, and a folder's stream is its inbox
         born = replace(born, stream=INBOX)
     ledger = FolderLedger.at_or_created(making, archive.book, born)
@@ -73,10 +83,58 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     return ledger
 
 
+def _split(archive: Archive, ledger: FolderLedger, growth: Growth, progress: Progress) -> FolderLedger:
+    """Decide again what was decided up to a split, and split the ledger as it was; return it, opened anew."""
+    times = _partitions_behind(archive, growth) // growth.partitions
+    parts = [
+        ArchivedPartition(number, end.entries, end.link, end.offset, end.recorded, 0)
+        for number, end in enumerate(growth.ends)
+    ]
+    with ledger.writing():
+        _restore_all(archive, ledger, parts, progress)
+    split(ledger, times)
+    ledger.close()
+    ledger = FolderLedger.at(ledger.folder)
+    if ledger.settings.grown[-1] != growth:
+        raise Refuted(f"{archive.name}: its partitions do not branch off where it says that they do")
+    return ledger
+
+
+def _partitions_behind(archive: Archive, growth: Growth) -> int:
+    """Return how many partitions there were behind a split."""
+    born = archive.manifest.born
+    return next((one.partitions for one in born.grown if one.partitions > growth.partitions), born.partitions)
+
+
+def _restore_all(
+    archive: Archive, ledger: FolderLedger, parts: Sequence[ArchivedPartition], progress: Progress
+) -> None:
+    done = 0
+    for part in parts:
+        begins = ledger.branch(part.partition).entries
+        for entries in _restore(archive, ledger, part):
+            progress(done + entries - begins)
+        done += part.entries - begins
+
+
 def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yield the entries so far."""
-    writer = ledger.writer(part.partition)
-    records = archive.records(part.partition)
+    journal = ledger.journal(part.partition)
+    if not _has(journal, part):  # one that is closed for a split has
+        yield from _decide_all(archive, ledger.writer(part.partition), part)
+    letters = archive.dead_letters(part.partition)
+    journal.mark_retried([one.offset for one in letters if one.is_done and one.offset <= part.position])
+    if not _has(journal, part):
+        raise Refuted(f"partition {part.partition} of {archive.name} does not come out as its manifest says")
+
+
+def _has(journal: Journal, part: ArchivedPartition) -> bool:
+    head = journal.head()
+    return (head.entries, head.link.hex(), head.offset) == (part.entries, part.link, part.position)
+
+
+def _decide_all(archive: Archive, writer: PartitionWriter, part: ArchivedPartition) -> Iterator[int]:
+    records = takewhile(lambda record: record.item.offset <= part.position, archive.records(part.partition))
     while batch := list(islice(records, RECORDS)):
         batch = [record for record in batch if record.item.offset > writer.offset]
         if batch:
@@ -84,10 +142,6 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
             yield writer.journal.head().entries
     if part.position > writer.offset:  # the stream's last records were neither facts nor dead letters
         writer.commit([], [], part.position, part.recorded)
-    writer.journal.mark_retried([parked.offset for parked in archive.dead_letters(part.partition) if parked.is_done])
-    head = writer.journal.head()
-    if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
-        raise Refuted(f"partition {part.partition} of {archive.name} does not come out as its manifest says")
 
 
 def _decide(archive: Archive, writer: PartitionWriter, batch: list[Archived]) -> None:

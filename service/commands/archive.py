@@ -1,6 +1,7 @@
 """A ledger as Parquet files, and back: archive export, archive import."""
 
 import re
+import time
 from contextlib import closing
 from getpass import getuser
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from ledger.errors import WrongUse
 from ledger.journal.failpoints import failpoint
 from ledger.journal.folder import FolderLedger
+from ledger.wire.times import month_of, month_text
 from projections.views.registry import all_views
 from service.archive.growing import STEP, begin, grow, is_archive
 from service.archive.iceberg import publish
@@ -54,14 +56,14 @@ def export_archive(shell: Shell, place: PlaceArgument) -> Answer:
     at = place_at(place)
     with shell.reading() as opened, shell.progress("archiving", entries_in(opened)) as tick:
         if isinstance(at, Folder) and not is_archive(at) and entries_in(opened) <= STEP:
-            manifest = write_archive(opened, at.path, tick)
-            appended = sum(part.entries for part in manifest.partitions)
+            write_archive(opened, at.path, tick)
+            archive = Archive(at)
+            appended = archive.entries
         else:
             if not is_archive(at):
                 begin(opened, at)
             archive, appended = grow(opened, at, tick)
-            manifest = archive.manifest
-    entries = sum(part.entries for part in manifest.partitions)
+    manifest, entries = archive.manifest, archive.entries
     files, size = len(manifest.files), sum(file.bytes for file in manifest.files)
     return Answer(
         {
@@ -127,6 +129,8 @@ def prune_journal(
     if not 0 < len(why) <= MOST_WHY:
         raise WrongUse(f"--reason: say in 1 to {MOST_WHY} characters why the entries may go")
     with shell.operating() as opened:
+        if before > (now := month_text(month_of(time.time_ns() // 1000, opened.book.offset))):
+            raise WrongUse(f"--before {before}: what comes before it is not over yet; give {now}, or an earlier month")
         at, kept = place_at(place), shell.data_folder(folder)
         archive, _ = _checked(shell, str(at.path.absolute()) if isinstance(at, Folder) else place)
         with views_of(opened, kept) as store:

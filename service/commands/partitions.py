@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.errors import WrongUse
+from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.ledger import Ledger, is_address
 from service.commands.options import option
 from service.errors import print_plain
@@ -21,11 +21,14 @@ app = typer.Typer(no_args_is_help=True)
 def list_partitions(shell: Shell) -> Answer:
     """Where each partition stands: its server, its entries, and whether it is decided on.
 
+    Of one that is moved, to where. Exit 4 where one cannot be read.
+
     points partitions list
     """
     with _opened(shell) as opened:
         found = resolve_name("ledger.journal.moving:places")(opened)
-    return Answer([place._asdict() for place in found], "partitions:print_partitions")
+    code = CannotRunNow.exit_code if any(place.problem for place in found) else 0
+    return Answer([place._asdict() for place in found], "partitions:print_partitions", exit_code=code)
 
 
 @command_in(app)
@@ -56,8 +59,7 @@ def move(
             resolve_name(f"{moving}:cancel")(opened, partition, to)
             done = {"partition": partition, "cancelled": True}
             return Answer(done, lambda: print_plain(text("the move of partition {n} is given up", n=partition)))
-        resolve_name(f"{moving}:check_movable")(opened, partition, to)
-        entries = opened.journal(partition).head().entries
+        entries = resolve_name(f"{moving}:check_movable")(opened, partition, to)
         if dry_run:
             planned = {"partition": partition, "to": to, "entries": entries, "dry_run": True}
             said = "partition {n} has {entries} entries, which would be copied to {to}"

@@ -1,7 +1,7 @@
 """A ledger served: what `points serve` and `points demo --serve` run, imported when they do."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from service.http.bounds import Bounds
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
 from service.http.shared_folder import shared_folder
+from service.http.split_watch import split_watch
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import BOOTSTRAP, keys_of
@@ -34,6 +35,8 @@ from service.keys import first_key as check_first_key
 from service.oidc.settings import signing_in
 from service.shell import Shell
 from service.webhooks.deliver import deliverer
+
+Tell = Callable[[Ledger, bool, list[int]], None]  # whether there are keys, and the ids of the processes that serve
 
 _WITHOUT_KEYS = (
     "--host {host}: without keys anybody who reaches it could do anything: make one first"
@@ -65,35 +68,44 @@ def run_server(
         check_first_key(Path(first_key))
     elif is_new and not oidc and not is_local(host):
         raise WrongUse(_WITHOUT_KEYS.format(host=host))
-    with (
-        closing(listen(host, port)) as listening,
-        shell.reading() if kafka else _fed_here(shell) as opened,
-        closing(keys_of(shell.place, folder, is_watched=True)) as keys,
-    ):
-        made = keys.bootstrap(Path(first_key)) if first_key else None
-        if made is not None:
-            say(f"the first key, named {made.name} and with every scope, is the one in {first_key}")
-        has_keys = oidc is not None or keys.exist()
-        if not has_keys and not is_local(host):
-            raise WrongUse(_WITHOUT_KEYS.format(host=host))
-        tell = partial(_tell, shell, listening, has_keys, opens)
-        version = installed_version()
-        with (
-            follower(shell.place, folder) if follows else nullcontext(),
-            deliverer(shell.place, folder),
-            backtester(shell.place, folder),
-            courier(opened, config),
-        ):
-            if workers == 1:
-                app = make_app(opened, folder, keys, sessions_of(shell.place), wait, version, kafka, oidc=oidc)
-                serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
-                return
-            keys.close()
-            lock = opened.lock if isinstance(opened, FolderLedger) else None
-            with shared_folder() as shared:
-                shares = [] if kafka else shares_of(opened, shared, workers)
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, oidc, lock)
-                supervise(job, listening, tell)
+    with closing(listen(host, port)) as listening:
+
+        def serve(tell: Tell) -> bool:
+            """Serve until it is stopped, or (True) until the ledger was split: it is to be opened anew then."""
+            with (
+                shell.reading() if kafka else _fed_here(shell) as opened,
+                closing(keys_of(shell.place, folder, is_watched=True)) as keys,
+            ):
+                made = keys.bootstrap(Path(first_key)) if first_key else None
+                if made is not None:
+                    say(f"the first key, named {made.name} and with every scope, is the one in {first_key}")
+                has_keys = oidc is not None or keys.exist()
+                if not has_keys and not is_local(host):
+                    raise WrongUse(_WITHOUT_KEYS.format(host=host))
+                version = installed_version()
+                with (
+                    split_watch(opened) as is_split,
+                    follower(shell.place, folder) if follows else nullcontext(),
+                    deliverer(shell.place, folder),
+                    backtester(shell.place, folder),
+                    courier(opened, config),
+                ):
+                    if workers == 1:
+                        app = make_app(opened, folder, keys, sessions_of(shell.place), wait, version, kafka, oidc=oidc)
+                        on_start = partial(tell, opened, has_keys, [os.getpid()])
+                        return serve_here(app, bounds, listening.dup(), on_start, lambda: not is_split())
+                    keys.close()
+                    lock = opened.lock if isinstance(opened, FolderLedger) else None
+                    with shared_folder() as shared:
+                        shares = [] if kafka else shares_of(opened, shared, workers)
+                        job = Job(
+                            shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, oidc, lock
+                        )
+                        return supervise(job, listening, partial(tell, opened, has_keys), is_split)
+
+        tell: Tell = partial(_tell, shell, listening, opens)
+        while serve(tell):
+            tell = _tell_of_a_split
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
@@ -117,7 +129,7 @@ def _fed_here(shell: Shell) -> Iterator[Ledger]:
         yield opened
 
 
-def _tell(shell: Shell, listening: socket, has_keys: bool, opens: bool, processes: list[int]) -> None:
+def _tell(shell: Shell, listening: socket, opens: bool, _: Ledger, has_keys: bool, processes: list[int]) -> None:
     """Say where the server listens and who may use it, and open the console where that is asked for."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
@@ -130,3 +142,8 @@ def _tell(shell: Shell, listening: socket, has_keys: bool, opens: bool, processe
         say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
     if opens:
         open_browser(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + HOME)
+
+
+def _tell_of_a_split(ledger: Ledger, _: bool, __: list[int]) -> None:
+    """Say that it serves the ledger as it is now; where it listens is as it was."""
+    say(f"the ledger was split: it is served with {ledger.settings.partitions} partitions now")

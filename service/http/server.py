@@ -40,23 +40,39 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(app: Litestar, bounds: Bounds, listening: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotRunNow`."""
-    _run(_Server(app, _config(app, bounds), on_start), [listening])
+def serve(
+    app: Litestar, bounds: Bounds, listening: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]
+) -> bool:
+    """Serve until SIGINT or SIGTERM, or (True) until `beat`, asked every second, returns False; close the socket.
+
+    Requests that run then are answered first. Raises `CannotRunNow`.
+    """
+    return _run(_Server(app, _config(app, bounds), on_start, beat), [listening])
 
 
 def serve_inside(
     app: Litestar, bounds: Bounds, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]
 ) -> None:
-    """Serve the connections that come in, as `serve` does, or until `beat`, asked every second, returns False."""
+    """Serve the connections that come in, as `serve` does."""
     _run(_Inside(app, _config(app, bounds), on_start, inside, beat), [])
 
 
-def _run(server: "_Server", listening: list[socket.socket]) -> None:
-    signal.signal(signal.SIGTERM, _stopped)
+def _run(server: "_Server", listening: list[socket.socket]) -> bool:
+    """Return True where it ended by itself, and no signal came."""
+    is_stopped = False
+
+    def stop(_: int, __: object) -> None:
+        """What uvicorn raises again once it has stopped: the end is a good one."""
+        nonlocal is_stopped
+        is_stopped = True
+
+    before = signal.signal(signal.SIGTERM, stop)
     server.run(listening)
     if not server.started:
         raise CannotRunNow("the server could not start; what it said stands above")
+    if not is_stopped:
+        signal.signal(signal.SIGTERM, before)
+    return not is_stopped
 
 
 def _config(app: Litestar, bounds: Bounds) -> uvicorn.Config:
@@ -90,18 +106,21 @@ def _connections(wanted: int) -> int:
     return max(1, min(wanted, files - OTHER_FILES if files > 2 * OTHER_FILES else files // 2))
 
 
-def _stopped(_: int, __: object) -> None:
-    """What uvicorn raises again once it has stopped: the end is a good one."""
-
-
 class _Server(uvicorn.Server):
     """The library's server, which holds the application open itself: what stops its start is raised as it is."""
 
-    def __init__(self, app: Litestar, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Litestar, config: uvicorn.Config, on_start: Callable[[], None], beat: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._open = AsyncExitStack()
         self._on_start = on_start
+        self._beat = beat
+
+    async def on_tick(self, counter: int) -> bool:
+        """Asked by the library, which ends where it says so."""
+        return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -135,13 +154,8 @@ class _Inside(_Server):
         inside: socket.socket,
         beat: Callable[[], bool],
     ) -> None:
-        super().__init__(app, config, on_start)
+        super().__init__(app, config, on_start, beat)
         self._inside = inside
-        self._beat = beat
-
-    async def on_tick(self, counter: int) -> bool:
-        """Asked by the library, which ends where it says so."""
-        return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._receiver = Receiver(self._inside, self._connection)

@@ -70,10 +70,13 @@ def shares_of(ledger: Ledger, shared: Path, workers: int) -> list[Share]:
     return found
 
 
-def supervise(job: Job, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
-    """Serve with front ends until SIGINT or SIGTERM; `on_start` is called with their ids once all of them serve.
+def supervise(
+    job: Job, listening: socket.socket, on_start: Callable[[list[int]], None], is_split: Callable[[], bool]
+) -> bool:
+    """Serve with front ends until SIGINT or SIGTERM, or (True) until the ledger was split.
 
-    Raises `CannotRunNow` where a process cannot start at first; later it is tried again.
+    `on_start` is called with their ids once all of them serve. Raises `CannotRunNow` where a process cannot start at
+    first; later it is tried again.
     """
     with stopping(again_ends=False) as is_stopped:
         server = _Server(job)
@@ -85,12 +88,13 @@ def supervise(job: Job, listening: socket.socket, on_start: Callable[[list[int]]
             if not is_stopped():
                 on_start([front_end.pid for front_end in server.front_ends])
             dispatcher = Dispatcher(listening, [front_end.take for front_end in server.front_ends])
-            while not is_stopped():
+            while not (is_stopped() or is_split()):
                 server.receive(dispatcher)
                 for process in server.processes:
                     process.keep_alive()
         finally:
             server.stop()
+        return not is_stopped()
 
 
 class _Server:

@@ -3,9 +3,13 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ledger.journal.database import migrate
@@ -13,9 +17,22 @@ from ledger.journal.ledger import OPEN
 from ledger.journal.open import open_ledger
 from service import errors
 from service.cli import run
+from service.webhooks.store import webhooks_of
 from tests.support.databases import OwnServer
 from tests.support.ledgers import write_facts
-from tests.support.served import NDJSON, Server, grant, is_whole, ndjson, new_key, owner_processes, redemption, served
+from tests.support.receivers import receiving
+from tests.support.served import (
+    NDJSON,
+    Server,
+    grant,
+    is_whole,
+    ndjson,
+    new_key,
+    owner_processes,
+    redemption,
+    served,
+    until,
+)
 
 PARTITIONS = 8
 
@@ -77,6 +94,51 @@ def test_what_a_killed_owner_leaves_is_decided_by_the_server_that_stands_by(plac
     ledger = is_whole(place)
     assert sum(ledger.journal(partition).head().entries for partition in ledger.partitions) == 200
     ledger.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_goes_on_by_itself_behind_a_split(place: str, tmp_path: Path, workers: int) -> None:
+    members = [f"s-{n}" for n in range(10)]
+    with (
+        receiving() as receiver,
+        served(tmp_path / "one", "--workers", str(workers), database=place, views=True) as server,
+        server.client() as http,
+    ):
+        with closing(open_ledger(place)) as ledger, webhooks_of(place, tmp_path / "one") as webhooks:
+            webhooks.add(ledger, "crm", receiver.url, "ann", is_private=True)
+
+        def give(when: str) -> set[str]:
+            names = {f"{member}-{when}": member for member in members}
+            for name, member in names.items():
+                given = partial(http.post, "/v1/facts", json=grant(member, name, 5), headers=WAIT)
+                until(lambda given=given: asked(given).status_code == 200)  # type: ignore[misc]
+            return set(names)
+
+        def entries() -> list[str]:
+            return accepted(asked(lambda: http.get("/v1/entries", params=behind)).json()["entries"])
+
+        before = give("before")
+        behind = {"after": http.get("/v1/entries", params={"limit": 1_000}).json()["next"], "limit": 1_000}
+        assert run(["--ledger", place, "split", "--times", "2"]) == 0
+        given = give("behind")
+        assert entries() == sorted(given)
+        until(lambda: asked(lambda: http.get("/v1/stats")).json()["points"]["beans"]["issued"] == 5 * 2 * len(members))
+        until(lambda: accepted(receiver.entries()) == sorted(before | given))
+        assert http.get("/health/ready").json()["troubled"] == {}
+    with closing(is_whole(place)) as ledger:
+        assert any(ledger.partition_of(member) >= PARTITIONS for member in members)
+
+
+def asked(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """What a server answers, which closes its connections once to begin anew."""
+    while True:
+        with suppress(httpx.TransportError):
+            return ask()
+
+
+def accepted(entries: list[dict[str, Any]]) -> list[str]:
+    """The ids of the facts that entries accepted, in order."""
+    return sorted(entry["id"] for entry in entries if entry["outcome"] == "accepted")
 
 
 WAIT = {"Prefer": "wait=30"}

@@ -244,6 +244,7 @@ def test_a_path_answers_for_no_other_member_than_it_names(shop: Shop) -> None:
         "/v1/members/%ED%B0%AF": "not-found",
         "/v1/members%2Fm-1": "not-found",
         "/v1%2fmembers/m-1": "not-found",
+        "/v1/adjustments/a%2Fb": "not-found",
         "/v1/members/m-1/entries%2F1": "not-found",
         "/v1/members/m-1%2F/": "not-found",
         "/v1/members/m-1%2F": "unknown-member",

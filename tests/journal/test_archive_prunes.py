@@ -77,12 +77,14 @@ def whole(shelf: Shelf) -> Shelf:
 
 def stubs(ledger: Path) -> tuple[int, int]:
     """How many entries a ledger's journals have, and how many of them are stubs."""
-    entries = pruned = 0
-    for path in journals_in(ledger):
-        with closing(sqlite3.connect(path)) as database:
-            (found,) = database.execute("SELECT count(*), sum(substr(state, 1, 1) = x'00') FROM stored_events")
-            entries, pruned = entries + found[0], pruned + (found[1] or 0)
-    return entries, pruned
+    found = [stubs_in(path) for path in journals_in(ledger)]
+    return sum(entries for entries, _ in found), sum(pruned for _, pruned in found)
+
+
+def stubs_in(journal: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(journal)) as database:
+        (found,) = database.execute("SELECT count(*), sum(substr(state, 1, 1) = x'00') FROM stored_events")
+        return found[0], found[1] or 0
 
 
 def decided(ledger: Path) -> dict[str, list[Any]]:
@@ -157,9 +159,54 @@ def test_an_archive_goes_on_behind_what_was_pruned_and_makes_the_whole_ledger(
     assert stubs(shelf.ledger)[1] and shelf.points("replay", "--from-archive", anew, "--json").json["differences"] == []
 
 
-def test_a_ledger_that_was_split_is_not_pruned(whole: Shelf) -> None:
-    whole.points("split", "--times", 2)
-    assert "were split" in whole.points("archive", "prune", whole.archive, *WHY, code=3).err
+def test_split_and_pruned_in_either_order_it_is_the_same_ledger(
+    shelf: Shelf, whole: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = shelf.folder / "archive-of-both"
+    shutil.copytree(shelf.archive, archive)
+    shelf.points("signing-key", "new", "-o", shelf.folder / "key.pem")
+    whole.points("checkpoint", "--key", shelf.folder / "key.pem", "-o", shelf.folder / "signed")
+    monkeypatch.setenv("POINTS_ARCHIVE", str(shelf.folder / "nowhere"))
+    for one in (shelf, whole):
+        feed(one, AGAIN, "again")  # of which the first were pruned
+    for failpoint in ("split-entries", "split-receipts", "split-closed"):
+        killed(shelf, failpoint, "split", "--times", 2)
+    for one in (shelf, whole):
+        one.points("split", "--times", 2)
+    assert decided(shelf.ledger) == decided(whole.ledger)
+    for one in (shelf, whole):
+        feed(one, [*AGAIN[:4], *REST], "rest")
+    assert decided(shelf.ledger) == decided(whole.ledger)
+    monkeypatch.setenv("POINTS_ARCHIVE", str(archive))
+    before = answers(whole)
+    assert answers(shelf) == before
+    whole.points("archive", "export", archive)
+    for failpoint in ("prune-rows:4", "pruned-rows"):
+        killed(whole, failpoint, "archive", "prune", archive, *WHY)
+    for one in (shelf, whole):
+        one.points("archive", "prune", archive, *WHY)
+    assert tables(shelf.ledger) == tables(whole.ledger)
+    *parents, _, _, _, _ = map(stubs_in, journals_in(whole.ledger))
+    assert 0 < sum(pruned for _, pruned in parents) < stubs(whole.ledger)[1], "of parents, and of copies"
+    assert answers(whole) == before
+    signed = ("--checkpoint", shelf.folder / "signed")
+    whole.points("verify", *signed)
+    whole.points("prove", "m-1", 2, *signed, "-o", shelf.folder / "proof")
+    assert restored(whole, archive) == decided(whole.ledger)
+
+
+def killed(shelf: Shelf, failpoint: str, *words: object) -> None:
+    """A command on a ledger is killed at a step."""
+    command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *words]
+    environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
+    ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
+    assert ran.returncode == -9, failpoint
+
+
+def restored(shelf: Shelf, archive: Path) -> dict[str, list[Any]]:
+    """All that the journals of a ledger keep that was made from an archive."""
+    shelf.points("archive", "import", archive, ledger=shelf.restored)
+    return decided(shelf.restored)
 
 
 def test_proofs_need_no_archive_but_for_the_entry_itself(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +262,7 @@ def test_a_server_says_that_an_entry_is_in_an_archive_that_is_out_of_reach_and_g
 def test_a_kill_anywhere_leaves_a_whole_ledger_and_the_same_command_goes_on(
     shelf: Shelf, whole: Shelf, failpoint: str
 ) -> None:
-    command = [sys.executable, "-m", "service.cli", "--ledger", whole.ledger, "archive", "prune", whole.archive, *WHY]
-    environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
-    ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
-    assert ran.returncode == -9
+    killed(whole, failpoint, "archive", "prune", whole.archive, *WHY)
     assert whole.points("replay", "--json").json["differences"] == []
     whole.points("archive", "prune", whole.archive, *WHY)
     assert tables(whole.ledger) == tables(shelf.ledger)
@@ -263,7 +307,9 @@ def test_operators_are_told_who_pruned_what_and_why(made: Shelf) -> None:
     lines = [json.loads(line) for line in (made.ledger / "operators.ndjson").read_bytes().splitlines()]
     (first, *_) = [line for line in lines if line["action"] == "prune"]
     assert (first["about"], first["why"]) == (BEFORE, "retention")
-    made.points("archive", "prune", made.archive, "--before", "2019-13", "--reason", "x", code=2)
+    for month, said in (("2019-13", "give a month"), ("2999-01", "is not over yet")):
+        refused = made.points("archive", "prune", made.archive, "--before", month, "--reason", "x", code=2)
+        assert said in refused.err
 
 
 def test_a_ledger_in_postgresql_is_pruned_beside_its_owner(postgres: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A partition of a ledger in PostgreSQL is moved to another server: nothing is lost, and everything finds it there."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger, migrate
 from ledger.journal.moving import cancel, check_movable, move, places
 from ledger.journal.port import BeingSplit, JournalError, Unavailable
+from ledger.journal.postgres_server import name_of
 from ledger.journal.pruned import Span
 from projections.audit.replay import replay
 from projections.audit.verify import verify
@@ -126,6 +128,63 @@ def test_a_move_is_given_up_and_the_partition_is_decided_where_it_stands(
         cancel(opened, N, other)
     ingest(place, tmp_path, 2)
     is_whole(place)
+
+
+@pytest.mark.parametrize("step", ["switched", "renamed"])
+def test_settings_that_are_lost_behind_the_switch_are_put_back_and_the_same_again_goes_on(
+    place: str, other: str, tmp_path: Path, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("partitions", "move", str(N), "--to", other)
+    killed = points_in_a_process(place, *command, environment={"POINTS_FAILPOINT": f"move-{step}"})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ingest(place, tmp_path, 2)
+    before = contents_at(place)
+    with psycopg.connect(place, autocommit=True) as database:
+        database.execute("DELETE FROM points.ledger")
+    assert run(["--ledger", place, "store", "settings"]) == (step == "renamed"), "a journal is missing"
+    assert run(["--ledger", place, "store", "settings", "--put-back"]) == 0
+    with closing(DatabaseLedger.at(place)) as opened, pytest.raises(JournalError):
+        opened.writer(N)
+    assert run(["--ledger", place, "partitions", "list"]) == (4 if step == "renamed" else 0)
+    assert "points partitions move" in capsys.readouterr().out
+    assert run(["--ledger", place, *command, "--cancel"]) == 2
+    assert "is decided on" in capsys.readouterr().err
+    assert run(["--ledger", place, *command]) == 0
+    assert contents_at(place) == before
+    is_whole(place)
+
+
+@pytest.mark.parametrize("is_source", [True, False])
+def test_a_server_that_goes_away_in_the_middle_is_named_and_the_same_again_goes_on(
+    place: str, other: str, ledger: DatabaseLedger, is_source: bool
+) -> None:
+    gone = place if is_source else other
+
+    def cut(_: int) -> None:
+        with psycopg.connect(gone, autocommit=True) as database:
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    with pytest.raises(Unavailable, match=f"^{re.escape(name_of(gone))}, .* the same command goes on"):
+        move(ledger, N, other, cut)
+    assert [(found.state, found.moves_to) for found in places(ledger)] == [("open", ""), ("open", other), ("open", "")]
+    assert move(ledger, N, other).entries > 50
+    assert {(found.state, found.moves_to) for found in places(ledger)} == {("open", "")}
+    is_whole(place)
+
+
+def test_the_list_says_of_which_partitions_the_server_is_away(
+    place: str, ledger: DatabaseLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.put_moved(N, f"{place}-away")
+    assert run(["--ledger", place, "partitions", "list", "--json"]) == 4
+    found = {one["partition"]: one for one in json.loads(capsys.readouterr().out)}
+    assert (found[0]["state"], found[N]["state"], found[2]["state"]) == ("open", "unreadable", "open")
+    assert "does not exist" in found[N]["problem"] and found[N]["entries"] == -1
+    assert run(["--ledger", place, "partitions", "list"]) == 4
+    assert f"partition {N}: " in capsys.readouterr().out
 
 
 def test_what_cannot_be_moved_is_refused(place: str, other: str, ledger: DatabaseLedger, tmp_path: Path) -> None:
@@ -284,6 +343,31 @@ def test_a_partition_is_pruned_and_moved_pruned_while_it_is_moved_and_moved_back
     assert run(["--ledger", place, "partitions", "move", str(N), "--to", "main"]) == 0
     assert pruned() == second and contents_at(place) == before
     is_whole(place)
+
+
+def test_a_partition_that_was_moved_is_archived_pruned_and_split(
+    place: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POINTS_FOLDER", str(tmp_path / "folder"))
+    archive = str(tmp_path / "archive")
+    with closing(DatabaseLedger.at(place)) as ledger:
+        move(ledger, N, other)
+    for seed, before in enumerate(PRUNED, 2):
+        assert run(["--ledger", place, "views", "run"]) == run(["--ledger", place, "archive", "export", archive]) == 0
+        found = contents_at(place)["accounts"]
+        pruning = ("archive", "prune", archive, "--before", before, "--reason", "retention")
+        assert run(["--ledger", place, *pruning]) == 0
+        assert contents_at(place)["accounts"] == found
+        assert run(["--ledger", place, "split", "--times", "2"]) == 0
+        ingest(place, tmp_path, seed)
+    with closing(DatabaseLedger.at(place)) as ledger:
+        move(ledger, N + PARTITIONS, "main")
+        assert ledger.topology.address_of(N + 3 * PARTITIONS) == other
+        pruned = [partition for partition in ledger.partitions if ledger.journal(partition).pruned_spans()]
+        assert N in pruned and max(pruned) >= PARTITIONS, "of parents, and of copies"
+    is_whole(place)
+    assert run(["--ledger", place, "archive", "export", archive]) == 0
+    assert run(["replay", "--from-archive", archive]) == run(["verify", "--from-archive", archive]) == 0
 
 
 def test_a_partition_that_is_being_split_is_not_moved(place: str, other: str) -> None:

@@ -335,6 +335,3 @@ def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
         with pytest.raises(WrongUse, match="no more than 1024"):
             split(ledger, 1_000)
     assert made.points("split", "--times", 2, "--of", 64).code == 2
-    made.splits(2)
-    refused = made.points("archive", "export", tmp_path / "archive")
-    assert refused.code == 3 and "were split" in refused.err

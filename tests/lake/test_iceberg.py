@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyiceberg.utils.config import Config
 from pyspark.sql import SparkSession
 
 from ledger.errors import CannotRunNow
+from ledger.journal.open import open_ledger
 from service.archive import iceberg
 from service.archive.ledger import ArchivedLedger
 from tests.journal.test_archive import ROOT, Shelf
@@ -83,6 +85,22 @@ def test_published_again_the_tables_get_what_is_new_and_each_row_once(shelf: She
     assert [rows(catalog, table) for table in TABLES[:2]] == once[:2]
     places = [row[:2] for row in once[0]]
     assert len(places) == len(set(places))
+
+
+def test_each_row_stands_once_where_the_ledger_was_split_since(shelf: Shelf, catalog: Any) -> None:
+    publish(shelf)
+    feed(shelf, FACTS[2 * THIRD : -30], "third")  # of members who leave before it is published
+    shelf.points("split", "--times", 2)
+    feed(shelf, FACTS[-30:], "last")
+    shelf.points("archive", "export", shelf.archive)
+    assert all(publish(shelf).values())
+    entries = rows(catalog, "entries")
+    with closing(open_ledger(shelf.ledger)) as ledger:
+        assert len(entries) == len({row[:2] for row in entries}) == ledger.count()
+    shelf.points("export", "postings", "-o", shelf.folder / "postings.csv")
+    columns = "member, entry, kind, source, destination, points"
+    booked = duckdb.sql(f"SELECT {columns} FROM '{shelf.folder / 'postings.csv'}' WHERE entry IS NOT NULL").fetchall()
+    assert sorted(asked(catalog, "postings", f"SELECT {columns} FROM found")) == sorted(booked)
 
 
 @pytest.mark.parametrize("failpoint", ["iceberg-append:2", "iceberg-appended:2", "iceberg-append:7"])

@@ -16,15 +16,19 @@ from service.archive.growing import begin, grow
 from service.archive.places import place_at
 from service.archive.reading import Archive
 from tests.journal.test_archive import ROOT, Shelf, tables
+from tests.journal.test_archive_grows import feed
+from tests.journal.test_archive_prunes import REST, WHY, answers, stubs
 from tests.lake.clusters import Hadoop
 
 pytestmark = pytest.mark.lake
 
+VERIFIER = ROOT / "verifier" / "points_verify.py"
 KILLED = ("archive-begun", "archive-file:2", "archive-link", "archive-linked")
 
 
-def export(shelf: Shelf, address: str, failpoint: str) -> int:
-    command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, "archive", "export", address]
+def code_of(shelf: Shelf, failpoint: str, *words: str) -> int:
+    """Return what a command in a process of its own ends with."""
+    command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *words]
     environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
     ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
     return ran.returncode
@@ -48,7 +52,7 @@ def test_an_export_is_killed_goes_on_and_becomes_the_ledger(
     shelf: Shelf, home: str, failpoints: tuple[str, ...]
 ) -> None:
     for failpoint in failpoints:
-        assert export(shelf, home, failpoint) == -9
+        assert code_of(shelf, failpoint, "archive", "export", home) == -9
     appended = [shelf.points("archive", "export", home, "--json").json["appended"] for _ in range(2)]
     assert appended[0] > 0 and appended[1] == 0
     becomes_the_ledger(shelf, home)
@@ -108,6 +112,35 @@ def test_of_two_exports_at_once_one_appends(shelf: Shelf, home: str) -> None:
     assert grow(ledger, place)[1] == 0
     ledger.close()
     becomes_the_ledger(shelf, home)
+
+
+@pytest.mark.parametrize("home", ["s3"], indirect=True)
+def test_a_ledger_pruned_by_an_archive_in_a_bucket_is_audited_grows_and_proves_by_it(
+    shelf: Shelf, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.points("archive", "export", home)
+    monkeypatch.setenv("POINTS_SIGNING_KEY", str(tmp_path / "key.pem"))
+    shelf.points("signing-key", "new", "-o", tmp_path / "key.pem")
+    shelf.points("checkpoint", "-o", tmp_path / "signed")
+    before = answers(shelf)
+    for failpoint in ("prune-rows", "prune-compacted"):
+        assert code_of(shelf, failpoint, "archive", "prune", home, *WHY) == -9
+    shelf.points("archive", "prune", home, *WHY)
+    entries, pruned = stubs(shelf.ledger)
+    assert entries // 5 < pruned < entries
+    assert answers(shelf) == before
+    for number in (1, 2):
+        proof = tmp_path / f"{number}.proof"
+        shelf.points("prove", "m-1", number, "--checkpoint", tmp_path / "signed", "-o", proof)
+        checking = [sys.executable, VERIFIER, "--key", tmp_path / "key.pub.pem", "--member", "m-1", proof]
+        checked = subprocess.run(checking, capture_output=True, text=True, timeout=60)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    feed(shelf, REST, "rest")
+    assert shelf.points("archive", "export", home, "--json").json["appended"] == len(REST)
+    shelf.points("archive", "import", home, ledger=shelf.restored)
+    assert stubs(shelf.restored)[1] == 0 and shelf.points("replay", "--json").json["differences"] == []
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert code_of(shelf, "", "replay") == 4, "it was read from the bucket"
 
 
 def test_what_was_changed_or_lost_is_named(shelf: Shelf, home: str) -> None:

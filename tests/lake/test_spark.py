@@ -16,6 +16,7 @@ from service.archive.ledger import ArchivedLedger
 from service.spark import running, submit
 from tests.journal.test_archive import Shelf
 from tests.journal.test_archive_audits import QUESTIONS, asked, whole
+from tests.journal.test_archive_grows import FACTS, THIRD, feed
 
 pytestmark = pytest.mark.lake
 
@@ -25,6 +26,15 @@ def test_spark_answers_as_one_machine_does(made: Shelf, spark: SparkSession, que
     of_archive = asked(made, question, "--from-archive", made.archive)
     assert asked(made, question, "--from-archive", made.archive, "--on", "spark") == of_archive
     assert of_archive == asked(made, question)
+
+
+def test_spark_answers_of_a_ledger_that_was_split(shelf: Shelf, spark: SparkSession) -> None:
+    shelf.points("split", "--times", 2)
+    feed(shelf, FACTS[2 * THIRD :], "third")
+    shelf.points("archive", "export", shelf.archive)
+    for question in (["verify"], ["replay"], ["stats", "--as-of", "2026-01-01"]):
+        of_spark = asked(shelf, question, "--from-archive", shelf.archive, "--on", "spark")
+        assert of_spark == asked(shelf, question)
 
 
 def test_nothing_is_left_on_an_executor(made: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,18 @@ class _Data(msgspec.Struct):
     n: int = 0
     bucket: int = 0
     era: int = 0
+    name: str = ""
+    back: bool = False
+
+
+class _Name(msgspec.Struct):
+    name: str
+
+
+class _Moved(msgspec.Struct):
+    era: int
+    names: list[_Name] = []
+    back: bool = False
 
 
 class Way(NamedTuple):
@@ -63,6 +75,7 @@ class Way(NamedTuple):
 
 
 _data = msgspec.json.Decoder(_Data)
+_moved = msgspec.json.Decoder(_Moved)
 
 
 class Ways:
@@ -84,6 +97,7 @@ class Ways:
         self._limits = Counter[str]()  # the highest that any version had
         self._words = Counter[tuple[str, str]]()  # by house and who sits there, the last entry that told of the seat
         self._moves = 0  # of names, that are finished,
+        self._moved: dict[tuple[str, int, str], set[str]] = {}  # by whom, in which era and where to: the names
         self._hops = Counter[bytes]()  # and how often each fact was handed on
         self._learns(book)
 
@@ -135,6 +149,10 @@ class Ways:
                 self._words[entry.member, told.to] = entry.number
             elif isinstance(told, Told) and told.fact == "member.moved.v1":
                 self._moves += 1
+                moved = _moved.decode(told.data)
+                if not moved.back:
+                    names = self._moved.setdefault((entry.member, moved.era, told.to), set())
+                    names.update(one.name for one in moved.names)
             elif isinstance(told, Told) and told.fact == "member.forwarded.v1":
                 data = _data.decode(told.data)
                 fact = bytes(data.fact)
@@ -143,7 +161,11 @@ class Ways:
                 law("names", hops <= 2 * self._moves + 2, f"{of} was handed on {hops} times, by {self._moves} moves")
                 is_back = isinstance(item.fact, MemberForwarded) and item.fact.data.back
                 goes_there = is_back and (item.fact.data.frm, item.fact.data.era) == (told.to, data.era)
-                law("names", not goes_there, f"{entry.member} hands {of} on to {told.to}, which handed it back")
+                names = self._moved.get((entry.member, data.era, told.to), set())
+                follows = data.back or not data.era or data.name in names
+                where = f"{entry.member} hands {of} on to {told.to}"
+                law("names", follows, f"{where}, where {data.name} did not move with it")
+                law("names", not goes_there, f"{where}, which handed it back")
                 law("names", not of["type"].startswith(OF_ACCOUNTS), f"{entry.member} hands on {of}")
 
     def _waiting(self) -> int:
