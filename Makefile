@@ -62,8 +62,9 @@ types: $(DEV) ## check types, strictly
 engine: $(DEV) ## build the native engine into .venv, where there is cargo (Rust 1.88 or newer)
 	@command -v cargo >/dev/null || { echo 'cargo is not there; Rust builds the native engine. Python decides without it.' >&2; exit 1; }
 	@cargo build --quiet --release --locked --manifest-path engine/Cargo.toml --features extension-module
-	@cp engine/target/release/libpoints_engine.$$(test "$$(uname)" = Darwin && echo dylib || echo so) \
-		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/points_engine.abi3.so"
+	@into="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/points_engine.abi3.so"; \
+		cp engine/target/release/libpoints_engine.$$(test "$$(uname)" = Darwin && echo dylib || echo so) "$$into.new"; \
+		mv "$$into.new" "$$into" # a process that runs keeps the one it has
 	@$(BIN)/python -c 'import points_engine'
 
 # Of the native engine: on Linux against glibc 2.17 of 2012, whatever libc this machine has.

@@ -27,6 +27,8 @@ from consumers.kafka.port import (
 )
 from consumers.kafka.settings import KafkaSettings, Secret, Security
 from consumers.stream import Record
+from ledger.journal.engines import native_module
+from ledger.journal.native import plain_records
 
 RECORDS_AT_ONCE = 8_000  # taken from the library in one call
 FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
@@ -332,6 +334,7 @@ class Reader(Client):
 
     def _open(self, starts: Mapping[int, Start]) -> None:
         """Begin empty buffers; those of all partitions together keep to the setting."""
+        module = native_module()
         most = (self._settings.buffer_mebibytes << 20) // max(1, len(self._consumer.assignment()))
         for partition, start in starts.items():
             self._close(partition)
@@ -341,6 +344,7 @@ class Reader(Client):
                 self._settings.takes_backlog,
                 stops_at_holes=self.stops_at_holes,
                 takes_schema_ids=self._settings.takes_schema_ids,
+                take_plain=None if module is None else plain_records(module),
             )
 
     def _close(self, partition: int) -> None:

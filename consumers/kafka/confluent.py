@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from confluent_kafka import (
@@ -173,28 +174,39 @@ class Reader(_Client, base.Reader):
             messages = self._consumer.consume(base.RECORDS_AT_ONCE, 0)
             if not messages and (first := self._consumer.poll(timeout)) is not None:  # `consume` waits for all of them
                 messages = [first, *self._consumer.consume(base.RECORDS_AT_ONCE, 0)]
-        for message in messages:
-            self._take(message)
+        for partition, some in groupby(messages, Message.partition):
+            self._take(partition, list(some))
         if self._reported.denial:
             raise self._refused()
 
-    def _take(self, message: Message) -> None:
-        partition, offset, error = message.partition(), message.offset(), message.error()
-        if error is not None:
-            self._take_error(partition, offset, error)
+    def _take(self, partition: int | None, messages: list[Message]) -> None:
+        """Take messages of one partition, or of none."""
+        errors = list(map(Message.error, messages))
+        if all(error is None for error in errors):
+            self._take_records(partition, messages)
             return
-        assert partition is not None and offset is not None
-        buffer = self._buffers.get(partition)
-        if buffer is None:
+        for message, error in zip(messages, errors, strict=True):
+            if error is None:
+                self._take_records(partition, [message])
+            else:
+                self._take_error(partition, message.offset(), error)
+
+    def _take_records(self, partition: int | None, messages: list[Message]) -> None:
+        if partition is None or (buffer := self._buffers.get(partition)) is None:
             return
-        kind, timestamp = message.timestamp()
-        buffer.add(
-            offset,
-            timestamp,
-            kind == TIMESTAMP_LOG_APPEND_TIME,
-            message.key(),
-            message.value(),
-            message.headers() or (),  # type: ignore[arg-type]  # a list of pairs, as it is read
+        columns = zip(
+            map(Message.offset, messages),
+            map(Message.timestamp, messages),
+            map(Message.key, messages),
+            map(Message.value, messages),
+            map(Message.headers, messages),
+            strict=True,
+        )
+        buffer.extend(
+            [  # a record has an offset, and its headers are a list of pairs, as they are read
+                (offset, timestamp, kind == TIMESTAMP_LOG_APPEND_TIME, key, value, headers or ())  # type: ignore[misc]
+                for offset, (kind, timestamp), key, value, headers in columns
+            ]
         )
         if self._reported.text:
             self._reported.clear()

@@ -215,11 +215,13 @@ class Reader(_Client, base.Reader, ConsumerRebalanceListener):  # type: ignore[m
             return
         for place, records in fetched.items():
             _reported.clear()
-            if (buffer := self._buffers.get(place.partition)) is None:
-                continue
-            for record in records:
-                is_stamped = record.timestamp_type == BROKERS_STAMP
-                buffer.add(record.offset, record.timestamp, is_stamped, record.key, record.value, record.headers)
+            if (buffer := self._buffers.get(place.partition)) is not None:
+                buffer.extend(
+                    [
+                        (r.offset, r.timestamp, r.timestamp_type == BROKERS_STAMP, r.key, r.value, r.headers)
+                        for r in records
+                    ]
+                )
 
     def _assign(self, starts: Mapping[int, Start]) -> None:
         self._consumer.assign([self._place(partition) for partition in starts])

@@ -6,7 +6,7 @@ use crate::fact_codec::Plain;
 use crate::facts::Data;
 use crate::times::SECOND;
 
-const MAX_AHEAD: i64 = 300 * SECOND;
+pub const MAX_AHEAD: i64 = 300 * SECOND;
 /// Of a published rule book, which belongs to no member.
 pub const PROGRAMME_SUBJECT: &str = "programme";
 

@@ -5,6 +5,7 @@
 
 mod account;
 mod aims;
+mod arrived;
 mod awards;
 mod benefits;
 mod caps;

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
+use crate::arrived::{PyArrived, take_plain};
 use crate::engine::{Engine, Item, Repeats, Store, Stored, StoredPage, links};
 use crate::entries::ENGINE;
 use crate::entry_json::published;
@@ -127,6 +128,13 @@ impl<'py> Arrived<'py> {
     /// Return a record; None where the stream found it wanting, cut it, or saw it to be from the future.
     fn of(record: &Bound<'py, PyAny>) -> PyResult<Option<Arrived<'py>>> {
         let py = record.py();
+        if let Ok(plain) = record.cast::<PyArrived>() {
+            let plain = plain.get();
+            let name = plain.key.bind(py).clone();
+            let (offset, recorded, pushed, backlog) = (plain.offset, plain.recorded, plain.pushed, plain.backlog);
+            let (value, key) = (plain.value.bind(py).clone().into(), name.clone().try_into()?);
+            return Ok(Some(Arrived { value, key, name, offset, recorded, pushed, backlog }));
+        }
         let number = |name| -> PyResult<i64> { record.getattr(name)?.extract() };
         let backlog = number(intern!(py, "backlog"))?;
         let is_faulty = record.getattr(intern!(py, "fault"))?.is_truthy()?;
@@ -421,16 +429,23 @@ impl Store for PyStore {
     }
 }
 
+/// The number of what Python may call here, and with what: another one with every change of it, as in
+/// `ledger/journal/engines.py`.
+const CALLS: u32 = 1;
+
 /// The native engine.
 #[pymodule]
 fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     quiet::install();
     module.add("CODE", env!("POINTS_CODE"))?; // SHA-256 of what it was made beside; build.rs
+    module.add("CALLS", CALLS)?;
     module.add_class::<PyEngine>()?;
     module.add_class::<PyIntake>()?;
     module.add_class::<PyRecord>()?;
+    module.add_class::<PyArrived>()?;
     module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
+    module.add_function(wrap_pyfunction!(take_plain, module)?)?;
     module.add_class::<PyReplay>()?;
     module.add_class::<PyBacktest>()?;
     module.add_class::<PyFolding>()?;

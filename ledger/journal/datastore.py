@@ -12,6 +12,9 @@ from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteD
 from ledger.journal.opening import BUSY_SECONDS, Opening, check_it_lies, opening
 from ledger.journal.port import Unavailable
 
+# Bytes are bound as they are: where nothing is registered for them, the driver looks for it at every value.
+sqlite3.register_adapter(bytes, bytes)
+
 Functions = Mapping[str, Callable[..., Any]]  # by name: pure functions that statements may call
 
 
@@ -39,10 +42,10 @@ class _Pool(SQLiteConnectionPool):
             opened.address, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
         )
         connection.row_factory = sqlite3.Row
-        if opened.is_written:
-            connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
+        if opened.is_written:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
         for name, function in self._functions.items():
             connection.create_function(name, -1, function, deterministic=True)
         return _Connection(connection, opened)

@@ -22,6 +22,9 @@ MODULE: Final = "points_engine"
 # The code that says what is decided and how it is written: an engine made beside other code might decide otherwise.
 CODE: Final = ("core", "rulebook", "wire")
 
+# The number of what is called of the engine, and with what: `engine/src/python.rs` has the same.
+CALLS: Final = 1
+
 Engine = Literal["auto", "python", "native"]
 
 
@@ -97,9 +100,11 @@ def _installed() -> tuple[Any | None, str]:
         module = import_module(MODULE)
     except ImportError:
         return None, "the native engine is not installed; `make engine` builds it from a clone"
-    if getattr(module, "CODE", None) == code():
-        return module, ""
-    return None, "the native engine was built beside other code than this; `make engine` builds it anew"
+    if getattr(module, "CODE", None) != code():
+        return None, "the native engine was built beside other code than this; `make engine` builds it anew"
+    if getattr(module, "CALLS", None) != CALLS:
+        return None, "the native engine has other calls than are made here; `make engine` builds it anew"
+    return module, ""
 
 
 @cache

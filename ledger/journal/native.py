@@ -22,6 +22,10 @@ MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a proce
 PlainRow = tuple[int, str, int, bytes, bytes]  # of an entry: sequence, member, number, bytes and link
 
 
+# Takes those of a partition's fetched records that are plain: see `plain_records`.
+TakePlain = Callable[[list[Any], int, int, int, bool], tuple[list[Any], int, int]]
+
+
 class NativeBatch(NamedTuple):
     """What a batch came to: by place each entry's number, outcome and bytes, and the rows that are to be written."""
 
@@ -31,6 +35,16 @@ class NativeBatch(NamedTuple):
     pages: list[tuple[str, str, bytes]]  # as `PageRow`, in the order of their keys
     snapshots: list[Snapshot]
     handed_back: set[str]
+
+
+def plain_records(module: Any) -> TakePlain:
+    """Return what takes records, as `Buffer.extend` has them, as long as they are plain.
+
+    It is told the place of the first, the offset of the last before it, the latest instant so far and whether importers
+    may declare one. It returns the records, the latest instant by then and how many bytes their values have.
+    """
+    take_plain: TakePlain = module.take_plain
+    return take_plain
 
 
 def plain_intake(

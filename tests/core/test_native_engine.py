@@ -18,7 +18,7 @@ import pytest
 
 from consumers.kafka.settings import BadSettings, load
 from consumers.runtime.events import Decided
-from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
+from ledger.journal.engines import CALLS, VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
 from ledger.journal.native import published_by
 from ledger.journal.open import open_or_create
 from ledger.journal.partition import FactRecord
@@ -280,7 +280,9 @@ def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_ask
         native_module()
 
 
-def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_was_built_beside_other_code_or_has_other_calls_does_not_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     other = ModuleType("points_engine_of_before")
     monkeypatch.setitem(sys.modules, other.__name__, other)
     monkeypatch.setattr("ledger.journal.engines.MODULE", other.__name__)
@@ -292,6 +294,11 @@ def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch:
         with pytest.raises(NoEngine, match="built beside other code"):
             native_module()
     monkeypatch.setattr(other, "CODE", code())
+    for calls in (None, CALLS - 1):
+        monkeypatch.setattr(other, "CALLS", calls, raising=False)
+        with pytest.raises(NoEngine, match="other calls"):
+            native_module()
+    monkeypatch.setattr(other, "CALLS", CALLS)
     assert native_module() is other
 
 

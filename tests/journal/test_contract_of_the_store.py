@@ -1,6 +1,8 @@
 """Each store against the library's own recorder cases and against our contract of a store."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -130,6 +132,20 @@ def test_a_journal_is_made_only_when_asked(tmp_path: Path) -> None:
     with pytest.raises(JournalError):
         SQLiteJournal(tmp_path / "journal")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_has_larger_pages_from_the_start_and_one_of_before_keeps_its_own(tmp_path: Path) -> None:
+    SQLiteJournal(tmp_path / "new", create=True).close()
+    with closing(sqlite3.connect(tmp_path / "before")) as before:
+        before.execute("PRAGMA page_size = 4096")
+        before.execute("PRAGMA journal_mode = WAL")
+    for name, pages in (("new", 8_192), ("before", 4_096)):
+        journal = SQLiteJournal(tmp_path / name, create=True)
+        journal.insert_events([StoredEvent("m-1", 1, "topic", b"state")])
+        journal.close()
+        with closing(sqlite3.connect(tmp_path / name)) as found:
+            assert found.execute("PRAGMA page_size").fetchone() == (pages,)
+            assert found.execute("SELECT count(*) FROM stored_events").fetchone() == (1,)
 
 
 def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:

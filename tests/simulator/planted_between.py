@@ -266,15 +266,22 @@ BUGS_BETWEEN: dict[Bug, str] = {
 
 # Of bugs that show seldom, a seed that shows each: it is tried first, before the search from the beginning.
 SHOWN_BY: dict[Bug, int] = {
+    planted.a_commit_tried_again: 7,
     planted.a_hole_passed_over: 8,
     planted.an_inbox_that_is_not_synced: 21,
     planted.a_decision_told_to_another: 87,
     a_pool_off_by_one: 29,
     a_recalled_lease_gives_back_what_is_drawn: 294,
-    points_without_the_clock_that_let_them_go: 999,
-    an_older_word_about_a_seat_holds: 124,
-    a_claim_by_a_seat_that_comes_back_still_counts: 399,
+    a_position_moved_before_sending: 274,
+    points_without_the_clock_that_let_them_go: 99,
+    an_older_word_about_a_seat_holds: 754,
+    a_claim_by_a_seat_that_comes_back_still_counts: 39,
+    a_late_yes_costs_nothing: 139,
     an_account_that_leaves_takes_another_in: 89,
-    a_closed_account_takes_a_merge: 359,
+    a_closed_account_takes_a_merge: 84,
+    changed_pages_not_sent: 169,
+    what_operators_say_of_an_alias_is_handed_on: 174,
     what_comes_back_stays_at_the_wrong_name: 804,
+    a_fact_handed_back_is_handed_on_again: 359,
+    an_alias_hands_on_what_did_not_move_with_it: 259,
 }
