@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulator.planted import BUGS, BUGS_OF_SERVERS, Bug
-from tests.simulator.planted_between import BUGS_BETWEEN
+from tests.simulator.planted_between import BUGS_BETWEEN, SHOWN_BY
 from tests.simulator.run import SERVED, Result, run
 from tests.simulator.scene import about_of
 from tests.simulator.shrink import shrink
@@ -98,11 +98,14 @@ def plant() -> int:
 
 
 def seeds_for(bug: Bug) -> Iterator[int]:
-    """Yield the seeds whose scene may show a planted bug."""
+    """Yield the seeds whose scene may show a planted bug, the one that is known to show it first."""
+    if bug in SHOWN_BY:
+        yield SHOWN_BY[bug]
     if bug in BUGS_BETWEEN:
-        return islice((seed for seed in count(4, 5) if about_of(seed) == BUGS_BETWEEN[bug]), MOST_SEEDS)
-    is_served = bug in BUGS_OF_SERVERS
-    return (seed for seed in range(1, MOST_SEEDS + 1) if (seed % SERVED == 0) == is_served)
+        yield from islice((seed for seed in count(4, 5) if about_of(seed) == BUGS_BETWEEN[bug]), MOST_SEEDS)
+    else:
+        is_served = bug in BUGS_OF_SERVERS
+        yield from (seed for seed in range(1, MOST_SEEDS + 1) if (seed % SERVED == 0) == is_served)
 
 
 def commit_of_this() -> str:

@@ -22,6 +22,7 @@ from ledger.wire import facts, follow_ups
 from ledger.wire.entries import LOT_BITS, Entry, Leased, Told
 from ledger.wire.facts import Arrival, LeaseMove, LeaseReturned
 from ledger.wire.follow_ups import FLOW, is_from_ledger
+from tests.simulator import planted
 from tests.simulator.planted import Bug
 
 
@@ -259,4 +260,19 @@ BUGS_BETWEEN: dict[Bug, str] = {
     changed_pages_not_sent: "merges",
     what_operators_say_of_an_alias_is_handed_on: "merges",
     what_comes_back_stays_at_the_wrong_name: "merges",
+}
+
+# Of bugs that show seldom, a seed that shows each: it is tried first, before the search from the beginning.
+SHOWN_BY: dict[Bug, int] = {
+    planted.a_hole_passed_over: 8,
+    planted.an_inbox_that_is_not_synced: 21,
+    planted.a_decision_told_to_another: 87,
+    a_pool_off_by_one: 29,
+    a_recalled_lease_gives_back_what_is_drawn: 294,
+    points_without_the_clock_that_let_them_go: 999,
+    an_older_word_about_a_seat_holds: 124,
+    a_claim_by_a_seat_that_comes_back_still_counts: 399,
+    an_account_that_leaves_takes_another_in: 89,
+    a_closed_account_takes_a_merge: 359,
+    what_comes_back_stays_at_the_wrong_name: 804,
 }
