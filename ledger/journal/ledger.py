@@ -261,6 +261,10 @@ class Ledger(ABC):
         """Return the settings as they are stored now: others may have changed them. Raises `JournalError`."""
         return self.settings
 
+    def was_split(self) -> bool:
+        """Return True once the ledger has other partitions than when it was opened. Raises `JournalError`."""
+        return self.settings_there().partitions != self.settings.partitions
+
     def making(self, partitions: range) -> AbstractContextManager[dict[int, Journal]]:
         """Open the journals of partitions that a split makes, beside the others until they are whole.
 

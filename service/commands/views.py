@@ -116,8 +116,9 @@ def run(
     with (
         shell.reading() as opened,
         views_of(opened, folder) as store,
-        closing(Following(opened, store)) as following,
+        ExitStack() as anew,
     ):
+        following = anew.enter_context(closing(Following(opened, store)))
         views = [_view(known, name) for name in names] if names else [one for one in known.values() if store.keeps(one)]
         started = time.monotonic()
         with shell.progress("folding") as tick:
@@ -138,6 +139,10 @@ def run(
             say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
         while ours:
             time.sleep(FOLLOW_SECONDS)
+            if opened.was_split():
+                anew.close()
+                opened = anew.enter_context(shell.reading())
+                following = anew.enter_context(closing(Following(opened, store)))
             done, troubles = following.bring_up(ours)
             said = say_troubles(troubles, said)
             with standard_output():

@@ -22,7 +22,7 @@ def split_watch(ledger: Ledger) -> Iterator[Callable[[], bool]]:
     def look(again: Ledger) -> None:
         while not (is_split.is_set() or is_ending.wait(LOOK_SECONDS)):
             with suppress(JournalError):  # it may be out of reach for a while
-                if again.settings_there().partitions != ledger.settings.partitions:
+                if again.was_split():
                     is_split.set()
 
     with closing(ledger.reopen()) as again:

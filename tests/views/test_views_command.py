@@ -330,7 +330,7 @@ def test_views_of_a_ledger_without_an_entry_are_empty(shop: Path) -> None:
     assert show("liability", "--as-of", "2025-11-20")[0]["issued"] == 80
 
 
-def test_follow_goes_on_with_what_comes_in_until_it_is_stopped(kept: Path) -> None:
+def test_follow_goes_on_with_what_comes_in_and_behind_a_split_until_it_is_stopped(kept: Path) -> None:
     command = [sys.executable, "-m", "service.cli", "views", "run", "balances", "--follow"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -340,6 +340,9 @@ def test_follow_goes_on_with_what_comes_in_until_it_is_stopped(kept: Path) -> No
         try:
             assert process.stdout.readline().split() == ["balances", "0", "entries", "folded"]
             points("ingest", "--backlog", write(kept / "more.ndjson", draw("R2"), draw("R3")))
+            assert process.stdout.readline().split() == ["balances", "2", "entries", "folded"]
+            assert points("split", "--times", 2).code == 0
+            points("ingest", "--backlog", write(kept / "behind.ndjson", draw("R4"), draw("R5")))
             assert process.stdout.readline().split() == ["balances", "2", "entries", "folded"]
         finally:
             process.send_signal(signal.SIGINT)
