@@ -25,7 +25,7 @@ from projections.audit.replay import replay
 from projections.audit.verify import verify
 from projections.views.builtin.balances import Balances
 from projections.views.files import Folder
-from projections.views.runner import bring_up
+from projections.views.runner import Following
 from tests.support.databases import Server
 from tests.support.flips import ADDED, DELETED, NOBODY, OPENING, Spot, found_by, of_a_file, of_schemas, spots
 from tests.support.histories import LONG_AGO
@@ -203,7 +203,8 @@ def test_whoever_reads_a_column_that_holds_something_else_names_it(whole: Path) 
             db.execute("UPDATE stored_events SET state = 'text' WHERE rowid = 3")
         with closing(open_ledger(place / "ledger")) as ledger:
             replayed, verified = replay(ledger, by="python")["differences"], verify(ledger)["broken"]
-            troubles = bring_up(ledger, Folder(place / "views"), [Balances()]).troubles
+            with closing(Following(ledger, Folder(place / "views"))) as following:
+                troubles = following.bring_up([Balances()]).troubles
     for told in (replayed, verified, troubles):
         assert "stored_events.state is no BLOB in 1 of its rows" in str(told)
 
