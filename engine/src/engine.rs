@@ -443,7 +443,7 @@ impl Pages for MemberPages<'_> {
     fn get(&mut self, key: &str) -> Done<Option<Page>> {
         match self.written.get(key) {
             Some(page) => Ok(Some(page.clone())),
-            None => self.stored(key)?.map(unpack).transpose().map_err(Stop::Store),
+            None => self.stored(key)?.map(unpack).transpose().map_err(|_| Stop::HandBack(HandedBack::UnknownPage)),
         }
     }
 

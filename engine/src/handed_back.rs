@@ -27,11 +27,13 @@ pub enum HandedBack {
     Names,
     /// An exchange with another ledger.
     OtherLedger,
+    /// A page that only Python reads, as of an exchange with another ledger.
+    UnknownPage,
 }
 
 impl HandedBack {
     /// All there are.
-    pub const ALL: [HandedBack; 12] = [
+    pub const ALL: [HandedBack; 13] = [
         HandedBack::Publication,
         HandedBack::Engine1,
         HandedBack::UnknownFact,
@@ -44,6 +46,7 @@ impl HandedBack {
         HandedBack::Pool,
         HandedBack::Names,
         HandedBack::OtherLedger,
+        HandedBack::UnknownPage,
     ];
 
     /// Return the name under which it is counted.
@@ -61,6 +64,7 @@ impl HandedBack {
             HandedBack::Pool => "pool",
             HandedBack::Names => "names",
             HandedBack::OtherLedger => "other-ledger",
+            HandedBack::UnknownPage => "unknown-page",
         }
     }
 }

@@ -21,6 +21,7 @@ LEFT = {
     "foreign": "decided by an engine or a version that is not here",
     "pool": "a budget or stock that members share",
     "other-ledger": "an exchange with another ledger",
+    "unknown-page": "a page that the native engine does not read",
     "names": "a member who has, had or became another name",
 }
 

@@ -32,6 +32,7 @@ from ledger.wire.times import SECOND, TimeZone, Zone
 from projections.what_if.backtest import backtest
 from service.metrics import Metrics
 from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
+from tests.core.test_worked_examples_of_exchanges import BOOK as EXCHANGES
 from tests.streams.test_follow_ups import fact
 from tests.streams.test_names_that_move import HEAD, OLD, check, takes
 from tests.support import engine_history
@@ -367,5 +368,35 @@ def test_what_a_name_brought_is_no_trouble_to_an_engine_that_hands_such_members_
     assert {"TermCame", "TermEnded"} <= {type(change).__name__ for step in steps for change in step.changes}
     report = backtest(ledger, CLAIMS, "book.toml", steps[-1].clock)
     assert report.members == 1
+    check(ledger)
+    ledger.close()
+
+
+AIRLINE = """
+[exchanges.air]
+name = "换航空里程"
+takes = "beans"
+gives = "miles"
+rate = [{ from = 2017-01-01, take = 1, give = 1 }]
+ledger = "airline"
+answer_within = 6
+"""
+
+
+@pytest.mark.usefixtures("native")
+def test_an_exchange_with_another_ledger_that_is_to_be_undone_is_decided_by_python(tmp_path: Path) -> None:
+    """The engine decides about the member again, and finds a page that it does not know."""
+    ledger = open_or_create(tmp_path / "ledger", EXCHANGES + AIRLINE)
+    lot = {"kind": "beans", "points": 500, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2999-01-01T00:00:00Z"}
+    asked = {"request": "X", "exchange": "air", "points": 50}
+    told = [
+        fact("lot.opened", HEAD, "l", 0, {"lot": "L", **lot}, "/operators"),
+        fact("exchange.requested", HEAD, "a", 1, asked),
+        fact("exchange.reversed", HEAD, "r", 2, {"request": "X"}),
+    ]
+    for one in told:
+        takes(ledger, tmp_path, [one])
+    steps = [decode_entry(row.state) for row in ledger.journal(ledger.partition_of(HEAD)).entries_of(HEAD)]
+    assert [step.reason for step in steps] == ["", "exchange-asked", "given-spent"]
     check(ledger)
     ledger.close()
