@@ -1,6 +1,7 @@
 """A ledger served: what `points serve` and `points demo --serve` run, imported when they do."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
@@ -11,7 +12,8 @@ from consumers.kafka.clients import client_of
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.local.open import open_inbox
-from ledger.errors import WrongUse
+from consumers.runtime.retry import Backoff
+from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import KAFKA, Ledger, is_address
 from service.browser import open_browser
@@ -19,7 +21,7 @@ from service.console.requests import HOME
 from service.console.sessions import sessions_of
 from service.courier import courier
 from service.drafts.backtester import backtester
-from service.errors import say
+from service.errors import report, say
 from service.follower import follower
 from service.http.app import make_app
 from service.http.bounds import Bounds
@@ -34,8 +36,11 @@ from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
 from service.oidc.settings import signing_in
 from service.shell import Shell
+from service.stopping import stopping
 from service.webhooks.deliver import deliverer
 
+FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0  # seconds until a ledger that was split is opened again
+LOOK_SECONDS = 0.2  # between two looks at whether to stop meanwhile
 Tell = Callable[[Ledger, bool, list[int]], None]  # whether there are keys, and the ids of the processes that serve
 
 _WITHOUT_KEYS = (
@@ -103,9 +108,27 @@ def run_server(
                         )
                         return supervise(job, listening, partial(tell, opened, has_keys), is_split)
 
-        tell: Tell = partial(_tell, shell, listening, opens)
-        while serve(tell):
-            tell = _tell_of_a_split
+        if serve(partial(_tell, shell, listening, opens)):
+            _serve_anew(serve)
+
+
+def _serve_anew(serve: Callable[[Tell], bool]) -> None:
+    """Serve a ledger behind each of its splits, again and again where it cannot be served for a while."""
+    backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
+    while True:
+        try:
+            if not serve(_tell_of_a_split):
+                return
+            backoff.succeeded()
+        except CannotRunNow as error:
+            report(error)
+            backoff.failed()
+            say(f"the ledger is not served now; again in {backoff.remaining():.0f} s")
+            with stopping(again_ends=True) as is_stopped:
+                while not backoff.is_over():
+                    if is_stopped():
+                        return
+                    time.sleep(LOOK_SECONDS)
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:

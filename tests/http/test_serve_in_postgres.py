@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from ledger.journal.database import migrate
@@ -127,6 +128,26 @@ def test_a_server_goes_on_by_itself_behind_a_split(place: str, tmp_path: Path, w
         assert http.get("/health/ready").json()["troubled"] == {}
     with closing(is_whole(place)) as ledger:
         assert any(ledger.partition_of(member) >= PARTITIONS for member in members)
+
+
+def test_a_server_whose_database_is_away_behind_a_split_goes_on_once_it_is_back(place: str, tmp_path: Path) -> None:
+    with served(tmp_path / "one", "--workers", "2", database=place) as server, server.client() as http:
+        server.process.send_signal(signal.SIGSTOP)  # it notices the split when the database is away
+        assert run(["--ledger", place, "split", "--times", "2"]) == 0
+        let_connect(place, "false")
+        server.process.send_signal(signal.SIGCONT)
+        until(lambda: "not served now" in server.log.read_text())
+        let_connect(place, "true")
+        given = partial(http.post, "/v1/facts", json=grant("s-1", "g-1", 5), headers=WAIT)
+        until(lambda: asked(given).status_code == 200)
+    is_whole(place).close()
+
+
+def let_connect(place: str, whether: str) -> None:
+    """Let a database take new connections, or none."""
+    name = psycopg.conninfo.conninfo_to_dict(place.partition("?")[0])["dbname"]
+    with psycopg.connect(place.partition("?")[0], dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {whether}")
 
 
 def asked(ask: Callable[[], httpx.Response]) -> httpx.Response:
