@@ -17,6 +17,7 @@ use crate::page_keys::{cards_ahead, pages_ahead};
 use crate::pages::Page;
 use crate::programme::Programme;
 use crate::quiet::caught;
+use crate::stored::{pack, unpack};
 
 const SNAPSHOT_EVERY: i64 = 64;
 const SNAPSHOT_ON_EVICTION: i64 = 8;
@@ -24,7 +25,6 @@ const HOT: usize = 4; // this part of the memory for members is the hot ones' at
 // A member is kept so many batches longer than one of half as many entries.
 const BATCHES_LONGER: u64 = 20;
 const MEMBERS_AT_ONCE: usize = 256; // that are read before the first of them is decided on
-const USUAL: usize = 512; // bytes of an entry
 
 /// A member's snapshot, if there is one, and the entries behind it.
 pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
@@ -389,18 +389,6 @@ fn folded((snapshot, entries): Stored) -> Result<Member, String> {
         apply_entry(&mut account, &unpack::<Entry>(bytes)?);
     }
     Ok(Member::new(account, saved))
-}
-
-/// Return the bytes of an entry, a page or an account.
-pub fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL);
-    rmp_serde::encode::write(&mut bytes, value).expect("all of it can be written");
-    bytes
-}
-
-/// Return an entry, a page or an account from its bytes.
-pub fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
-    rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
 }
 
 /// Read the pages that are named, all at once, in the order of their keys.

@@ -8,7 +8,6 @@ use rustc_hash::FxHashMap;
 use crate::account::Account;
 use crate::awards::ONCE;
 use crate::draft::{Done, Draft, Stop};
-use crate::engine::pack;
 use crate::entries::{Change, Text};
 use crate::evolve::apply;
 use crate::fall_due::fall_due;
@@ -17,7 +16,8 @@ use crate::plain_entry::{self, PlainEntry};
 use crate::postings::{Place, Posting, postings_of};
 use crate::programme::{CLAIM, OPENS, Programme};
 use crate::quiet::caught;
-use crate::replay::{MemberPages, Row};
+use crate::replay::MemberPages;
+use crate::stored::{Row, pack};
 use crate::tiers::DEDUCTION;
 use crate::times::Zone;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use crate::entries::Text;
-use crate::replay::Row;
+use crate::stored::Row;
 
 /// Entries that were taken and not given yet.
 #[derive(Default)]

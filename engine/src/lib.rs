@@ -52,6 +52,7 @@ mod rights;
 mod scores;
 mod shops;
 mod standing;
+mod stored;
 mod tagged;
 mod terms;
 mod tiers;

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::account::Account;
-use crate::engine::{pack, unpack};
+use crate::stored::{pack, unpack};
 
 // What is held for a thing beside its texts, in bytes, as measured with the crate's allocator.
 const ACCOUNT: usize = 2_000;

@@ -13,7 +13,8 @@ use crate::chain::{self, Journal};
 use crate::handed_back::HandedBack;
 use crate::programme::Programme;
 use crate::python_book::versions_of;
-use crate::replay::{Backtest, Compared, Derived, Deriving, Found, Replay, Row, Stored};
+use crate::replay::{Backtest, Compared, Derived, Deriving, Found, Replay, Stored};
+use crate::stored::Row;
 
 pub type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
 /// Of each row that differs: sequence, member, number, state, whether it is the account, and what is derived.

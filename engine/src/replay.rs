@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::account::Account;
 use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
-use crate::engine::{earned_in, pack, unpack};
+use crate::engine::earned_in;
 use crate::entries::{Change, ENGINE, Earned, Entry, Text};
 use crate::evolve::apply_entry;
 use crate::fact_codec;
@@ -22,17 +22,10 @@ use crate::pages::Page;
 use crate::plain_entry::{self, Head};
 use crate::programme::Programme;
 use crate::quiet::caught;
+use crate::stored::{Row, pack, unpack};
 
 const GROUPS: u64 = 4_096;
 const PUBLICATION: &str = "programme.published.v1";
-
-/// An entry as it is stored; no state where that is something else than bytes.
-pub struct Row<'a> {
-    pub sequence: i64,
-    pub member: &'a str,
-    pub number: i64,
-    pub state: Option<&'a [u8]>,
-}
 
 /// A member's snapshot as it is stored: its number, and its bytes.
 pub type Stored = (i64, Vec<u8>);
