@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 from benchmarks.measure import Failed, Figures, cpu_of, say
 from benchmarks.stores import database
@@ -124,4 +125,4 @@ def _followed(place: str, folder: Path) -> Iterator[int | None]:
 
 
 def _follow(place: str, folder: Path) -> None:
-    follow(open_ledger(place), store_of(place), folder)
+    follow(open_ledger(place), store_of(place), folder, Event().wait)

@@ -13,7 +13,7 @@
     │   └── JournalError ── Damaged, NothingThere, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
-    │   ├── PeerAway, Unreachable
+    │   ├── PeerAway, Unreachable (NothingDone)
     │   ├── Unavailable (WentBack, BeingSplit, Elsewhere), CannotAppend (ClockAhead, IsMoving), NotBuilt, NotContinued
     │   │   (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,6 +14,7 @@ from service.errors import report, say
 LOOK_SECONDS = 0.2  # between two looks at whether to stop
 WANTED_SECONDS = 1.0  # between two looks at whether it is wanted
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until it is started again
+CLOSE_SECONDS = 2.0  # for what the process has open, once the server ends
 
 
 class Beside:
@@ -59,16 +61,22 @@ class Beside:
                 for _ in workers.messages(LOOK_SECONDS):
                     pass
         finally:
-            workers.close(0)
+            workers.close(CLOSE_SECONDS)
 
 
-def end_with_the_server(pipe: Connection) -> None:
-    """End this process once the server has ended."""
-    threading.Thread(target=_end, args=(pipe,), daemon=True).start()
+def end_with_the_server(pipe: Connection, ending: threading.Event | None = None) -> None:
+    """End this process once the server has ended.
+
+    `ending` is set first, where there is one: who waits for it has `CLOSE_SECONDS` to close what is open.
+    """
+    threading.Thread(target=_end, args=(pipe, ending), daemon=True).start()
 
 
-def _end(pipe: Connection) -> None:
+def _end(pipe: Connection, ending: threading.Event | None) -> None:
     try:
         pipe.recv()
     except (EOFError, OSError):
+        if ending is not None:
+            ending.set()
+            time.sleep(CLOSE_SECONDS)
         os._exit(0)  # what is half done is a transaction, and is done again

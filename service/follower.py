@@ -1,8 +1,10 @@
 """Follows the journals beside a server, in a process of its own: views, and the trees by which entries are proved."""
 
 import os
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -39,15 +41,24 @@ def follower(place: str, folder: Path) -> Beside:
 
 
 def _work(pipe: Connection, place: str, folder: Path, trees: Path) -> None:
-    end_with_the_server(pipe)
+    ending = threading.Event()
+    end_with_the_server(pipe, ending)
     os.nice(NICE)
-    follow(open_ledger(place), view_store(place, folder), trees)
+    with closing(open_ledger(place)) as ledger:
+        follow(ledger, view_store(place, folder), trees, ending.wait)
 
 
-def follow(ledger: Ledger, store: ViewStore, trees: Path) -> None:
-    """Bring views and trees to where a ledger stands, for ever."""
+def follow(ledger: Ledger, store: ViewStore, trees: Path, has_ended: Callable[[float], bool]) -> None:
+    """Bring views and trees to where a ledger stands, until `has_ended`, which waits for some seconds, says so."""
     store.make()
-    views, following = all_views().values(), Following(ledger, store)
+    with closing(Following(ledger, store)) as following:
+        _follow(ledger, store, trees, following, has_ended)
+
+
+def _follow(
+    ledger: Ledger, store: ViewStore, trees: Path, following: Following, has_ended: Callable[[float], bool]
+) -> None:
+    views = all_views().values()
     claims: dict[str, Claim] = {}
     said: list[str] = []
     heads: Heads = {}
@@ -68,7 +79,8 @@ def follow(ledger: Ledger, store: ViewStore, trees: Path) -> None:
             if blocks.get(partition) != entries // BLOCK:
                 blocks_of(ledger, partition, entries, trees)
                 blocks[partition] = entries // BLOCK
-        time.sleep(EVERY_SECONDS)
+        if has_ended(EVERY_SECONDS):
+            return
 
 
 def _claimed(wanted: list[View], store: ViewStore, claims: dict[str, Claim]) -> list[View]:

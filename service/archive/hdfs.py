@@ -60,7 +60,7 @@ class _Listing(Struct, rename={"statuses": "FileStatuses"}):
     statuses: _Listed
 
 
-class _NothingDone(Unreachable):
+class NothingDone(Unreachable):
     """A namenode that was not reached, or that stands by: another one may be asked the same."""
 
 
@@ -190,7 +190,7 @@ class Hdfs(Remote):
                 with self._errors(name):
                     answer = self._client.request(method, self._namenodes[0].join(path), params=query)
                     return self._checked(name, answer)
-            except _NothingDone:
+            except NothingDone:
                 if not left:
                     raise
                 self._namenodes.rotate(-1)
@@ -202,7 +202,7 @@ class Hdfs(Remote):
             yield
         except httpx.TransportError as error:
             said = " ".join(str(error).split())[:300] or type(error).__name__
-            kind = _NothingDone if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Unreachable
+            kind = NothingDone if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Unreachable
             raise kind(
                 f"{self.at(name)}: HDFS at {_host(error.request)} is not reached: {said}; see that it runs, and that"
                 " its HTTP ports are open to this machine (with TLS: SSL_CERT_FILE), and run it again"
@@ -228,7 +228,7 @@ class Hdfs(Remote):
         if error.kind == "FileAlreadyExistsException":
             raise FileExistsError(said)
         way_out = next((way for kind, way in _WAYS_OUT.items() if kind in f"{error.kind} {said}"), _AGAIN)
-        kind = _NothingDone if error.kind == "StandbyException" else Unreachable
+        kind = NothingDone if error.kind == "StandbyException" else Unreachable
         raise kind(f"{self.at(name)}: HDFS at {host} says: {said}; {way_out}")
 
     def _other(self, name: str, answer: httpx.Response) -> Unreachable:
