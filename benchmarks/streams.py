@@ -23,8 +23,9 @@ from benchmarks.measure import ROOT, Failed, Figures, cpu_of, points, run, say
 from benchmarks.work import Work
 from consumers.kafka.settings import load
 from ledger.journal.database import migrate
-from tests.support.brokers import CACHE, new_topic_name
+from tests.support.brokers import new_topic_name
 from tests.support.databases import OwnServer, a_server
+from tests.support.jars import CACHE, NoJars, jars
 
 HERE = ROOT / "benchmarks" / "kafka_streams"
 JOBS = 2  # processes of ours, threads of the peer's
@@ -80,8 +81,8 @@ def _streams(work: Work, address: str, classes: Path, facts: int, scored: int) -
     with patch.dict(os.environ, POINTS_KAFKA_TOPICS_OUTCOMES=output):
         settings = load()
         make_topics(settings)
-    jars = f"{classes}{os.pathsep}{classes.parent / 'jars'}/*"
-    java = ["java", HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars, "Loyalty"]
+    classpath = f"{classes}{os.pathsep}{classes.parent / 'jars'}/*"
+    java = ["java", HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", classpath, "Loyalty"]
     command = [*java, address, application, settings.topics.facts, output, str(facts), str(JOBS), str(state)]
     found = run(command, has_log=True)
     shutil.rmtree(state)
@@ -121,32 +122,20 @@ def _consumed(ledger: str, engine: str) -> Figures:
 
 def _compiled() -> Path:
     """The folder of the peer's classes, beside its jars: fetched and compiled once into the cache. Raises `Failed`."""
-    folder = CACHE / "kafka-streams"
-    classes, jars = folder / "classes", folder / "jars"
-    if not jars.is_dir():
-        say("fetching Kafka Streams")
-        fetched = Path(mkdtemp(prefix="streams-", dir=_made(CACHE)))
-        _do("mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={fetched}")
-        _made(folder)
-        fetched.rename(jars)
-    _do("javac", "-cp", f"{jars}/*", "-d", _made(classes), HERE / "Loyalty.java")
-    return classes
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _do(*command: object) -> None:
+    classes = CACHE / "kafka-streams" / "classes"
+    say("fetching Kafka Streams, where that was not done before")
     try:
+        fetched = jars(HERE / "pom.xml", "kafka-streams/jars")
+        classes.mkdir(exist_ok=True)
+        command = ["javac", "-cp", f"{fetched}/*", "-d", classes, HERE / "Loyalty.java"]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    except NoJars as error:
+        raise Failed(str(error)) from error
     except FileNotFoundError as error:
-        raise Failed(
-            f"{command[0]} is not installed; Kafka Streams wants a Java 17 development kit and Maven"
-        ) from error
+        raise Failed(f"{error}: Kafka Streams wants a Java 17 development kit and Maven") from error
     if done.returncode:
-        raise Failed(f"{command[0]}: {(done.stderr or done.stdout)[-2_000:]}")
+        raise Failed(f"javac: {(done.stderr or done.stdout)[-2_000:]}")
+    return classes
 
 
 def _facts(work: Work, facts: int, members: int) -> tuple[Path, int]:

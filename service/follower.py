@@ -51,13 +51,6 @@ def _work(pipe: Connection, place: str, folder: Path, trees: Path) -> None:
 def follow(ledger: Ledger, store: ViewStore, trees: Path, has_ended: Callable[[float], bool]) -> None:
     """Bring views and trees to where a ledger stands, until `has_ended`, which waits for some seconds, says so."""
     store.make()
-    with closing(Following(ledger, store)) as following:
-        _follow(ledger, store, trees, following, has_ended)
-
-
-def _follow(
-    ledger: Ledger, store: ViewStore, trees: Path, following: Following, has_ended: Callable[[float], bool]
-) -> None:
     views = all_views().values()
     claims: dict[str, Claim] = {}
     said: list[str] = []
@@ -65,22 +58,21 @@ def _follow(
     blocks: Heads = {}
     ours: list[View] = []
     looked = -SETTLED_SECONDS
-    while True:
-        now = ledger.heads()
-        is_settled = time.monotonic() - looked > SETTLED_SECONDS
-        if is_settled:
-            live = store.live_builds()
-            ours = _claimed([view for view in views if _is_wanted(view, store, live)], store, claims)
-            looked = time.monotonic()
-        if now != heads or is_settled:
-            heads = now
-            said = say_troubles(following.bring_up(ours).troubles, said)
-        for partition, entries in heads.items():
-            if blocks.get(partition) != entries // BLOCK:
-                blocks_of(ledger, partition, entries, trees)
-                blocks[partition] = entries // BLOCK
-        if has_ended(EVERY_SECONDS):
-            return
+    with closing(Following(ledger, store)) as following:
+        while not has_ended(EVERY_SECONDS):
+            now = ledger.heads()
+            is_settled = time.monotonic() - looked > SETTLED_SECONDS
+            if is_settled:
+                live = store.live_builds()
+                ours = _claimed([view for view in views if _is_wanted(view, store, live)], store, claims)
+                looked = time.monotonic()
+            if now != heads or is_settled:
+                heads = now
+                said = say_troubles(following.bring_up(ours).troubles, said)
+            for partition, entries in heads.items():
+                if blocks.get(partition) != entries // BLOCK:
+                    blocks_of(ledger, partition, entries, trees)
+                    blocks[partition] = entries // BLOCK
 
 
 def _claimed(wanted: list[View], store: ViewStore, claims: dict[str, Claim]) -> list[View]:

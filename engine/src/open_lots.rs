@@ -112,12 +112,7 @@ impl PartialEq for OpenLots {
 
 impl Serialize for OpenLots {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        let mut map = to.serialize_map(Some(self.len()))?;
-        for (key, lot) in self.iter() {
-            map.serialize_entry(key, lot)?;
-        }
-        map.end()
+        to.collect_map(self.iter())
     }
 }
 

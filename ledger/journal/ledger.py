@@ -306,8 +306,8 @@ class Ledger(ABC):
     def took_copies(self, partition: int) -> Callable[[str], bool]:
         """Return what says of a member whether a partition began with copies of what its parent has of the member."""
         settings = self.settings
-        home = Partitioner(partitions_after_birth(settings.grown, partition, settings.partitions))
-        return lambda member: member == PROGRAMME_SUBJECT or home(member) == partition
+        then = Partitioner(partitions_after_birth(settings.grown, partition, settings.partitions))
+        return partial(then.is_home, partition)
 
     def positions(self, found: Mapping[int, int]) -> dict[int, int]:
         """Return how far each partition was read, from what is known of that.
@@ -416,7 +416,7 @@ class Ledger(ABC):
 
     def is_home(self, partition: int, member: str) -> bool:
         """Return True if a partition decides about a member, or about the rule book, as each does."""
-        return member == PROGRAMME_SUBJECT or self.partition_of(member) == partition
+        return self._partitioner.is_home(partition, member)
 
     def look_again(self, partition: int) -> None:  # noqa: B027  # only what has several servers moves
         """Have a partition's journal opened where it stands now, if it was moved since it was opened."""

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from msgspec.structs import replace
+from psycopg.sql import quote
 
 from ledger.errors import WrongUse
 from ledger.journal.database import DatabaseLedger
@@ -268,7 +269,7 @@ class _Copy:
                 self._copy("pruned")
         self._from.execute(f"DROP INDEX IF EXISTS {schema}.{_INDEX}")  # one that was killed is none
         self._from.execute(f"CREATE INDEX CONCURRENTLY {_INDEX} ON {schema}.pages (member)")
-        self._from.execute(f"COMMENT ON INDEX {schema}.{_INDEX} IS {_literal(self._to)}")  # for who asks where it goes
+        self._from.execute(f"COMMENT ON INDEX {schema}.{_INDEX} IS {quote(self._to)}")  # for who asks where it goes
         self._into.execute(f"CREATE INDEX IF NOT EXISTS {_INDEX} ON {schema}.pages (member)")
 
     def round(self, progress: Progress) -> int:
@@ -499,10 +500,6 @@ def _has_note(server: Server, schema: str) -> bool:
 
 def _has(connection: _Connection, table: str) -> bool:
     return _one(connection, f"SELECT to_regclass('{table}') IS NOT NULL") is True
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _one(connection: _Connection, question: str) -> Any:

@@ -1,5 +1,6 @@
 """Member -> partition by Kafka's murmur2, remembered for recent keys."""
 
+from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.murmur import partition_of
 
 REMEMBERED = 100_000  # keys
@@ -20,3 +21,7 @@ class Partitioner:
                 self._known.clear()
             partition = self._known[key] = partition_of(key, self.partitions)
         return partition
+
+    def is_home(self, partition: int, member: str) -> bool:
+        """Return True if a partition decides about a member, or about the rule book, as each does."""
+        return member == PROGRAMME_SUBJECT or self(member) == partition

@@ -136,7 +136,8 @@ class Split:
         self, journal: Journal, children: dict[int, Journal], done: dict[int, int], rows: Sequence[EntryRow]
     ) -> None:
         for partition, child in children.items():
-            theirs = [row for row in rows if row.sequence > done[partition] and self._is_at_home(row.member, partition)]
+            new = (row for row in rows if row.sequence > done[partition])
+            theirs = [row for row in new if self._partitioner.is_home(partition, row.member)]
             if rows[-1].sequence > done[partition]:
                 stubs = [row for row in theirs if is_stub(row.state)]
                 with child.amending() as batch:
@@ -160,15 +161,12 @@ class Split:
                         [
                             (batch.source(names[source]), name, member, place)
                             for source, name, member, place in rows
-                            if place <= stubs[partition] and self._is_at_home(member, partition)
+                            if place <= stubs[partition] and self._partitioner.is_home(partition, member)
                         ]
                     )
             failpoint("split-receipts")
         for partition, child in behind.items():
             child.publish_upto(_RECEIPTS, stubs[partition])
-
-    def _is_at_home(self, member: str, partition: int) -> bool:
-        return member == PROGRAMME_SUBJECT or self._partitioner(member) == partition
 
     def _copy_all_pages(self, journal: Journal, children: dict[int, Journal]) -> None:
         """Copy pages and snapshots as they are; those that are written meanwhile are copied again by the next round."""
@@ -176,7 +174,7 @@ class Split:
         for some in journal.snapshots():
             for partition, child in children.items():
                 with child.amending() as batch:
-                    batch.put_accounts([one for one in some if self._is_at_home(one.member, partition)])
+                    batch.put_accounts([one for one in some if self._partitioner.is_home(partition, one.member)])
 
     def _copy_pages(
         self, journal: Journal, children: dict[int, Journal], members: Container[str] | None = None
@@ -185,7 +183,7 @@ class Split:
         for rows in journal.page_rows():
             some = [PageRow(*row) for row in rows if members is None or row[1] in members]
             for partition, child in children.items():
-                theirs = [row for row in some if self._is_at_home(row.member, partition)]
+                theirs = [row for row in some if self._partitioner.is_home(partition, row.member)]
                 if theirs:
                     with child.amending() as batch:
                         batch.put_pages(theirs)

@@ -94,11 +94,8 @@ _LOTS = ("lot", "to_lot")
 _INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at", "time"}
 _MONTHS = {"month", "first_month", "last_month", "first"}
 _JSON = "data"  # a text that is JSON
-_NAMED = (
-    "hold",
-    "card",
-    "house",
-)  # what an account keeps by name: that of another name of the member's is told with it
+# What an account keeps by name: that of another name of the member's is told with it.
+_NAMED = ("hold", "card", "house")
 
 
 def bucket_text(bucket: int) -> str:

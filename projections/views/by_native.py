@@ -66,9 +66,9 @@ def is_native(view: View) -> TypeGuard[PointsView]:
 def native_fold(book: Programme, partition: int, views: Sequence[View]) -> NativeFold | None:
     """Return what folds the native ones of some views; None where Python does.
 
-    That is where the native engine is not there or older, and under a book that gives for a tier that is reached.
+    That is where the native engine does not decide, and under a book that gives for a tier that is reached.
     """
     module, chosen = native_module(), list(filter(is_native, views))
-    if not hasattr(module, "Folding") or not chosen or any(version.rules_on(REACHED) for version in book.versions):
+    if module is None or not chosen or any(version.rules_on(REACHED) for version in book.versions):
         return None
     return NativeFold(module, book, partition, chosen)

@@ -7,6 +7,8 @@ new ones come behind those that there are. An instant is a `timestamptz`, withou
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from psycopg.sql import quote
+
 from projections.views.builtin.present import FIGURES, Present
 from projections.views.builtin.statement import MONTHS
 from projections.views.view import View
@@ -179,10 +181,6 @@ def published(view: View, schema: str, build: str) -> Iterator[str]:
         columns = ", ".join(f"{column.sql} AS {column.name}" for column in table.columns)
         name = f"{schema}.{table.name}"
         yield f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {table.source.format(at=build)}"
-        yield f"COMMENT ON VIEW {name} IS {_quoted(table.about)}"
+        yield f"COMMENT ON VIEW {name} IS {quote(table.about)}"
         for column in table.columns:
-            yield f"COMMENT ON COLUMN {name}.{column.name} IS {_quoted(column.about)}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            yield f"COMMENT ON COLUMN {name}.{column.name} IS {quote(column.about)}"

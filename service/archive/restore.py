@@ -15,7 +15,6 @@ from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.split import split
 from ledger.journal.durable import sync
 from ledger.journal.folder import SETTINGS, FolderLedger
-from ledger.journal.growth import Growth
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
 from ledger.journal.port import DeadLetter
@@ -27,7 +26,7 @@ from projections.answers.output import unfinished
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
 from service.archive.files import BadCopy, check_no_ledger
-from service.archive.manifests import ArchivedPartition
+from service.archive.manifests import ArchivedPartition, Split, splits_behind
 from service.archive.reading import Archive, Archived
 
 RECORDS = 1_000  # decided in one transaction; dead letters are up to 64 KiB each
@@ -42,8 +41,8 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     making = unfinished(folder)
     ledger = _begin(archive, making)
     try:
-        for growth in archive.manifest.born.grown[len(ledger.settings.grown) :]:
-            ledger = _split(archive, ledger, growth, progress)
+        for one in splits_behind(ledger.settings, archive.manifest.born):
+            ledger = _split(archive, ledger, one, progress)
         with ledger.writing():
             _restore_all(archive, ledger, archive.manifest.partitions, progress)
             if ledger.settings.stream == INBOX:
@@ -83,27 +82,20 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     return ledger
 
 
-def _split(archive: Archive, ledger: FolderLedger, growth: Growth, progress: Progress) -> FolderLedger:
+def _split(archive: Archive, ledger: FolderLedger, one: Split, progress: Progress) -> FolderLedger:
     """Decide again what was decided up to a split, and split the ledger as it was; return it, opened anew."""
-    times = _partitions_behind(archive, growth) // growth.partitions
     parts = [
         ArchivedPartition(number, end.entries, end.link, end.offset, end.recorded, 0)
-        for number, end in enumerate(growth.ends)
+        for number, end in enumerate(one.before.ends)
     ]
     with ledger.writing():
         _restore_all(archive, ledger, parts, progress)
-    split(ledger, times)
+    split(ledger, one.partitions // one.before.partitions)
     ledger.close()
     ledger = FolderLedger.at(ledger.folder)
-    if ledger.settings.grown[-1] != growth:
+    if ledger.settings.grown[-1] != one.before:
         raise Refuted(f"{archive.name}: its partitions do not branch off where it says that they do")
     return ledger
-
-
-def _partitions_behind(archive: Archive, growth: Growth) -> int:
-    """Return how many partitions there were behind a split."""
-    born = archive.manifest.born
-    return next((one.partitions for one in born.grown if one.partitions > growth.partitions), born.partitions)
 
 
 def _restore_all(

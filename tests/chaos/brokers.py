@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from tests.chaos.hosts import Host
 from tests.chaos.processes import Process
-from tests.support.brokers import PROPERTIES, cluster_id, jars
+from tests.support.brokers import PROPERTIES, broker_jars, cluster_id
 
 BROKERS = 3
 CONTROLLER = 100  # its id
@@ -40,7 +40,7 @@ class Cluster:
     """The brokers and the controller; `brokers` are processes, by the order of their ids from 1."""
 
     def __init__(self, controller: Host, hosts: list[Host], folder: Path, logs: Path) -> None:
-        java = [*_JAVA, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*"]
+        java = [*_JAVA, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{broker_jars()}/*"]
         quorum = f"{controller.address}:{controller.port(9093)}"
         common = {**PROPERTIES_OF_THREE, "controller.quorum.voters": f"{CONTROLLER}@{quorum}"}
         own = {

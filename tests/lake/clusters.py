@@ -10,9 +10,10 @@ import httpx
 
 from ledger.errors import CannotRunNow
 from service.archive.places import place_at
-from tests.lake.jars import jars
+from tests.support.jars import jars
 from tests.support.ports import free_port
 
+POM = Path(__file__).with_name("pom.xml")
 PATIENCE = 200  # seconds for both to be up
 JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 JAVA += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
@@ -34,7 +35,8 @@ class Hadoop:
         self.certificate = folder / "certificate.pem"
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._java = [*JAVA, "-cp", f"{folder}:{jars('hadoop-3.5.0', '-DexcludeGroupIds=org.apache.iceberg')}/*"]
+        hadoop = jars(POM, "hadoop-3.5.0", "-DexcludeGroupIds=org.apache.iceberg")
+        self._java = [*JAVA, "-cp", f"{folder}:{hadoop}/*"]
         _write(folder / "ssl-server.xml", self._tls())
         settings = {
             "fs.defaultFS": f"hdfs://{self.rpc}",

@@ -17,8 +17,8 @@ from ledger.errors import CannotRunNow
 from service.archive.places import place_at
 from tests.journal.test_archive import Shelf
 from tests.journal.test_archive_audits import grown
-from tests.lake.clusters import Hadoop
-from tests.lake.jars import jars
+from tests.lake.clusters import POM, Hadoop
+from tests.support.jars import jars
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def spark(storage: str, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     folder = tmp_path_factory.mktemp("spark")
-    runtime = jars("iceberg-1.12.0", "-DincludeGroupIds=org.apache.iceberg")
+    runtime = jars(POM, "iceberg-1.12.0", "-DincludeGroupIds=org.apache.iceberg")
     settings = {
         "spark.jars": str(*runtime.glob("*.jar")),
         "spark.driver.memory": "512m",

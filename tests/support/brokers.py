@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from tests.support.jars import NoJars, jars
 from tests.support.ledgers import IN_MEMORY
 from tests.support.ports import free_port
 
@@ -27,9 +28,7 @@ REMEDY = (
     " (apt-get install default-jre-headless maven openssl)"
 )
 START_SECONDS = 60
-HERE = Path(__file__).resolve().parents[1]
-POM = HERE / "kafka" / "pom.xml"
-CACHE = HERE.parent / ".cache"
+POM = Path(__file__).resolve().parents[1] / "kafka" / "pom.xml"
 
 # What a broker of one node needs, and what makes a test short.
 PROPERTIES: Mapping[str, str] = {
@@ -60,10 +59,6 @@ class Secure(NamedTuple):
     ca_file: Path
     username: str
     password: str
-
-
-class NoJars(Exception):
-    """The broker's jars cannot be fetched."""
 
 
 class Broker(Protocol):
@@ -149,7 +144,7 @@ class BrokerFromJars:
     """A broker that runs here on Java, from jars that Maven fetches once."""
 
     def __init__(self, *, is_short: bool = True) -> None:
-        found = jars()
+        found = broker_jars()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         port, secure, controller = free_port(), free_port(), free_port()
         self.address = f"localhost:{port}"
@@ -319,22 +314,9 @@ def _version() -> str:
     return found[1]
 
 
-def jars() -> Path:
-    """The broker's jars, fetched once into the cache."""
-    folder = CACHE / f"kafka-{_version()}"
-    if not folder.is_dir():
-        CACHE.mkdir(exist_ok=True)
-        fetched = Path(tempfile.mkdtemp(prefix="kafka-", dir=CACHE))
-        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={fetched}"], capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode:
-            shutil.rmtree(fetched)
-            raise NoJars(f"Maven cannot fetch the broker: {done.stdout[-2_000:]}{done.stderr[-2_000:]}")
-        with suppress(OSError):  # another run was faster
-            fetched.rename(folder)
-    return folder
+def broker_jars() -> Path:
+    """The broker's jars."""
+    return jars(POM, f"kafka-{_version()}")
 
 
 def cluster_id() -> str:
