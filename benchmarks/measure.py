@@ -51,13 +51,18 @@ def points(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
+def environment() -> dict[str, str]:
+    """The variables that a command of this checkout runs with."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return variables
+
+
 def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool = False) -> Run:
     """Run a command to its end, its log left out. Raises `Failed`."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = subprocess.DEVNULL if has_log else None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment()) as process:
         watch = _Watch(process.pid)
         watch.start()
         assert process.stdout is not None
@@ -92,6 +97,15 @@ def cpu_of(pid: int | None) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def memory_of(pid: int) -> tuple[int, int]:
+    """The most resident bytes so far, and the anonymous bytes now, of a process and its children: of the largest each.
+
+    0 where there is no /proc.
+    """
+    of_all = [_status(each) for each in (pid, *_children(pid))]
+    return max(one.get("VmHWM", 0) for one in of_all), max(one.get("RssAnon", 0) for one in of_all)
+
+
 class _Watch(threading.Thread):
     """Looks at the memory of a process and its children while they run; nothing is seen where there is no /proc."""
 
@@ -104,10 +118,9 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            for pid in [self._pid, *_children(self._pid)]:
-                status = _status(pid)
-                self.peak = max(self.peak, status.get("VmHWM", 0))
-                self.anonymous = max(self.anonymous, status.get("RssAnon", 0))
+            rss, anonymous = memory_of(self._pid)
+            self.peak = max(self.peak, rss)
+            self.anonymous = max(self.anonymous, anonymous)
 
     def stop(self) -> None:
         self._over.set()
