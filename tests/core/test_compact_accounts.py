@@ -11,7 +11,24 @@ from ledger.core.account import Account, Bundle, Lot, Purse, encode_account
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 DAY = 86_400_000_000
-NUMBERS = (0, 1, -1, 31, 32, -32, -33, 1 << 13, (1 << 40) - 1, 1 << 40, -(1 << 40), 1 << 62, MOST - 1, MOST, LEAST, LEAST + 1)
+NUMBERS = (
+    0,
+    1,
+    -1,
+    31,
+    32,
+    -32,
+    -33,
+    1 << 13,
+    (1 << 40) - 1,
+    1 << 40,
+    -(1 << 40),
+    1 << 62,
+    MOST - 1,
+    MOST,
+    LEAST,
+    LEAST + 1,
+)
 UNITS = (1, 1_000, 1_000_000, 3_600_000_000, DAY)
 TEXTS = ("", "a", "purchase.beans", "豆" * 128, "x" * 200)
 
