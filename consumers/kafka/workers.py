@@ -119,7 +119,7 @@ def once_answered(
     attempt: Callable[[], T],
     observe: Observe,
     is_stopped: Callable[[], bool],
-    away: type[Exception] = BrokerAway,
+    away: tuple[type[Exception], ...] = (BrokerAway,),
     stage: str = "kafka",
 ) -> T | None:
     """Return what `attempt` returns, tried again while it raises that a broker or a store is `away`.
@@ -148,4 +148,4 @@ def once_stored(place: str, attempt: Callable[[], T], observe: Observe, is_stopp
 
     A ledger in a folder is there or not: what it raises is raised.
     """
-    return once_answered(attempt, observe, is_stopped, Unavailable, "store") if is_address(place) else attempt()
+    return once_answered(attempt, observe, is_stopped, (Unavailable,), "store") if is_address(place) else attempt()
