@@ -28,7 +28,6 @@ from service.http.bounds import Bounds
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
 from service.http.shared_folder import shared_folder
-from service.http.split_watch import split_watch
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import BOOTSTRAP, keys_of
@@ -36,6 +35,7 @@ from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
 from service.oidc.settings import signing_in
 from service.shell import Shell
+from service.split_watch import split_watch
 from service.stopping import stopping
 from service.webhooks.deliver import deliverer
 
