@@ -14,11 +14,12 @@ from typing import Any
 from benchmarks.measure import ROOT, Failed, cpu_of, environment, memory_of, points, run, say
 from benchmarks.whole import ingest
 from benchmarks.work import Work, size_of
+from consumers.files.loader import CHUNK_LINES
 from service.demo.traffic import traffic
 
 SKEW = 0.8  # of the made-up traffic, Zipf's exponent
 PARTS = 10  # of a long run
-SETTLED_SECONDS = 1.0  # without a batch, after which all is decided that is there
+HELD_BACK = CHUNK_LINES + 2_000  # lines of a stream that wait for more to come, at most
 LOOK_SECONDS = 0.05
 
 
@@ -71,7 +72,7 @@ def long(work: Work, facts: int, members: int) -> dict[str, Any]:
             for number in range(1, PARTS + 1):
                 _write(path, islice(lines, each))
                 say(f"long: {number * each:,} of {facts:,} facts over {members:,} members")
-                rows.append(_fed(process, path, folder))
+                rows.append(_fed(process, path, folder, number * each))
         if process.returncode:
             raise Failed(f"{' '.join(fed)}: exit {process.returncode}")
         _write(path, islice(lines, each))
@@ -83,24 +84,21 @@ def long(work: Work, facts: int, members: int) -> dict[str, Any]:
     return {"members": members, "rows": rows, "anew": anew, "restart": restart, "ledger": size}
 
 
-def _fed(process: subprocess.Popen[bytes], path: Path, folder: Path) -> dict[str, Any]:
-    """Feed a file to a process, and say what was decided meanwhile and what that took.
+def _fed(process: subprocess.Popen[bytes], path: Path, folder: Path, fed: int) -> dict[str, Any]:
+    """Feed a file to a process, and say what was decided meanwhile and what that took; with it `fed` facts were fed.
 
-    It ends when no more is decided: what fills no block waits in the process for the next file.
+    It ends when all is decided but what fills no chunk, which waits in the process for the next file.
     """
     assert process.stdin is not None
     started, cpu, before = time.monotonic(), cpu_of(process.pid), _decided(folder)
     with path.open("rb") as file:
         shutil.copyfileobj(file, process.stdin)
     process.stdin.flush()
-    ended, decided = time.monotonic(), -1
-    while (now := _decided(folder)) != decided or time.monotonic() < ended + SETTLED_SECONDS:
-        if now != decided:
-            ended, decided = time.monotonic(), now
+    while (decided := _decided(folder)) < fed - HELD_BACK and process.poll() is None:
         time.sleep(LOOK_SECONDS)
+    seconds, spent = time.monotonic() - started, cpu_of(process.pid) - cpu
     rss, anonymous = memory_of(process.pid)
-    spent = cpu_of(process.pid) - cpu
-    return {"facts": decided - before, "seconds": ended - started, "cpu": spent, "rss": rss, "anonymous": anonymous}
+    return {"facts": decided - before, "seconds": seconds, "cpu": spent, "rss": rss, "anonymous": anonymous}
 
 
 def _decided(folder: Path) -> int:
