@@ -23,7 +23,7 @@ MODULE: Final = "points_engine"
 CODE: Final = ("core", "rulebook", "wire")
 
 # The number of what is called of the engine, and with what: `engine/src/python.rs` has the same.
-CALLS: Final = 1
+CALLS: Final = 2
 
 Engine = Literal["auto", "python", "native"]
 
