@@ -206,13 +206,15 @@ def streams(found: Figures) -> None:
     print(f"points consume decides by the {found['engine']} engine where nothing else is said")
 
 
-def questions(found: Figures, facts: int) -> None:
+def questions(found: Figures) -> None:
     """One question at a time to a ledger that is open, and a backtest of all of it."""
-    _title(f"{found['asked']} questions of {facts:,} entries", "median ms", "worst ms")
+    _title(f"{found['asked']} questions of {found['entries']:,} entries", "median ms", "worst ms")
     for name, times in found["times"].items():
         _row(name, f"{times['median']:.1f}", f"{times['worst']:.1f}")
     _row("(the member with most has about", f"{found['heaviest']:,}", "entries)")
-    backtest = found["backtest"]
+    backtest = found.get("backtest")
+    if backtest is None:
+        return
     _title("points backtest", "seconds", "CPU s", "entries/s", "RSS MB")
     rate = backtest["entries"] / backtest["inside"]
     _row(

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from benchmarks.measure import say
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from service.demo.traffic import traffic
 
 
@@ -33,6 +35,15 @@ class Work:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def sampled(ledger: Ledger, many: int) -> Iterator[EntryRow]:
+    """Yield entries from all over a ledger: at least so many, where it has them."""
+    for partition in ledger.partitions:
+        journal = ledger.journal(partition)
+        entries = journal.head().entries
+        for place in range(1, entries + 1, max(1, entries * len(ledger.partitions) // many)):
+            yield from journal.scan(place - 1, place)
 
 
 @contextmanager

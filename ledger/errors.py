@@ -2,7 +2,7 @@
 
     PointsLedgerError              exit code 4
     ├── WrongUse                   2  options that do not go together, or a command for another kind of ledger
-    │   └── OtherStream
+    │   └── OtherStream ── NotGrownYet
     ├── BadInput                   3  what the user named is missing or cannot be used, whatever the cause
     │   └── BadFile, BadFact, UnknownMode, BadData, BadCursor
     ├── NotFound                   3  the ledger has no such thing

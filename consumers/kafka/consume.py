@@ -18,7 +18,7 @@ from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, 
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.local.port import Append, CannotAppend
 from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
-from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
+from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, Told, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -60,13 +60,22 @@ class Plan:
     topic_id: str = ""  # of a topic that an operator says to be the ledger's, restored
 
 
+class NotGrownYet(OtherStream):
+    """The ledger's own topic has several times as many partitions as the ledger, or the other way round.
+
+    The one is still to be given as many as the other.
+    """
+
+
 def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> None:
-    """Refuse another stream than the ledger's own, which it has for life. Raises `OtherStream`."""
+    """Refuse another stream than the ledger's own, which it has for life. Raises `OtherStream`, `NotGrownYet`."""
     settings = ledger.settings
     if settings.stream != OPEN:
         ledger.check_stream(KAFKA, topic)
     if partitions is not None and settings.partitions != partitions:
-        raise OtherStream(
+        fewer, more = sorted((settings.partitions, partitions))
+        is_growing = settings.stream == KAFKA and more % fewer == 0
+        raise (NotGrownYet if is_growing else OtherStream)(
             f"{ledger.name} has {settings.partitions} partitions, and the topic {topic} has {partitions}:"
             " members would stand in other partitions than their accounts. Point the settings at the topic that fed"
             " this ledger; where it was given more partitions, `points split` gives them to the ledger, or the other"
@@ -121,7 +130,8 @@ class Consumer:
         """Work until stopped or, where so planned, until all that stood in the topic at the start is decided.
 
         A partition that cannot be gone on with is left, and the others go on. Raises `CannotDecide`, `StreamError`,
-        `JournalError`, those of a partition at the end; failures that may pass are observed and waited for.
+        `JournalError`, those of a partition at the end, and `NotGrownYet` where the topic has more partitions than the
+        ledger had when it was opened; failures that may pass are observed and waited for.
         """
         self.begin()
         with quiet_collector():  # `_housekeeping` collects the cycles of the client
@@ -230,9 +240,9 @@ class Consumer:
             return
         last = max(owner.partition for owner in missing)
         if last not in self._ledger.partitions:
-            raise StreamBroken(
+            raise NotGrownYet(
                 f"the topic has got a partition {last}, and this ledger has {len(self._ledger.partitions)} of"
-                " them: stop what consumes, and let `points split` give them to the ledger"
+                " them: let `points split` give them to the ledger"
             )
         try:
             partitions = [owner.partition for owner in missing]
@@ -502,6 +512,8 @@ class Consumer:
                     owner.tell(self._append)
                     if self._ends is not None:
                         self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
+                    if owner.told:
+                        self._observe(Told(owner.partition, tuple(owner.told)))
                     owner.told.clear()
         except (StreamError, CannotAppend, *STORE_FAILURES) as error:
             self._observe(Failed("telling", str(error)))

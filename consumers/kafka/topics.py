@@ -59,6 +59,14 @@ def create_topics(admin: "Admin", names: Topics, partitions: int, replication: i
     return [(topic.name, admin.create(topic)) for topic in wanted_topics(names, partitions, copies)]
 
 
+def grow_topics(admin: "Admin", names: Topics, partitions: int) -> None:
+    """Give topics that have fewer partitions as many as that, those of facts last. Raises `Denied`, `BrokerAway`."""
+    for name in (names.outcomes, names.dead_letters, names.facts):
+        found = admin.topic(name)
+        if found is not None and found.partitions < partitions:
+            admin.give_partitions({name: partitions})
+
+
 def differences(admin: "Admin", names: Topics, partitions: int | None = None) -> Iterator[Difference]:
     """Yield what is not as it has to be; `partitions` where their number is known. Raises `Denied`, `BrokerAway`."""
     facts = admin.topic(names.facts)

@@ -58,7 +58,7 @@ class Unavailable(CannotRunNow, JournalError):
 
 
 class BeingSplit(Unavailable):
-    """The partition is being split into several, or moved: nothing is decided until that is done."""
+    """The partition is being split or moved, or was split since the ledger was opened: it is not decided on so."""
 
 
 class WentBack(Unavailable):

@@ -78,6 +78,10 @@ class Split:
             behind += self._copy(partition, copied)
         return behind
 
+    def is_closing(self) -> bool:
+        """Return True if a run that was killed began to close: `end` is all that lets the ledger be decided again."""
+        return any(self._ledger.journal(partition).is_closed for partition in range(self._partitions))
+
     def close(self) -> None:
         """Let nobody decide any more."""
         for partition in range(self._partitions):

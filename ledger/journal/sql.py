@@ -30,7 +30,6 @@ from ledger.journal.port import (
     EntryRow,
     Fenced,
     Head,
-    JournalError,
     Published,
     Receipt,
     Snapshot,
@@ -228,9 +227,14 @@ class Journal(_Reader):
             self.sources.clear()
         self.sources.update(batch.named)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody may own the journal, since it is being split or moved."""
+        return self.state().epoch >= CLOSED
+
     def check_open(self) -> None:
         """Raise `BeingSplit` where nobody may own the journal, since it is being split."""
-        if self.state().epoch >= CLOSED:
+        if self.is_closed:
             raise BeingSplit(_being_split(self.name))
 
     @contextmanager
@@ -698,7 +702,7 @@ class Batch(_Reader):
             raise BeingSplit(_being_split(self.name))
         ours = self._journal.partitions
         if ours and state.origin is not None and state.origin.partitions != ours:
-            raise JournalError(
+            raise BeingSplit(
                 f"{self.name}: the ledger was split from {ours} into {state.origin.partitions} partitions: start again"
             )
         if not (state.is_sealed() or (not state.seal and state.origin is None)):

@@ -14,27 +14,60 @@ import typer
 
 from consumers.kafka.client_base import no_topic
 from consumers.kafka.clients import described_topic
-from consumers.kafka.consume import Plan, check_stream, check_topic
+from consumers.kafka.consume import NotGrownYet, Plan, check_stream, check_topic
+from consumers.kafka.port import BrokerAway
 from consumers.kafka.settings import KafkaSettings, LogSettings, load_tables
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
 from consumers.kafka.workers import once_answered, once_stored, waiting_workers
-from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
+from consumers.runtime.events import STAGES, Acquired, Decided, Event, Failed, Lag, Left, Observe, Recovered, Released
 from consumers.runtime.ingest import Summary
 from consumers.runtime.owner import BATCH
 from ledger.errors import WrongUse
 from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
+from ledger.journal.processes import WaitingWorkers
 from service.commands.options import BookOption, ConfigOption, option
 from service.commands.summaries import name_dead_letters, print_summary, summary_to_dict
 from service.courier import courier, say_troubles, send_once
 from service.errors import say
 from service.shell import Answer, Shell, command, text_of_books
+from service.split_watch import split_watch
 from service.stopping import stopping
 
 MOST_WHY = 500  # characters of a reason
 _GAP = re.compile(r"([0-9]{1,4}):([0-9]{1,18})-([0-9]{1,18})")
 _TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class _Standing:
+    """Passes events on, and knows which partitions are owned and which stages are in trouble, to tell of their end."""
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+        self._owned: set[int] = set()
+        self._troubles: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Acquired(partition):
+                self._owned.add(partition)
+            case Released(partition):
+                self._owned.discard(partition)
+            case Failed(stage):
+                self._troubles.add(stage)
+            case Recovered(stage):
+                self._troubles.discard(stage)
+        self._observe(event)
+
+    def end(self) -> None:
+        """Tell that nothing is owned any more, since the ledger was split, and nothing in trouble."""
+        for partition in sorted(self._owned):
+            self._observe(Released(partition, "the ledger was split: it is opened anew"))
+        for stage in sorted(self._troubles):
+            self._observe(Recovered(stage))
+        self._owned.clear()
+        self._troubles.clear()
 
 
 class _Accepted(NamedTuple):
@@ -44,6 +77,9 @@ class _Accepted(NamedTuple):
     topic: str
     by: str
     why: str
+
+
+_NOTHING = _Accepted((), "", "", "")
 
 
 @command
@@ -82,8 +118,9 @@ def consume(
     """Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.
 
     SIGTERM or Ctrl-C finishes the batch and ends; the same command goes on
-    from there. A broker or a store that is away is waited for. What happens
-    is logged as JSON lines on standard error; a terminal sees a bar instead.
+    from there. A broker or a store that is away is waited for, and behind a
+    split the topics' new partitions. What happens is logged as JSON lines on
+    standard error; a terminal sees a bar instead.
 
         points consume --config points.toml
 
@@ -102,24 +139,52 @@ def consume(
     stages = dict.fromkeys(STAGES, 0.0)
     started = time.monotonic()
     with ExitStack() as stack:
-        waiting = stack.enter_context(closing(waiting_workers(settings, jobs)))
+        waiting: WaitingWorkers | None = stack.enter_context(closing(waiting_workers(settings, jobs)))
         is_stopped = stack.enter_context(stopping(again_ends=True))
-        observe = stack.enter_context(_observing(shell, summary, stages, address, asked_at, load_tables(config).log))
-        opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
-        if opened is None:
-            return None
-        before = [opened.journal(p).head().offset for p in opened.partitions]
-        plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
-        _record_accepted(opened, accepted)
-        with nullcontext() if until_end else courier(opened, config):
-            consume_as_planned(opened, settings, plans, observe, is_stopped, waiting)
-        if until_end:
-            say_troubles(send_once(opened, config)[1])
+        log = load_tables(config).log
+        observe = _Standing(stack.enter_context(_observing(shell, summary, stages, address, asked_at, log)))
+        before: list[int] = []
+        while True:  # and again behind each split
+            with _opened(shell, settings, book, observe, is_stopped, may_wait=not until_end) as opened:
+                if opened is None:
+                    return None
+                before += [opened.journal(p).head().offset for p in opened.partitions[len(before) :]]
+                plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
+                _record_accepted(opened, accepted)
+                with nullcontext() if until_end else courier(opened, config):
+                    is_split = _decide(opened, settings, plans, observe, is_stopped, waiting)
+                if not is_split:
+                    if until_end:
+                        say_troubles(send_once(opened, config)[1])
+                    named = name_dead_letters(opened, before, summary.tally.parked)
+                    break
+            observe.end()
+            accepted, waiting = _NOTHING, None
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
-        document |= name_dead_letters(opened, before, summary.tally.parked)
+        document |= named
     return Answer(document, lambda: print_summary(shell.console, document))
+
+
+def _decide(
+    ledger: Ledger,
+    settings: KafkaSettings,
+    plans: list[Plan],
+    observe: Observe,
+    is_stopped: Callable[[], bool],
+    waiting: WaitingWorkers | None,
+) -> bool:
+    """Consume as planned; return True where the ledger was split meanwhile, or is to be: it is to be opened anew.
+
+    A ledger that has one writer is split when that has ended.
+    """
+    with split_watch(ledger) if ledger.is_shared else nullcontext(lambda: False) as is_split:
+        try:
+            consume_as_planned(ledger, settings, plans, observe, lambda: is_stopped() or is_split(), waiting)
+        except NotGrownYet:
+            return True
+        return is_split() and not is_stopped()
 
 
 def _plans(
@@ -153,15 +218,33 @@ def _plans(
 
 @contextmanager
 def _opened(
-    shell: Shell, settings: KafkaSettings, book: list[str] | None, observe: Observe, is_stopped: Callable[[], bool]
+    shell: Shell,
+    settings: KafkaSettings,
+    book: list[str] | None,
+    observe: Observe,
+    is_stopped: Callable[[], bool],
+    *,
+    may_wait: bool,
 ) -> Iterator[Ledger | None]:
-    """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before both answered."""
+    """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before both answered.
+
+    Where the one is to get as many partitions as the other, that is waited for, if it may be; else `NotGrownYet`.
+    """
     is_there, topic = shell.has_ledger, settings.topics.facts
     toml = text_of_books(book, is_there=is_there)
-    if is_there and once_stored(shell.place, lambda: _checked(shell, topic), observe, is_stopped) is None:
+
+    def is_checked(partitions: int | None = None) -> bool | None:
+        return once_stored(shell.place, lambda: _checked(shell, topic, partitions), observe, is_stopped)
+
+    def found() -> int | None:
+        partitions = _partitions_of(settings, topic)
+        return partitions if not is_there or is_checked(partitions) else None
+
+    if is_there and not is_checked():
         yield None
         return
-    partitions = once_answered(lambda: _partitions_of(settings, topic), observe, is_stopped)
+    away = (BrokerAway, NotGrownYet) if may_wait else (BrokerAway,)
+    partitions = once_answered(found, observe, is_stopped, away)
     if partitions is None:
         yield None
         return
@@ -170,10 +253,13 @@ def _opened(
         yield once_stored(shell.place, lambda: _written(held, shell, toml, born), observe, is_stopped)
 
 
-def _checked(shell: Shell, topic: str) -> bool:
-    """Return True once it is sure that the ledger is fed by a topic. Raises `OtherStream`, `JournalError`."""
+def _checked(shell: Shell, topic: str, partitions: int | None) -> bool:
+    """Return True once it is sure that the ledger is fed by a topic, with its partitions where their number is known.
+
+    Raises `OtherStream`, `JournalError`.
+    """
     with shell.reading() as found:
-        check_stream(found, topic)
+        check_stream(found, topic, partitions)
     return True
 
 

@@ -28,7 +28,6 @@ from service.http.bounds import Bounds
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
 from service.http.shared_folder import shared_folder
-from service.http.split_watch import split_watch
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import BOOTSTRAP, keys_of
@@ -36,6 +35,7 @@ from service.keys import FILE as KEYS
 from service.keys import first_key as check_first_key
 from service.oidc.settings import signing_in
 from service.shell import Shell
+from service.split_watch import split_watch
 from service.stopping import stopping
 from service.webhooks.deliver import deliverer
 
@@ -96,9 +96,10 @@ def run_server(
                     courier(opened, config),
                 ):
                     if workers == 1:
-                        app = make_app(opened, folder, keys, sessions_of(shell.place), wait, version, kafka, oidc=oidc)
-                        on_start = partial(tell, opened, has_keys, [os.getpid()])
-                        return serve_here(app, bounds, listening.dup(), on_start, lambda: not is_split())
+                        with closing(sessions_of(shell.place, folder)) as sessions:
+                            app = make_app(opened, folder, keys, sessions, wait, version, kafka, oidc=oidc)
+                            on_start = partial(tell, opened, has_keys, [os.getpid()])
+                            return serve_here(app, bounds, listening.dup(), on_start, lambda: not is_split())
                     keys.close()
                     lock = opened.lock if isinstance(opened, FolderLedger) else None
                     with shared_folder() as shared:

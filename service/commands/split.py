@@ -1,21 +1,27 @@
 """More partitions: split."""
 
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from consumers.kafka.clients import open_admin
+from consumers.kafka.port import StreamError
+from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import load as load_settings
+from consumers.kafka.topics import grow_topics
+from consumers.kafka.undecided import has_undecided
 from consumers.runtime.split import Grown
 from consumers.runtime.split import split as split_ledger
-from ledger.errors import WrongUse
-from ledger.journal.ledger import KAFKA
+from ledger.errors import CannotRunNow, WrongUse
+from ledger.journal.ledger import KAFKA, Ledger
 from ledger.journal.splitting import Plan, plan
+from service.commands.options import ConfigOption
 from service.errors import print_plain
 from service.languages import text
 from service.shell import Answer, Shell, command
-
-_TOPICS = (
-    "give the topics {partitions} partitions before consumers start again: docs/scale.md, More partitions, says how"
-)
 
 
 @command
@@ -35,11 +41,15 @@ def split(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    config: ConfigOption = None,
 ) -> Answer:
     """Make each partition into several, for life: each new one goes on behind its parent's last entry.
 
     What is decided stays as it is, with its positions, links and proofs. The most is copied while the ledger is
     decided on; then it stands still for a moment. Killed, the same command goes on.
+
+    Where Kafka feeds the ledger, stop the producers first: it is split once all
+    that stands in its topic is decided, and then its topics get as many partitions.
 
         points split --times 4 --dry-run
 
@@ -52,6 +62,8 @@ def split(
         planned = plan(opened, times)
         if dry_run:
             return Answer({**planned._asdict(), "dry_run": True}, lambda: _print_plan(planned))
+        kafka = _kafka(opened, config)
+        has_more = (lambda: False) if kafka is None else partial(has_undecided, opened, kafka)
         with shell.progress("copying", planned.entries) as tick:
             done = 0
 
@@ -60,11 +72,32 @@ def split(
                 done += entries
                 tick(done)
 
-            grown = split_ledger(opened, times, copied)
-        is_fed_by_kafka = opened.settings.stream == KAFKA
+            grown = split_ledger(opened, times, copied, has_more)
+        if kafka is not None:
+            _grow_topics(planned.ledger, kafka, grown.after)
     document = {"ledger": planned.ledger, **grown._asdict()}
-    remark = text(_TOPICS, partitions=grown.after) if is_fed_by_kafka else ""
-    return Answer(document, lambda: _print_grown(planned.ledger, grown), remark=remark)
+    return Answer(document, lambda: _print_grown(planned.ledger, grown))
+
+
+def _kafka(ledger: Ledger, config: Path | None) -> KafkaSettings | None:
+    """Return the settings of the topic that feeds a ledger; None where it has its own inbox. Raises `OtherStream`."""
+    if ledger.settings.stream != KAFKA:
+        return None
+    settings = load_settings(config)
+    ledger.check_stream(KAFKA, settings.topics.facts)
+    return settings
+
+
+def _grow_topics(ledger: str, kafka: KafkaSettings, partitions: int) -> None:
+    """Give the topics of a ledger that was split as many partitions. Raises `CannotRunNow` that says how else."""
+    try:
+        with closing(open_admin(kafka)) as admin:
+            grow_topics(admin, kafka.topics, partitions)
+    except StreamError as error:
+        raise CannotRunNow(
+            f"{ledger} was split, and its topics were not given as many partitions: {error}. Give them"
+            f" {partitions} by Kafka's own tool before producers start again: docs/scale.md, More partitions, says how"
+        ) from error
 
 
 def _print_plan(planned: Plan) -> None:

@@ -1,6 +1,8 @@
-"""A ledger that Kafka feeds is split: its topics are given as many partitions, and its positions stay unique."""
+"""A ledger that Kafka feeds is split with its topics: consumers go on by themselves, and its positions stay unique."""
 
 import json
+import os
+import signal
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,52 +10,49 @@ from random import Random
 
 from kafka.admin import KafkaAdminClient
 
+from ledger.journal.database import migrate
 from ledger.journal.open import open_ledger
+from tests.streams.test_kafka_survival import in_own_group, troubles
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
-from tests.support.kafka_shop import Topics, consume, is_whole, points, until
+from tests.support.kafka_shop import (
+    Place,
+    Topics,
+    consume,
+    decided,
+    is_whole,
+    points,
+    points_in_a_process,
+    start,
+    until,
+)
 from tests.support.ledgers import histories_of
+from tests.support.ports import free_port
 
 BORN, TIMES = 2, 3
+SPLIT = ("split", "--times", str(TIMES), "--json")
+FACTS = histories_of(Random(4), members=15, length=16, start=LONG_AGO)
+HALF = len(FACTS) // 2
 
 
-def give_partitions(topics: Topics, partitions: int) -> Topics:
-    """The same topics with more partitions, which their broker knows of."""
+def partitions_of(topics: Topics) -> set[int]:
+    """How many partitions the three topics have."""
     admin = KafkaAdminClient(bootstrap_servers=topics.broker.address)
-    names = (topics.facts, topics.outcomes, topics.dead_letters)
     try:
-        admin.create_partitions(dict.fromkeys(names, partitions))
-        until(lambda: all(len(one["partitions"]) == partitions for one in admin.describe_topics(list(names))))
+        found = admin.describe_topics([topics.facts, topics.outcomes, topics.dead_letters])
     finally:
         admin.close()
-    return replace(topics, partitions=partitions)
+    return {len(one["partitions"]) for one in found}
 
 
-def test_a_ledger_and_its_topics_grow_and_what_is_sent_late_to_an_old_partition_is_kept(
-    broker: Broker, tmp_path: Path
-) -> None:
-    topics, place = Topics(broker, BORN).make(), tmp_path / "ledger"
-    facts = histories_of(Random(4), members=15, length=16, start=LONG_AGO)
-    topics.send([*facts[:90], b"{", *facts[90:120]])
-    consume(topics, place)
-    ran = points(place, "split", "--times", str(TIMES), "--json")
-    assert ran.returncode == 0 and f"give the topics {BORN * TIMES} partitions" in ran.stderr
-    refused = points(place, "consume", "--until-end", environment=topics.environment)
-    assert refused.returncode == 2 and "`points split` gives them to the ledger" in refused.stderr
+def is_killed(place: Place, topics: Topics, failpoint: str) -> bool:
+    """Split a ledger, and be killed at a step."""
+    environment = {**topics.environment, "POINTS_FAILPOINT": failpoint}
+    return points_in_a_process(place, *SPLIT, environment=environment).returncode == -signal.SIGKILL
 
-    grown = give_partitions(topics, BORN * TIMES)
-    with closing(open_ledger(place)) as ledger:
-        late = next(fact for fact in facts[120:] if ledger.partition_of(fact["subject"]) >= BORN)
-    topics.send([late])  # by whoever knows of the old partitions alone
-    grown.send(facts[120:])
-    told = consume(grown, place)
-    assert (told["parked"], told["entries"]) == (1, len(facts) - 120)
-    is_whole(place)
-    with closing(open_ledger(place)) as ledger:
-        letters = [letter for p in ledger.partitions for letter in ledger.journal(p).parked()]
-        (letter,) = (letter for letter in letters if letter.reason == "wrong-partition")
-        assert letter.raw == encode(late)
-        assert all(ledger.journal(p).head().entries > ledger.branch(p).entries for p in ledger.partitions)
+
+def outcomes_and_topic_are_whole(grown: Topics, place: Place) -> None:
+    """The topic of outcomes tells each entry, in its own partition; the topic of facts has what the journals took."""
     again = points(place, "replay", "--from-topic", "--json", environment=grown.environment)
     assert again.returncode == 0 and '"difference_count":0' in again.stdout, again.stdout + again.stderr
     outcomes = grown.everything(grown.outcomes)
@@ -62,3 +61,75 @@ def test_a_ledger_and_its_topics_grow_and_what_is_sent_late_to_an_old_partition_
             told = [json.loads(record.value) for record in outcomes[partition]]
             own = ledger.journal(partition).scan(ledger.branch(partition).entries)
             assert {one["place"]: one["link"] for one in told} == {row.sequence: row.link.hex() for row in own}
+
+
+def test_it_is_split_at_the_end_of_its_topic_and_what_is_sent_late_to_an_old_partition_is_kept(
+    broker: Broker, tmp_path: Path
+) -> None:
+    topics, place = Topics(broker, BORN).make(), tmp_path / "ledger"
+    topics.send([*FACTS[:90], b"{"])
+    consume(topics, place)
+    topics.send(FACTS[90:HALF])
+    refused = points(place, *SPLIT, environment=topics.environment)
+    assert refused.returncode == 4 and "let `points consume` decide what is there" in refused.stderr
+    consume(topics, place)
+    assert is_killed(place, topics, "split-switched")
+    refused = points(place, "consume", "--until-end", environment=topics.environment)
+    assert refused.returncode == 2 and "`points split` gives them to the ledger" in refused.stderr
+    assert partitions_of(topics) == {BORN}
+    ran = points(place, *SPLIT, environment=topics.environment)
+    assert ran.returncode == 0 and json.loads(ran.stdout)["went_on"], ran.stderr
+    assert partitions_of(topics) == {BORN * TIMES}
+
+    grown = replace(topics, partitions=BORN * TIMES)
+    with closing(open_ledger(place)) as ledger:
+        late = next(fact for fact in FACTS[HALF:] if ledger.partition_of(fact["subject"]) >= BORN)
+    topics.send([late])  # by whoever knows of the old partitions alone
+    grown.send(FACTS[HALF:])
+    told = consume(grown, place)
+    assert (told["parked"], told["entries"]) == (1, len(FACTS) - HALF)
+    is_whole(place)
+    with closing(open_ledger(place)) as ledger:
+        letters = [letter for p in ledger.partitions for letter in ledger.journal(p).parked()]
+        (letter,) = (letter for letter in letters if letter.reason == "wrong-partition")
+        assert letter.raw == encode(late)
+        assert all(ledger.journal(p).head().entries > ledger.branch(p).entries for p in ledger.partitions)
+    outcomes_and_topic_are_whole(grown, place)
+
+
+def test_consumers_go_on_by_themselves_whatever_of_them_and_of_the_split_is_killed(
+    broker: Broker, postgres: str, tmp_path: Path
+) -> None:
+    topics, at = Topics(broker, BORN).make(), f"127.0.0.1:{free_port()}"
+    migrate(postgres, partitions=BORN, topic=topics.facts)
+    group = in_own_group(topics)
+    lasts = start(postgres, "consume", "--jobs", "2", "--health", at, environment=group, log=tmp_path / "lasts.log")
+    dies = start(postgres, "consume", environment=group, log=tmp_path / "dies.log")
+
+    def count() -> int:
+        with closing(open_ledger(postgres)) as ledger:
+            return ledger.count()
+
+    try:
+        topics.send(FACTS[:HALF])
+        until(lambda: decided(postgres) == HALF, lasts)
+        assert is_killed(postgres, topics, "split-closed:2")
+        os.killpg(dies.pid, signal.SIGKILL)
+        assert is_killed(postgres, topics, "split-switched")
+        until(lambda: "kafka" in troubles(at), lasts)  # it waits for the topics
+        ran = points(postgres, *SPLIT, environment=topics.environment)
+        assert ran.returncode == 0 and json.loads(ran.stdout)["went_on"], ran.stderr
+        grown = replace(topics, partitions=BORN * TIMES)
+        grown.send(FACTS[HALF:])
+        until(lambda: count() == len(FACTS), lasts)
+        until(lambda: troubles(at) == {}, lasts)
+        lasts.terminate()
+        lasts.communicate(timeout=60)
+        assert lasts.returncode == 0, (tmp_path / "lasts.log").read_text()
+    finally:
+        for run in (lasts, dies):
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+            run.communicate(timeout=60)
+    is_whole(postgres)
+    outcomes_and_topic_are_whole(grown, postgres)

@@ -1,4 +1,4 @@
-"""Whether the ledger that a server has open was split since: it is to be opened anew then."""
+"""Whether the ledger that a server or consumer has open was split since: it is to be opened anew then."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
