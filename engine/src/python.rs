@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use memchr::memmem;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -343,6 +344,19 @@ fn chain<'py>(py: Python<'py>, link: [u8; 32], states: Vec<PyBackedBytes>) -> Py
     PyList::new(py, made.iter().map(|link| PyBytes::new(py, link)))
 }
 
+/// Return true where a mark stands in the bytes of one of some entries, each as `PyTeller::published` takes it.
+#[pyfunction]
+fn any_has(entries: Vec<Bound<PyTuple>>, mark: PyBackedBytes) -> PyResult<bool> {
+    let mark = memmem::Finder::new(&*mark);
+    for entry in entries {
+        let state: PyBackedBytes = entry.get_item(3)?.extract()?;
+        if mark.find(&state).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What of an entry's row is told of.
 struct Told {
     place: i64,
@@ -445,6 +459,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyRecord>()?;
     module.add_class::<PyArrived>()?;
     module.add_class::<PyTeller>()?;
+    module.add_function(wrap_pyfunction!(any_has, module)?)?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_function(wrap_pyfunction!(take_plain, module)?)?;
     module.add_class::<PyGrouped>()?;

@@ -13,11 +13,13 @@ import pytest
 
 from tests.core.test_against_the_oracle import differences
 from tests.support.histories_of_members import ABOUT, book_of_members, facts_of_members
+from tests.support.histories_of_names import book_of_names, facts_of_names
 from tests.support.oracle import NEVER, instant
 from tests.support.oracle_of_members import OracleOfMembers
 from tests.support.post_office import Letter, PostOffice
 
-KINDS = [*ABOUT, "merges"]  # twice, since they do all else, too
+NAMES = "names"
+KINDS = [*ABOUT, NAMES]
 MOVES = ("merge.", "member.", "lot.")  # of these the oracle says less: their pages, lots and sums are the ledger's own
 Left = tuple[str, str, dict[str, Any]]  # to whom, of which type, with what
 INSTANTS = ("at", "earned_at", "expires_at", "expires", "from", "until")
@@ -91,11 +93,13 @@ def plain(data: dict[str, Any]) -> dict[str, Any]:
 def play(seed: int) -> None:
     """One made-up history, of each kind in turn."""
     random = Random(seed)
-    book = book_of_members(random)
+    about = KINDS[seed % len(KINDS)]
+    book = book_of_names(random) if about == NAMES else book_of_members(random)
     pair, other = Pair(random, book, "here"), Pair(random, book.replace('ledger = "there"', 'ledger = "here"'), "there")
     pair.other, other.other = other, pair
     likely = random.choice((0.3, 0.7, 0.95))
-    for fact in facts_of_members(random, KINDS[seed % len(KINDS)], has_peer=True):
+    facts = facts_of_names(random) if about == NAMES else facts_of_members(random, about, has_peer=True)
+    for fact in facts:
         (other if random.random() < 0.1 and "exchange" not in fact["type"] else pair).hears(fact)
         pair.delivers(likely)
         other.delivers(likely)

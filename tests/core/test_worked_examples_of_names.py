@@ -13,6 +13,7 @@ from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
 from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, takes_back, town_of
 from tests.support.post_office import PostOffice
+from tests.support.shop import OPERATORS
 from tests.support.town import Town
 
 
@@ -204,3 +205,77 @@ def test_an_order_as_large_as_a_fact_may_be_moves_and_its_lines_come_back() -> N
     done(town)
     assert spendable(town, "A", "B") == [1_000, 1]
     assert takes_back(town, "A", "large") == "ignored: unknown-line"
+
+
+# -- tiers -------------------------------------------------------------------------------------------------------------
+
+LEVEL = """
+programme = "corner"
+name = "街角"
+from = 2024-01-01
+utc_offset = "+08:00"
+
+[kinds]
+
+[scores.level]
+name = "等级"
+settle = "at-once"
+window = "year"
+hold = { days = 400 }
+parts = { spent = "消费" }
+tiers = [{ at_least = 10, name = "silver" }]
+
+[memberships.club]
+name = "会员卡"
+products = { "club.day" = { days = 1 } }
+
+[[award]]
+rule = "spent"
+name = "消费"
+on = "order.completed"
+each = "line"
+score = "level"
+part = "spent"
+give = { points = 1, per_fen = 100 }
+"""
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_a_tier_that_a_name_brings_ends_when_it_would_have_ended(is_granted: bool) -> None:
+    """Of A, until 5 February 2026: granted until then, or reached on 1 January 2025 and held for 400 days."""
+    town = Town(LEVEL, "2025-01-01 00:00")
+    if is_granted:
+        until = "2026-02-05T00:00:00+08:00"
+        town.tells("A", "tier.granted", source=OPERATORS, grant="T", score="level", tier="silver", until=until)
+    else:
+        town.tells("A", "order.completed", order="O", lines=[{"line": "1", "paid_fen": 10_00}])
+    merges(town, "A", "B")
+    done(town)
+
+    def tier(name: str, at: str) -> str:
+        assert town.tells(name, "member.described", at=at, attributes={}).startswith("accepted")
+        return town.member(name).account.tiers.get("level", "")
+
+    assert [tier("B", "2026-02-04 23:59"), tier("B", "2026-02-05 00:00")] == ["silver", ""]
+
+
+@pytest.mark.parametrize(("first", "second"), [("A", "B"), ("B", "A")])
+def test_a_tier_that_two_names_hold_is_held_by_each_until_its_own_end_once_they_have_parted(
+    first: str, second: str
+) -> None:
+    """One reached it on 1 January 2025 and the other on 1 June, for 400 days each."""
+    town = Town(LEVEL, "2025-01-01 00:00")
+    for name, at in ((first, "2025-01-01 00:00"), (second, "2025-06-01 00:00")):
+        lines = [{"line": "1", "paid_fen": 10_00}]
+        town.tells(name, "order.completed", at=at, order="O", lines=lines)
+    merges(town, "A", "B")
+    done(town)
+    town.tells("B", "card.purchased", card="K", product="club.day", paid_fen=1)
+    town.tells("B", "member.described", at="2025-07-01 00:00", attributes={})  # a card ended: what is due next is asked
+    parts(town, "B", "A")
+    done(town)
+    ends = ((first, "2026-02-04 23:59", "2026-02-05 00:00"), (second, "2026-07-05 23:59", "2026-07-06 00:00"))
+    for name, before, end in ends:
+        for at, tier in ((before, "silver"), (end, "")):
+            town.tells(name, "member.described", at=at, attributes={})
+            assert town.member(name).account.tiers.get("level", "") == tier, at

@@ -31,7 +31,7 @@ class Sitting(Resident):
         super().__init__(name, books)
         self.seated: dict[str, str] = {}  # of a house: member -> membership
         self.seats: dict[tuple[str, str], Seat] = {}  # of a member, by the name that sits and the house
-        self.counted: dict[tuple[str, str], tuple[Any, ...]] = {}  # of a house: (member, ask) -> what counts it
+        self.answered: dict[tuple[str, str], tuple[Any, ...]] = {}  # of a house: (member, ask) -> what counts it
 
     @property
     def is_house(self) -> bool:
@@ -128,13 +128,13 @@ class Sitting(Resident):
             return "quota-used"
         self.count(*counted)
         term.claims += 1
-        self.counted[data["frm"], data["ask"]] = counted
+        self.answered[data["frm"], data["ask"]] = counted
         return ""
 
     def pool_returned(self, data: Table, at: datetime) -> Decision:
         if not self.is_house:
             return super().pool_returned(data, at)
-        counted = self.counted.pop((data["frm"], data["ask"]), None)
+        counted = self.answered.pop((data["frm"], data["ask"]), None)
         if counted is None:
             return "ignored", "unknown-ask"
         self.counts[counted] -= 1

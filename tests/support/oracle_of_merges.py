@@ -474,7 +474,9 @@ class Merging(Exchanging):
         if self.is_busy:
             return "ignored", "merge-busy"
         self.move = Move("asking", into, self.entries)
-        self.tell(into, "merge.asked", names=[self.name, *self.names], era=self.entries, cards=sorted(set(self.cards)))
+        laid = [term.card for terms in self.terms.values() for term in terms]
+        cards: Table = {"cards": laid} if laid else {}
+        self.tell(into, "merge.asked", names=[self.name, *self.names], era=self.entries, **cards)
         return "accepted", ""
 
     def merge_asked(self, data: Table, at: datetime) -> Decision:
@@ -495,7 +497,8 @@ class Merging(Exchanging):
             return "account-closed"
         if self.move is not None:
             return "merge-busy"
-        return "same-card" if set(data["cards"]) & set(self.cards) else ""
+        laid = {term.card for terms in self.terms.values() for term in terms}
+        return "same-card" if laid.intersection(data["cards"]) else ""
 
     def merge_answered(self, data: Table, at: datetime) -> Decision:
         assert self.move is not None and self.move.era == data["era"]
@@ -537,7 +540,7 @@ class Merging(Exchanging):
         else:
             self.names = {}
             self.alias = Alias(move.to, move.era, list(names[1:]))
-            self.tiers, self.own_tiers, self.values = {}, {}, {}
+            self.tiers, self.own_tiers, self.values, self.moves = {}, {}, {}, {}
         self._places()
 
     def member_unmerged(self, data: Table, at: datetime) -> Decision:
@@ -674,12 +677,14 @@ class Merging(Exchanging):
         """Cards that come are laid behind those that run or wait here, with what is left of them."""
         assert self.clock is not None
         here = self.terms.setdefault(membership, []) if terms else []
-        end = max((term.until for term in here if term.until > self.clock), default=None)
+        end = max((term.until for term in here), default=self.clock)
         for term in terms:
-            if end is not None and term.until > self.clock:
-                length = term.until - max(term.start, self.clock)
-                term.start, term.until, term.length = end, end + length, length
-                end = term.until
+            begins, waits = max(term.start, self.clock), term.start > self.clock
+            if term.until > self.clock and (end > begins or (waits and end <= self.clock)):
+                term.length = term.until - begins
+                term.start = max(end, self.clock)
+                term.until = term.start + term.length
+            end = max(end, term.until)
         if terms:
             self.terms[membership] = sorted([*here, *terms], key=lambda term: term.start)
 
@@ -716,5 +721,6 @@ class Merging(Exchanging):
     def _places(self) -> None:
         """The tiers by the sums of the names that are here; nothing is reached by that."""
         assert self.clock is not None
-        for key in list(self.items) or []:
-            self.place(key, self.clock, by_item=False)
+        for key in dict.fromkeys([*self.book.scores, *self.items]):
+            if not self.score_table(key).get("each") or "@" in key:
+                self.place(key, self.clock, by_item=False)

@@ -250,7 +250,12 @@ class Resident(Member):
         return super().give(rule, asking, line, left_out)
 
     def room(self, rule: Table, asking: Asking, term: Term | None, fields: Table, points: int) -> int:
-        points = super().room(rule, asking, term, fields, points)
+        return self._room_of_member(rule, super().room(rule, asking, term, fields, points))
+
+    def give_more(self, rule: Table, award: Award, asking: Asking, line: Any, at: datetime, more: int) -> int:
+        return super().give_more(rule, award, asking, line, at, self._room_of_member(rule, more))
+
+    def _room_of_member(self, rule: Table, points: int) -> int:
         campaign = self.book.tables.get("campaigns", {}).get(rule.get("campaign"), {})
         if "each_member" in campaign:
             points = min(points, campaign["each_member"] - self.counts.get(("campaign", rule["campaign"]), 0))
