@@ -446,7 +446,7 @@ impl Store for PyStore {
 
 /// The number of what Python may call here, and with what: another one with every change of it, as in
 /// `ledger/journal/engines.py`.
-const CALLS: u32 = 2;
+const CALLS: u32 = 3;
 
 /// The native engine.
 #[pymodule]
