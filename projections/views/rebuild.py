@@ -98,10 +98,11 @@ def fold_partition(
     """Fold what waits of a partition in batches of whole members with `most` entries, each with its number."""
     upto, after = waiting[partition]
     ready = MemberBatch(after, [([], table_rows(view, RowDeltas(view.tables))) for view in views], 0, after)
-    for part in _batches(ledger, partition, views, upto, after, most):
-        if ready.read:
-            yield partition, ready
-        ready = part
+    with odd_values_told(ledger):
+        for part in _batches(ledger, partition, views, upto, after, most):
+            if ready.read:
+                yield partition, ready
+            ready = part
     yield partition, ready._replace(is_last=True)
 
 
@@ -121,11 +122,10 @@ def _batches(
         part = None
         while part is None or part.read:
             batch = _Batch(book, native, partition, views, after)
-            with odd_values_told(ledger):
-                if in_engine is None or grouped is None:
-                    part = batch.folded(members, most)
-                else:
-                    part = batch.folded_grouped(in_engine, grouped, rows_of, most)
+            if in_engine is None or grouped is None:
+                part = batch.folded(members, most)
+            else:
+                part = batch.folded_grouped(in_engine, grouped, rows_of, most)
             if part.read:
                 yield part
                 after = part.last
