@@ -8,6 +8,7 @@ import json
 import pytest
 
 from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import SECOND, to_text
 from tests.core.test_worked_examples_of_benefits import AT_SHOPS
 from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
@@ -99,6 +100,61 @@ def test_a_card_of_one_name_that_is_bought_while_they_merge_keeps_its_term(late:
     done(town)
     town.tells("B", "member.described", at="2027-06-01 10:00", attributes={})
     assert all(term.ended for term in town.member("B").account.terms["club"])
+
+
+def terms(town: Town, name: str) -> list[tuple[str, str, str]]:
+    """The terms of a member that are not over: the card, and the days on which each begins and ends."""
+    account = town.member(name).account
+    laid = [term for term in account.terms.get("club", []) if term.until > account.clock]
+    return [(t.card, *(to_text(at, 8 * 3_600 * SECOND)[5:10] for at in (t.start, t.until))) for t in laid]
+
+
+CARDS = BOOK.replace('"club.single" = { days = 100 }', '"club.single" = { days = 30 }')
+
+
+def two_cards() -> Town:
+    """A and B are one since 1 June. A has had the card CA of 30 days since 27 May, B buys CB, for behind it."""
+    town = Town(CARDS, "2025-05-27 10:00")
+    buys(town, "A", "club.single", "CA")
+    town.tells("B", "member.described", at="2025-06-01 10:00", attributes={})
+    merges(town, "A", "B")
+    done(town)
+    buys(town, "B", "club.single", "CB")
+    assert terms(town, "B") == [("CA", "05-27", "06-26"), ("CB", "06-26", "07-26")]
+    return town
+
+
+def test_a_card_that_waited_behind_one_that_left_with_its_name_begins_then() -> None:
+    town = two_cards()
+    town.tells("B", "member.described", at="2025-06-05 10:00", attributes={})
+    parts(town, "B", "A")
+    done(town)
+    assert terms(town, "A") == [("CA", "05-27", "06-26")]
+    assert terms(town, "B") == [("CB", "06-05", "07-05")]
+
+
+def test_a_card_that_waited_behind_one_that_left_begins_where_those_that_stay_end() -> None:
+    """C's comes last, behind both; A's is not over where A leaves, and B's moves up, and C's behind it."""
+    town = two_cards()
+    buys(town, "C", "club.single", "CC")
+    merges(town, "C", "B")
+    done(town)
+    assert terms(town, "B")[2] == ("CC", "07-26", "08-25")
+    parts(town, "B", "A")
+    done(town)
+    assert terms(town, "B") == [("CB", "06-01", "07-01"), ("CC", "07-01", "07-31")]
+
+
+def test_what_is_left_of_a_card_that_came_is_all_that_is_left_where_it_moves_up() -> None:
+    """Of A's card 25 days are left. They are laid behind B's, which is given back on 5 June."""
+    town = Town(CARDS, "2025-05-27 10:00")
+    buys(town, "A", "club.single", "CA")
+    town.tells("B", "card.purchased", at="2025-06-01 10:00", card="CB", product="club.single", paid_fen=9_900)
+    merges(town, "A", "B")
+    done(town)
+    assert terms(town, "B") == [("CB", "06-01", "07-01"), ("CA", "07-01", "07-26")]
+    town.tells("B", "card.refunded", at="2025-06-05 10:00", card="CB", refund_fen=9_900)
+    assert terms(town, "B") == [("CA", "06-05", "06-30")]
 
 
 # -- holds and purses --------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from ledger.wire.entries import (
     NameLeft,
     TermCame,
     TermLeft,
+    TermMoved,
     birth_of,
     lot_key,
     lot_of,
@@ -48,7 +49,7 @@ from ledger.wire.entries import (
 )
 from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT
 from ledger.wire.name_keys import LINE, named, under
-from ledger.wire.times import to_datetime
+from ledger.wire.times import months_later, to_datetime
 
 ASKING, MOVES, BACK = "asking", "moving", "back"  # states of a merger
 MOST_KNOWN: Final = 400  # names that one account numbers in all its life
@@ -279,10 +280,23 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
-    if is_back:  # an alias has nothing at shops either
+    if is_back:  # an alias has no cards, and nothing at shops either
+        _move_up(draft)
         place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
+
+
+def _move_up(draft: NamedDraft) -> None:
+    """Let terms that waited behind those that left begin where what is here ends, or now."""
+    for membership, terms in draft.account.terms.items():
+        end = draft.clock
+        for term in terms:
+            if term.start > end:
+                length = term.until - term.start
+                until = months_later(end, term.months, draft.version.offset) if term.months else end + length
+                draft.emit(TermMoved(membership, term.card, end, until, "moved-up"))
+            end = max(end, term.until)
 
 
 def _describe_lots(draft: NamedDraft, merger: Merger) -> list[str]:
@@ -496,9 +510,10 @@ def _laid_behind(draft: NamedDraft, membership: str, term: Term) -> Term:
         if term.start > now:  # what it was laid behind is not here
             term.start, term.until = now, now + (term.until - term.start)
         return term
-    left = term.until - max(term.start, now)
-    if last > max(term.start, now):
-        term.start, term.until = last, last + left
+    begins = max(term.start, now)
+    if last > begins:
+        term.months = term.months if term.start >= now else 0  # what is left of it is counted by the day
+        term.start, term.until = last, last + (term.until - begins)
     return term
 
 
