@@ -87,6 +87,11 @@ def cpu_of(pid: int | None) -> float:
     return sum(sum(_fields(each)) for each in (pid, *_children(pid))) / os.sysconf("SC_CLK_TCK")
 
 
+def own_cpu_of(pid: int) -> float:
+    """The CPU seconds of a process alone so far; 0 where there is no /proc."""
+    return sum(_fields(pid)[:2]) / os.sysconf("SC_CLK_TCK")
+
+
 class _Watch(threading.Thread):
     """Looks at the memory of a process and its children while they run; nothing is seen where there is no /proc."""
 

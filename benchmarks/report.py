@@ -281,9 +281,10 @@ def owners(found: Figures) -> None:
 
 def console(found: Figures) -> None:
     """The console's pages, asked for one after the other."""
-    _title(f"Console, {found['entries']:,} entries, each page {found['times']} times", "median ms", "p99 ms", "most ms")
+    title = f"Console, {found['entries']:,} entries, each page {found['times']} times"
+    _title(title, "CPU ms", "median ms", "p99 ms", "most ms")
     for name, part in found["pages"].items():
-        _row(name, f"{part['median']:.1f}", f"{part['p99']:.1f}", f"{part['most']:.1f}")
+        _row(name, *(f"{part[column]:.1f}" for column in ("cpu", "median", "p99", "most")))
 
 
 def compared(found: Figures) -> None:
