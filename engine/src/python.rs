@@ -23,6 +23,7 @@ use crate::intake::{Intake, PROGRAMME_SUBJECT};
 use crate::members::{Encoded, Member};
 use crate::python_book::versions_of;
 use crate::python_folding::PyFolding;
+use crate::python_grouped::PyGrouped;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::stored::{pack, unpack};
@@ -460,7 +461,7 @@ impl Store for PyStore {
 
 /// The number of what Python may call here, and with what: another one with every change of it, as in
 /// `ledger/journal/engines.py`.
-const CALLS: u32 = 2;
+const CALLS: u32 = 3;
 
 /// The native engine.
 #[pymodule]
@@ -477,6 +478,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_function(wrap_pyfunction!(kept, module)?)?;
     module.add_function(wrap_pyfunction!(take_plain, module)?)?;
+    module.add_class::<PyGrouped>()?;
     module.add_class::<PyReplay>()?;
     module.add_class::<PyBacktest>()?;
     module.add_class::<PyFolding>()?;
