@@ -145,6 +145,18 @@ def test_a_card_that_waited_behind_one_that_left_begins_where_those_that_stay_en
     assert terms(town, "B") == [("CB", "06-01", "07-01"), ("CC", "07-01", "07-31")]
 
 
+def test_cards_of_names_that_move_together_keep_their_order() -> None:
+    """B's card waits behind A's, which runs; both become C's, where no card is, and come back to B."""
+    town = two_cards()
+    laid = terms(town, "B")
+    merges(town, "B", "C")
+    done(town)
+    assert terms(town, "C") == laid
+    parts(town, "C", "B")
+    done(town)
+    assert terms(town, "B") == laid
+
+
 def test_what_is_left_of_a_card_that_came_is_all_that_is_left_where_it_moves_up() -> None:
     """Of A's card 25 days are left. They are laid behind B's, which is given back on 5 June."""
     town = Town(CARDS, "2025-05-27 10:00")

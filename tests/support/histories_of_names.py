@@ -163,7 +163,8 @@ quota = 1
 per = "year"
 gives = [{ kind = "beans", points = 9 }]
 """
-WEIGHTS = ABOUT["merges"] | {"says": 26, "keeps": 12, "owns": 9, "exchanges": 2, "sits": 3}
+WEIGHTS = ABOUT["merges"] | {"merges": 20, "orders": 26, "spends": 18, "unspends": 6, "gives": 6, "recalls": 2}
+WEIGHTS |= {"says": 24, "keeps": 14, "owns": 22, "operates": 6, "exchanges": 2, "sits": 3}
 
 
 def book_of_names(random: Random) -> str:
@@ -181,7 +182,7 @@ class _Names(_Maker):
         super().__init__(random, "merges", has_peer=False)
         self.may_happen = [getattr(self, f"_{name}") for name in WEIGHTS]
         self.weights = list(WEIGHTS.values())
-        self.members = self.members[:4]
+        self.members = self.members[:3]
 
     def _order(self, member: str) -> str:
         """One of the orders of a member, or of another of that id."""
@@ -200,6 +201,9 @@ class _Names(_Maker):
                 self._add(member, "order.returned", **{"return": f"W{len(self.facts)}"}, order=order, lines=[back])
             case _:
                 self._add(member, "order.amended", order=order, lines=[self._line(1)])
+
+    def _points(self) -> int:
+        return self.random.choice((2, 5, 12, 40))  # few, so that much is spent whole, and then owed
 
     def _line(self, number: int) -> dict[str, Any]:
         return super()._line(number) | {"category": self.random.choice(("books", "tea", "shoes"))}

@@ -22,7 +22,7 @@ OF_ACCOUNTS = (
 )
 MOVES = ("member.pages", "member.moved", "merge.answered", "merge.taken")  # that a name hears itself, wherever it lives
 BACK: Table = {"back": True}
-SUMS = ("attributes", "counts", "items", "marks", "grants", "trials")  # what is kept of a name and is no page
+SUMS = ("attributes", "counts", "items", "marks", "trials")  # what is kept of a name and is no page
 # The pages that a fact names, the first that is found: by the field with the page's name.
 NAMED_BY: dict[str, tuple[tuple[str, str], ...]] = {
     **dict.fromkeys(

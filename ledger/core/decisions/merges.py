@@ -420,6 +420,7 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
             draft.emit(NameKnown(name.name))
     for part in parts:
         _take_in(draft, part, numbers)
+    _take_terms(draft, [term for part in parts for term in part.terms])
     fall_due(draft, draft.clock)
     _repay(draft)
     _meet_orders(draft, {_here(draft, name.name) for name in names})
@@ -487,16 +488,21 @@ def _take_in(draft: NamedDraft, data: facts.Moved, numbers: Numbers) -> None:
     for debt in data.debts:
         draft.act_as(_here(draft, debt.name))
         draft.emit(DebtMoved(debt.kind, debt.points))
-    for term in data.terms:
-        draft.act_as(_here(draft, term.name))
-        laid = _laid_behind(draft, term.membership, term_of(term.term))
-        if any(other.card == term.card for other in draft.account.terms.get(term.membership, ())):
-            laid.card = under(draft.named.acting, term.card)  # bought since the head said that it had no such card
-        draft.emit(TermCame(term.membership, laid.card, term_text(laid)))
     draft.act_as("")
     for kind, until in data.idle.items():
         if until > draft.account.purse(kind).idle_until:
             draft.emit(IdleMoved(kind, until))
+
+
+def _take_terms(draft: NamedDraft, terms: list[facts.MovedTerm]) -> None:
+    """Lay cards that come, those of all names in the order in which they were laid."""
+    for moved_term, term in sorted(((one, term_of(one.term)) for one in terms), key=lambda pair: pair[1].start):
+        draft.act_as(_here(draft, moved_term.name))
+        laid = _laid_behind(draft, moved_term.membership, term)
+        if any(other.card == moved_term.card for other in draft.account.terms.get(moved_term.membership, ())):
+            laid.card = under(draft.named.acting, moved_term.card)  # bought since the head said it had no such card
+        draft.emit(TermCame(moved_term.membership, laid.card, term_text(laid)))
+    draft.act_as("")
 
 
 def _laid_behind(draft: NamedDraft, membership: str, term: Term) -> Term:
