@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import growth, kafka, lag, lake, owners, questions, report, rules, stores, streams, views, whole
-from benchmarks.compare import compare, stages_of
+from benchmarks.compare import compare, compare_audits, stages_of
 from benchmarks.console import console, pages
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
@@ -155,6 +155,10 @@ def _look(options: argparse.Namespace) -> Figures:
 
 def _compare(options: argparse.Namespace) -> Figures:
     with work(options.folder) as place:
+        if options.only == ["audits"]:
+            found = compare_audits(place, options.facts or FACTS, MEMBERS, options.compare, options.rounds)
+            report.compared_audits(found)
+            return found
         path = place.traffic(options.facts or STAGED, MEMBERS)
         found = compare(place, path, options.compare, options.rounds)
     report.compared(found)
@@ -170,7 +174,11 @@ def _parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="a million facts over many members, memory up to 10 million facts"
     )
     parser.add_argument("--only", nargs="+", choices=BY_NAME, help="some sections")
-    parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
+    parser.add_argument(
+        "--compare",
+        metavar="REV",
+        help="the stages here, or with `--only audits` audits and views, beside those of another commit",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="work under this folder (default: the system's)")
     parser.add_argument(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 Figures = dict[str, Any]
+NOTHING: Mapping[str, str] = {}
 
 
 class Run(NamedTuple):
@@ -51,13 +52,20 @@ def points(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
-def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool = False) -> Run:
-    """Run a command to its end, its log left out. Raises `Failed`."""
+def run(
+    command: Sequence[str],
+    accepted: Sequence[int] = (0,),
+    *,
+    has_log: bool = False,
+    root: Path = ROOT,
+    variables: Mapping[str, str] = NOTHING,
+) -> Run:
+    """Run a command of a checkout to its end, its log left out; `variables` are set for it. Raises `Failed`."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(BYTECODE), **variables}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = subprocess.DEVNULL if has_log else None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=environment) as process:
         watch = _Watch(process.pid)
         watch.start()
         assert process.stdout is not None

@@ -300,6 +300,22 @@ def compared(found: Figures) -> None:
     _row("ingest itself", f"{now:.1f}", f"{then:.1f}", f"{now / then:.2f}")
 
 
+def compared_audits(found: Figures) -> None:
+    """Audits and rebuilds here, beside Python's and another commit's: whole, and less what they take of one entry."""
+    facts, revision, runs = found["facts"], found["revision"], found["runs"]
+    for unit, name in (("cpu", "the processor"), ("seconds", "the clock")):
+        _title(
+            f"µs an entry by {name}", "here", "Python", revision[:9], "Python:", f"{revision[:9]}:", "less the", "start"
+        )
+        for command, whole in runs[str(facts)].items():
+            times = [run[unit] for run in whole.values()]
+            starts = [run[unit] for run in runs["1"][command].values()]
+            here, python, other = times
+            fold, by_python, by_other = (max(time - start, 0) for time, start in zip(times, starts, strict=True))
+            ratios = python / here, other / here, by_python / (fold or here), by_other / (fold or here)
+            _row(command, *(f"{MEGA * time / facts:.1f}" for time in times), *(f"{ratio:.2f}" for ratio in ratios))
+
+
 def _speed(run: Figures, many: int) -> tuple[str, ...]:
     return (
         f"{many / run['seconds']:,.0f}",

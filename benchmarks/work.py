@@ -28,9 +28,9 @@ class Work:
         return path
 
     @contextmanager
-    def ledger(self) -> Iterator[Path]:
-        """The name of a folder for a ledger, which is gone afterwards."""
-        folder = self.folder / "ledger"
+    def ledger(self, name: str = "ledger") -> Iterator[Path]:
+        """The path of a folder for a ledger, which is gone afterwards."""
+        folder = self.folder / name
         try:
             yield folder
         finally:

@@ -21,6 +21,7 @@ use crate::handed_back::HandedBack;
 use crate::intake::{Intake, PROGRAMME_SUBJECT};
 use crate::python_book::versions_of;
 use crate::python_folding::PyFolding;
+use crate::python_grouped::PyGrouped;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
@@ -445,7 +446,7 @@ impl Store for PyStore {
 
 /// The number of what Python may call here, and with what: another one with every change of it, as in
 /// `ledger/journal/engines.py`.
-const CALLS: u32 = 2;
+const CALLS: u32 = 3;
 
 /// The native engine.
 #[pymodule]
@@ -461,6 +462,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(any_has, module)?)?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_function(wrap_pyfunction!(take_plain, module)?)?;
+    module.add_class::<PyGrouped>()?;
     module.add_class::<PyReplay>()?;
     module.add_class::<PyBacktest>()?;
     module.add_class::<PyFolding>()?;

@@ -23,7 +23,7 @@ MODULE: Final = "points_engine"
 CODE: Final = ("core", "rulebook", "wire")
 
 # The number of what is called of the engine, and with what: `engine/src/python.rs` has the same.
-CALLS: Final = 2
+CALLS: Final = 3
 
 # What the engine lets go of it needs again with the next batch: its allocator, which looks here once, keeps it.
 # Memory that the system gives anew has to be cleared.
