@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -414,7 +415,13 @@ def asked(ledger: Path, *command: str) -> "subprocess.CompletedProcess[bytes]":
         ("seal", b""),
     ],
 )
-def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(column: str, value: object) -> None:
+def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(
+    column: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*command: str) -> tuple[int, Any]:
+        code = run(["--ledger", str(ledger), *command, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
     with scratch() as place:
         ledger = place / "ledger"
         open_or_create(ledger).close()
@@ -430,14 +437,12 @@ def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(column: 
             texts = [text, f"{text.rpartition('_')[0]}_mine"]
             assert [keys.find(one) for one in texts] == [None, None] and keys.live(text.split("_")[1]) is None
             assert keys.find(other) is not None
-        told = asked(ledger, "keys", "list")
-        assert told.returncode == 0, told.stderr
-        listed = json.loads(told.stdout)
-        assert sorted(key["state"] for key in listed) == ["changed by hand", "live"]
-        found = asked(ledger, "verify")
-        assert found.returncode == 1 and "was changed by hand" in json.loads(found.stdout)["broken"][0]["problem"]
-        assert asked(ledger, "keys", "revoke", text.split("_")[1]).returncode == 0
-        assert asked(ledger, "verify").returncode == 0
+        code, listed = told("keys", "list")
+        assert code == 0 and sorted(key["state"] for key in listed) == ["changed by hand", "live"]
+        code, found = told("verify")
+        assert code == 1 and "was changed by hand" in found["broken"][0]["problem"]
+        assert told("keys", "revoke", text.split("_")[1])[0] == 0
+        assert told("verify")[0] == 0
 
 
 def test_keys_of_an_older_version_are_sealed_once() -> None:

@@ -449,9 +449,9 @@ class Merging(Exchanging):
         return super().account_closed(data, at)
 
     def learn(self, name: str, value: Any, at: datetime) -> None:
-        own = self.pages["attributes"].parts.setdefault(self.acting, {})
-        if name not in own or at >= own[name][1]:
-            own[name] = value, at
+        told = [part[name][1] for part in self.pages["attributes"].each() if name in part]
+        if not told or at >= max(told):  # Reading: what another name was told later holds for both
+            self.pages["attributes"].parts.setdefault(self.acting, {})[name] = value, at
 
     def attribute(self, name: str) -> Any:
         told = [part[name] for part in self.pages["attributes"].each() if name in part]
@@ -509,10 +509,16 @@ class Merging(Exchanging):
         self._moves_on(self.here())
         return "accepted", ""
 
+    def counts_of(self, name: str) -> dict[Any, int]:
+        """What is counted under one name."""
+        return self.pages["counts"].parts.get(name, {})
+
     def _moves_on(self, names: Sequence[str]) -> None:
         """The pages go first, in one piece where there are few of them, as in these histories; then all else."""
         assert self.move is not None
-        if any(self.pages[kind].parts.get(name) for kind in self.pages if kind not in SUMS for name in names):
+        parts = [self.pages[kind].parts.get(name) for kind in self.pages if kind not in SUMS for name in names]
+        counts = [key for name in names for key in self.counts_of(name)]
+        if any(parts) or any(key[0] == "cap" and key[2] == "day" for key in counts):
             self.carries(self.move.to, "member.pages", None, with_points=False, era=self.move.era, i=1)
         else:
             self._moves_out(names)

@@ -359,6 +359,7 @@ class Resident(Member):
         if not data["yes"]:
             self.lapse(lot)
             lot.expired = 0  # it counts as nothing in later returns
+            award.less += award.given  # Reading: an amendment asks for no more than what goes beyond it
             award.given = award.held = 0
             award.lots = []
             return "accepted", data["reason"]
