@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from consumers.kafka.client_base import no_topic
 from consumers.kafka.clients import described_topic, open_admin
+from consumers.kafka.consume import check_stream
 from consumers.kafka.port import StreamError
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
@@ -88,10 +90,17 @@ def _answer(ledger: str, grown: Grown) -> Answer:
 
 
 def _have_topics_to_grow(ledger: Ledger, kafka: KafkaSettings) -> bool:
-    """Return True if the topic of facts has as many partitions as before the last split. Raises `StreamError`."""
-    grown = ledger.settings.grown
-    topic = described_topic(kafka, kafka.topics.facts) if grown else None
-    return topic is not None and topic.partitions == grown[-1].partitions
+    """Return True if the topic of facts has as many partitions as before the last split.
+
+    Raises `OtherStream` where it has neither those nor the ledger's or several times as many, `StreamError`.
+    """
+    grown, topic = ledger.settings.grown, described_topic(kafka, kafka.topics.facts)
+    if topic is None:
+        raise no_topic(kafka.topics.facts)
+    if grown and topic.partitions == grown[-1].partitions:
+        return True
+    check_stream(ledger, topic.name, topic.partitions)
+    return False
 
 
 def _kafka(ledger: Ledger, config: Path | None) -> KafkaSettings | None:
