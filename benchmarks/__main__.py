@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import growth, kafka, lag, lake, owners, questions, report, rules, stores, streams, views, whole
-from benchmarks.compare import compare, stages_of
-from benchmarks.console import console
+from benchmarks.compare import compare, compare_audits, stages_of
+from benchmarks.console import console, pages
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.together import together
@@ -39,6 +39,7 @@ SECTIONS = (
     "together",
     "console",
 )
+OF_A_LEDGER = ("questions", "console")  # which may look at one that is there
 BY_NAME = (
     *SECTIONS,
     "long",
@@ -54,7 +55,7 @@ def main() -> int:
     """Measure what is asked for. 0 done, 2 wrong use, 4 something did not run."""
     options = _parser().parse_args()
     try:
-        found = _compare(options) if options.compare else _measure(options)
+        found = _compare(options) if options.compare else _look(options) if options.ledger else _measure(options)
     except Failed as failed:
         print(f"benchmarks: {failed}", file=sys.stderr)
         return 4
@@ -92,7 +93,7 @@ def _measure(options: argparse.Namespace) -> Figures:
             report.audits(found["audits"], facts)
         if "questions" in wanted:
             found["questions"] = questions.questions(place, path)
-            report.questions(found["questions"], facts)
+            report.questions(found["questions"])
         if "views" in wanted:
             found["views"] = views.views(place, path, rounds)
             report.views(found["views"], facts)
@@ -140,8 +141,24 @@ def _measure(options: argparse.Namespace) -> Figures:
     return found
 
 
+def _look(options: argparse.Namespace) -> Figures:
+    """Measure questions and pages of a ledger that is there."""
+    found: Figures = {}
+    if "questions" in (options.only or OF_A_LEDGER):
+        found["questions"] = questions.asked(options.ledger)
+        report.questions(found["questions"])
+    if "console" in (options.only or OF_A_LEDGER):
+        found["console"] = pages(options.ledger)
+        report.console(found["console"])
+    return found
+
+
 def _compare(options: argparse.Namespace) -> Figures:
     with work(options.folder) as place:
+        if options.only == ["audits"]:
+            found = compare_audits(place, options.facts or FACTS, MEMBERS, options.compare, options.rounds)
+            report.compared_audits(found)
+            return found
         path = place.traffic(options.facts or STAGED, MEMBERS)
         found = compare(place, path, options.compare, options.rounds)
     report.compared(found)
@@ -157,9 +174,16 @@ def _parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="a million facts over many members, memory up to 10 million facts"
     )
     parser.add_argument("--only", nargs="+", choices=BY_NAME, help="some sections")
-    parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
+    parser.add_argument(
+        "--compare",
+        metavar="REV",
+        help="the stages here, or with `--only audits` audits and views, beside those of another commit",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="work under this folder (default: the system's)")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="DIR", help=f"{' and '.join(OF_A_LEDGER)} over a ledger that is there"
+    )
     return parser
 
 

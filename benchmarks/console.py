@@ -1,28 +1,24 @@
 """The console's pages in milliseconds, asked for one after the other, over a ledger whose books a view keeps.
 
-``python -m benchmarks.console LEDGER`` measures a ledger that is there: it is served, and nothing of it is changed but
-for the files beside it.
+A ledger that is there is served, and nothing of it is changed but for the files beside it.
 """
 
-import argparse
 import http.client
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from benchmarks import report
 from benchmarks.http import server
-from benchmarks.measure import Figures, points, run, say
-from benchmarks.work import Work
-from ledger.journal.ledger import Ledger
+from benchmarks.measure import Figures, own_cpu_of, points, run, say
+from benchmarks.work import Work, sampled
 from ledger.journal.open import open_ledger
 
 TIMES = 100  # that each page is asked for
@@ -43,26 +39,17 @@ def console(work: Work, traffic: Path) -> Figures:
 def pages(folder: Path) -> Figures:
     """Serve a ledger, wait until its books are kept, and ask for each page; the member is another one each time."""
     ledger = open_ledger(folder)
-    members = [row.member for row, _ in zip(_rows(ledger), range(SAMPLE), strict=False)]
+    members = [row.member for row in islice(sampled(ledger, SAMPLE), SAMPLE)]
     ledger.close()
     _sign(folder)
-    with server(folder) as url:
+    with server(folder) as (url, process):
         say("waiting for the books")
         with _client(url) as ask:
             entries = _wait_for_books(ask)
             addresses = _addresses(members)
             _wait_for_trees(ask, addresses["proof of an entry"])
-            found = {name: _measure(ask, asked) for name, asked in addresses.items()}
+            found = {name: _measure(ask, asked, process) for name, asked in addresses.items()}
     return {"entries": entries, "times": TIMES, "pages": found}
-
-
-def _rows(ledger: Ledger) -> Iterator[Any]:
-    """Entries of different members from all over a ledger."""
-    for partition in ledger.partitions:
-        journal = ledger.journal(partition)
-        step = max(1, journal.head().entries * len(ledger.partitions) // SAMPLE)
-        for place in range(1, journal.head().entries, step):
-            yield from journal.scan(place - 1, place)
 
 
 def _addresses(members: list[str]) -> dict[str, list[str]]:
@@ -140,23 +127,14 @@ def _wait_for_trees(ask: Any, addresses: list[str]) -> None:
                 say("waiting for the trees")
 
 
-def _measure(ask: Any, addresses: list[str]) -> Figures:
-    millis = []
+def _measure(ask: Any, addresses: list[str], process: int) -> Figures:
+    """Milliseconds by the clock, and of the server's processor, which other work on the machine changes little."""
+    millis, before = [], own_cpu_of(process)
     for number in range(TIMES):
         began = time.perf_counter()
         ask(addresses[number % len(addresses)])
         millis.append((time.perf_counter() - began) * 1_000)
     millis.sort()
-    return {"median": statistics.median(millis), "p99": millis[int(len(millis) * 0.99) - 1], "most": millis[-1]}
-
-
-def main() -> int:
-    """Measure a ledger that is there."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.console", description="The console's pages.")
-    parser.add_argument("ledger", type=Path)
-    report.console(pages(parser.parse_args().ledger))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    cpu = (own_cpu_of(process) - before) * 1_000 / TIMES
+    p99 = millis[int(len(millis) * 0.99) - 1]
+    return {"cpu": cpu, "median": statistics.median(millis), "p99": p99, "most": millis[-1]}

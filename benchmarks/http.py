@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.measure import ROOT, points, run, say
 from benchmarks.work import Work
@@ -23,6 +23,13 @@ READERS = 16  # connections
 SECONDS = 8.0
 MEMBERS = 1_000
 WORKERS = (1, 2)
+
+
+class Serving(NamedTuple):
+    """Where a server answers, and the id of its first process."""
+
+    url: str
+    process: int
 
 
 def http(work: Work, traffic: Path, facts: int) -> dict[str, Any]:
@@ -37,12 +44,12 @@ def _served_by(workers: int, work: Work, traffic: Path, facts: int) -> dict[str,
     say(f"a server of {workers} processes" if workers > 1 else "a server of one process")
     with work.ledger() as folder:
         _with_balances(work, folder)
-        with server(folder, workers) as url:
+        with server(folder, workers) as (url, _):
             say(f"{RATE} redemptions a second")
             found["redeem"] = figures(load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
             say("member reads")
             found["read"] = figures(load(url, "read", MEMBERS, SECONDS, str(READERS)))
-    with work.ledger() as folder, server(folder, workers) as url:
+    with work.ledger() as folder, server(folder, workers) as (url, _):
         say(f"{facts:,} facts in bulk")
         began = time.perf_counter()
         found["bulk"] = figures(load(url, "bulk", MEMBERS, 0, str(traffic)))
@@ -75,13 +82,13 @@ def _with_balances(work: Work, folder: Path) -> None:
 
 
 @contextmanager
-def server(folder: Path, workers: int = 1) -> Iterator[str]:
-    """A server over a ledger, by its address."""
+def server(folder: Path, workers: int = 1) -> Iterator[Serving]:
+    """A server over a ledger."""
     command = points("--ledger", str(folder), "serve", "--port", "0", "--json", "--workers", str(workers))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
-            yield json.loads(process.stdout.readline())["url"]
+            yield Serving(json.loads(process.stdout.readline())["url"], process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 Figures = dict[str, Any]
+NOTHING: Mapping[str, str] = {}
 
 
 class Run(NamedTuple):
@@ -51,13 +52,20 @@ def points(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
-def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool = False) -> Run:
-    """Run a command to its end, its log left out. Raises `Failed`."""
+def run(
+    command: Sequence[str],
+    accepted: Sequence[int] = (0,),
+    *,
+    has_log: bool = False,
+    root: Path = ROOT,
+    variables: Mapping[str, str] = NOTHING,
+) -> Run:
+    """Run a command of a checkout to its end, its log left out; `variables` are set for it. Raises `Failed`."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(BYTECODE), **variables}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = subprocess.DEVNULL if has_log else None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=environment) as process:
         watch = _Watch(process.pid)
         watch.start()
         assert process.stdout is not None
@@ -68,7 +76,7 @@ def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool
         watch.stop()
     if process.returncode not in accepted:
         raise Failed(f"{' '.join(command)}: exit {process.returncode}")
-    cpu = usage.ru_utime + usage.ru_stime
+    cpu = max(usage.ru_utime + usage.ru_stime, watch.cpu)  # nobody waited for Spark's own
     written = usage.ru_oublock * BLOCK
     # Not ru_maxrss where there is better: it begins with what the process that forked had.
     rss = watch.peak or usage.ru_maxrss * MAXRSS_UNIT
@@ -84,12 +92,12 @@ def cpu_of(pid: int | None) -> float:
     """The CPU seconds of a process and its children so far; 0 without a process, or where there is no /proc."""
     if pid is None:
         return 0.0
-    ticks = 0
-    for each in (pid, *_children(pid)):
-        with suppress(OSError):
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])  # its own, and of children that ended
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(sum(_fields(each)) for each in (pid, *_children(pid))) / os.sysconf("SC_CLK_TCK")
+
+
+def own_cpu_of(pid: int) -> float:
+    """The CPU seconds of a process alone so far; 0 where there is no /proc."""
+    return sum(_fields(pid)[:2]) / os.sysconf("SC_CLK_TCK")
 
 
 class _Watch(threading.Thread):
@@ -101,23 +109,44 @@ class _Watch(threading.Thread):
         self._over = threading.Event()
         self.peak = 0
         self.anonymous = 0
+        self._ticks: dict[int, int] = {}  # by process
 
     def run(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            for pid in [self._pid, *_children(self._pid)]:
+            for pid in _tree(self._pid):
                 status = _status(pid)
+                self._ticks[pid] = max(self._ticks.get(pid, 0), sum(_fields(pid)[:2]))
                 self.peak = max(self.peak, status.get("VmHWM", 0))
                 self.anonymous = max(self.anonymous, status.get("RssAnon", 0))
+
+    @property
+    def cpu(self) -> float:
+        """The CPU seconds of all processes that were seen."""
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         self._over.set()
         self.join()
 
 
-def _children(pid: int) -> list[int]:
+def _fields(pid: int) -> list[int]:
+    """The ticks of a process in its own code and in the system's, and both again of its children that ended."""
     with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return list(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
     return []
+
+
+def _tree(pid: int) -> list[int]:
+    return [pid, *(each for child in _children(pid) for each in _tree(child))]
+
+
+def _children(pid: int) -> list[int]:
+    """The children of all threads of a process."""
+    found: list[int] = []
+    for listed in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            found += map(int, listed.read_text().split())
+    return found
 
 
 def _status(pid: int) -> dict[str, int]:

@@ -206,13 +206,15 @@ def streams(found: Figures) -> None:
     print(f"points consume decides by the {found['engine']} engine where nothing else is said")
 
 
-def questions(found: Figures, facts: int) -> None:
+def questions(found: Figures) -> None:
     """One question at a time to a ledger that is open, and a backtest of all of it."""
-    _title(f"{found['asked']} questions of {facts:,} entries", "median ms", "worst ms")
+    _title(f"{found['asked']} questions of {found['entries']:,} entries", "median ms", "worst ms")
     for name, times in found["times"].items():
         _row(name, f"{times['median']:.1f}", f"{times['worst']:.1f}")
     _row("(the member with most has about", f"{found['heaviest']:,}", "entries)")
-    backtest = found["backtest"]
+    backtest = found.get("backtest")
+    if backtest is None:
+        return
     _title("points backtest", "seconds", "CPU s", "entries/s", "RSS MB")
     rate = backtest["entries"] / backtest["inside"]
     _row(
@@ -279,9 +281,10 @@ def owners(found: Figures) -> None:
 
 def console(found: Figures) -> None:
     """The console's pages, asked for one after the other."""
-    _title(f"Console, {found['entries']:,} entries, each page {found['times']} times", "median ms", "p99 ms", "most ms")
+    title = f"Console, {found['entries']:,} entries, each page {found['times']} times"
+    _title(title, "CPU ms", "median ms", "p99 ms", "most ms")
     for name, part in found["pages"].items():
-        _row(name, f"{part['median']:.1f}", f"{part['p99']:.1f}", f"{part['most']:.1f}")
+        _row(name, *(f"{part[column]:.1f}" for column in ("cpu", "median", "p99", "most")))
 
 
 def compared(found: Figures) -> None:
@@ -295,6 +298,22 @@ def compared(found: Figures) -> None:
             _row(name, f"{micros:.1f}", f"{before:.1f}", f"{micros / before:.2f}" if before else "")
     now, then = here["ingest"], other["ingest"]
     _row("ingest itself", f"{now:.1f}", f"{then:.1f}", f"{now / then:.2f}")
+
+
+def compared_audits(found: Figures) -> None:
+    """Audits and rebuilds here, beside Python's and another commit's: whole, and less what they take of one entry."""
+    facts, revision, runs = found["facts"], found["revision"], found["runs"]
+    for unit, name in (("cpu", "the processor"), ("seconds", "the clock")):
+        _title(
+            f"µs an entry by {name}", "here", "Python", revision[:9], "Python:", f"{revision[:9]}:", "less the", "start"
+        )
+        for command, whole in runs[str(facts)].items():
+            times = [run[unit] for run in whole.values()]
+            starts = [run[unit] for run in runs["1"][command].values()]
+            here, python, other = times
+            fold, by_python, by_other = (max(time - start, 0) for time, start in zip(times, starts, strict=True))
+            ratios = python / here, other / here, by_python / (fold or here), by_other / (fold or here)
+            _row(command, *(f"{MEGA * time / facts:.1f}" for time in times), *(f"{ratio:.2f}" for ratio in ratios))
 
 
 def _speed(run: Figures, many: int) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def together(work: Work) -> Figures:
     """The figures of claims at a rate, with what of the stock was given, and of gifts one after the other."""
     with work.ledger() as folder:
         open_or_create(folder, BOOK).close()
-        with server(folder, WORKERS) as url:
+        with server(folder, WORKERS) as (url, _):
             say(f"{RATE:,} claims a second of {STOCK:,} pieces")
             claims = figures(load(url, "claim", int(RATE * SECONDS), SECONDS, str(RATE)))
             given = _given(url)

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from benchmarks.measure import say
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from service.demo.traffic import traffic
 
 
@@ -26,13 +28,22 @@ class Work:
         return path
 
     @contextmanager
-    def ledger(self) -> Iterator[Path]:
-        """The name of a folder for a ledger, which is gone afterwards."""
-        folder = self.folder / "ledger"
+    def ledger(self, name: str = "ledger") -> Iterator[Path]:
+        """The path of a folder for a ledger, which is gone afterwards."""
+        folder = self.folder / name
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def sampled(ledger: Ledger, many: int) -> Iterator[EntryRow]:
+    """Yield entries from all over a ledger: at least so many, where it has them."""
+    for partition in ledger.partitions:
+        journal = ledger.journal(partition)
+        entries = journal.head().entries
+        for place in range(1, entries + 1, max(1, entries * len(ledger.partitions) // many)):
+            yield from journal.scan(place - 1, place)
 
 
 @contextmanager

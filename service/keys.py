@@ -69,11 +69,16 @@ class Key(NamedTuple):
 
 
 class Somebody(NamedTuple):
-    """Who signed in with an issuer: the name of the acts, and since when, and when blocked, in microseconds."""
+    """Who may sign in to the console: who did with an issuer, or has a live key, whose id is empty for the others.
+
+    `name` is that of the acts. `since` is the first sign-in, or when the key was made, and `blocked` since when nobody
+    signs in under the name, both in microseconds.
+    """
 
     name: str
     issuer: str
     subject: str
+    key: str
     since: int
     blocked: int | None
 
@@ -239,34 +244,38 @@ class Keys:
         return str(row[0])
 
     def people(self) -> list[Somebody]:
-        """Return everybody who ever signed in with an issuer, by their first sign-in."""
-        query = (
-            "SELECT people.name, issuer, subject, people.since, blocked.since FROM people"
-            " LEFT JOIN blocked USING (name) ORDER BY people.since, people.name"
-        )
-        return [Somebody(*row) for row in self._db.run(query).rows]
+        """Return everybody who ever signed in with an issuer, and every live key, the oldest first."""
+        blocked = dict(self._db.run("SELECT name, since FROM blocked").rows)
+        signed_in = self._db.run("SELECT name, issuer, subject, since FROM people").rows
+        found = [(name, issuer, subject, "", since) for name, issuer, subject, since in signed_in]
+        found += [(key.name, "", "", key.id, key.created) for key in self.all() if key.is_live(_now())]
+        found.sort(key=lambda one: (one[-1], one[0]))
+        return [Somebody(*one, blocked.get(one[0])) for one in found]
 
     def somebody(self, name: str) -> Somebody:
-        """Return who signed in under a name. Raises `BadKey`."""
+        """Return who may sign in under a name. Raises `BadKey`."""
         found = next((one for one in self.people() if one.name == name), None)
         if found is None:
-            raise BadKey(f'nobody signed in as "{name}"; `points people list` shows who did')
+            raise BadKey(f'nobody signed in as "{name}", and no key has that name; `points people list` shows them')
         return found
 
     def block(self, name: str) -> Somebody:
-        """End every session of a person at once, and let them begin none. Raises `BadKey`."""
+        """End every session under a name at once, and let nobody begin one. Raises `BadKey`.
+
+        What programs do with a key is not touched.
+        """
         self.somebody(name)
         self._db.run("INSERT INTO blocked VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, _now())
         return self.somebody(name)
 
     def unblock(self, name: str) -> Somebody:
-        """Let a person sign in again. Raises `BadKey`."""
+        """Let somebody sign in again. Raises `BadKey`."""
         self.somebody(name)
         self._db.run("DELETE FROM blocked WHERE name = ?", name)
         return self.somebody(name)
 
     def is_blocked(self, name: str) -> bool:
-        """Return True if who signed in under a name is blocked."""
+        """Return True if nobody signs in under a name."""
         return self._db.run("SELECT 1 FROM blocked WHERE name = ?", name).first() is not None
 
     def adopt(self, folder: Path) -> int:

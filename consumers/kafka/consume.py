@@ -18,7 +18,7 @@ from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, 
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.local.port import Append, CannotAppend
 from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
-from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
+from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, Told, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -512,6 +512,8 @@ class Consumer:
                     owner.tell(self._append)
                     if self._ends is not None:
                         self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
+                    if owner.told:
+                        self._observe(Told(owner.partition, tuple(owner.told)))
                     owner.told.clear()
         except (StreamError, CannotAppend, *STORE_FAILURES) as error:
             self._observe(Failed("telling", str(error)))

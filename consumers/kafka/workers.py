@@ -15,7 +15,7 @@ from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, StreamBroken
 from consumers.kafka.settings import KafkaSettings
-from consumers.runtime.events import Failed, Observe, Recovered
+from consumers.runtime.events import Failed, Observe, Recovered, Told
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.retry import Backoff
 from ledger.journal.engines import native_module
@@ -23,7 +23,6 @@ from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
 from ledger.journal.processes import WaitingWorkers, Workers
-from ledger.wire.follow_ups import FLOW
 
 T = TypeVar("T")
 
@@ -64,11 +63,12 @@ def consume(
     workers = Workers(_work, parts, (StreamBroken, CannotDecide), waiting)
     if waiting is not None:
         waiting.close()
-    is_stopping = False
+    is_stopping = has_told = False
     try:
         while workers.are_running:
             for event in workers.messages(LISTEN_SECONDS):
                 observe(event)
+                has_told |= isinstance(event, Told)
                 if is_stopped():
                     break
             if is_stopped() and not is_stopping:
@@ -76,21 +76,17 @@ def consume(
                 workers.send("stop")
     finally:
         workers.close(END_SECONDS)
-    if plans[0].until_end and _has_told_others(ledger) and not is_stopping:
+    if plans[0].until_end and has_told and not is_stopping:
         whole = replace(plans[0], partitions=tuple(sorted(p for plan in plans for p in plan.partitions)))
         _consume(ledger, settings, whole, observe, is_stopped)
-
-
-def _has_told_others(ledger: Ledger) -> bool:
-    """Return True if workers left follow-ups, perhaps for accounts of one that had come to its end by then."""
-    return any(ledger.journal(partition).published_upto(FLOW) for partition in ledger.partitions)
 
 
 def _work(pipe: Connection, place: str, settings: KafkaSettings, plan: Plan) -> None:
     """Consume as planned until told to stop, or until nobody listens."""
     ledger = once_stored(place, lambda: open_ledger(place), pipe.send, pipe.poll)
     if ledger is not None:
-        _consume(ledger, settings, plan, pipe.send, pipe.poll)
+        with closing(ledger):
+            _consume(ledger, settings, plan, pipe.send, pipe.poll)
 
 
 def _consume(

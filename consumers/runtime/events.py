@@ -68,6 +68,13 @@ class Decided(NamedTuple):
     parked: tuple[Parked, ...] = ()
 
 
+class Told(NamedTuple):
+    """What entries of a partition left for other accounts was appended to their partitions."""
+
+    partition: int
+    to: tuple[int, ...]
+
+
 class Published(NamedTuple):
     """All of a flow (outcomes, dead-letters) of a partition is acknowledged, and remembered so, up to a number."""
 
@@ -95,5 +102,5 @@ class Recovered(NamedTuple):
     stage: str
 
 
-Event = Acquired | Released | Left | WentBack | Decided | Published | Lag | Failed | Recovered
+Event = Acquired | Released | Left | WentBack | Decided | Told | Published | Lag | Failed | Recovered
 Observe = Callable[[Event], None]

@@ -13,14 +13,15 @@ from typing import Final, NamedTuple
 from consumers import clock
 from consumers.local.port import Append, InboxLine
 from consumers.stream import BACKLOG
+from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.native import PlainRow
+from ledger.journal.native import PlainRow, looking_for
 from ledger.journal.port import StoredRow
 from ledger.journal.pruned import is_stub
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.follow_ups import fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
+from ledger.wire.follow_ups import MARK, fact_of, flow_to, leaves_any, name_of, peer_of, source_of, subject_of, told_in
 
 AT_ONCE: Final = 1_000  # appended together
 LOOKED_THROUGH: Final = 1_000  # entries, until it is remembered that what they left was sent
@@ -64,6 +65,10 @@ def follow_ups_in(blocks: Iterable[Sequence[PlainRow]], partition: int, ledger: 
         yield found
 
 
+def _leave_any(rows: Sequence[PlainRow | StoredRow]) -> bool:
+    return any(leaves_any(row[3]) for row in rows)
+
+
 class FollowUps:
     """The follow-ups of a partition's entries: for accounts of this ledger, or of one that is its `peer`."""
 
@@ -76,6 +81,8 @@ class FollowUps:
         self._partition = partition
         self._peer = peer
         self._partition_of = partition_of or ledger.partition_of
+        module = native_module()
+        self._leave_any = _leave_any if module is None else looking_for(module, MARK)
         self._sent = self._kept = self._journal.published_upto(flow_to(peer))
 
     @property
@@ -91,7 +98,7 @@ class FollowUps:
         if not rows:
             return
         (first, *_), (last, *_) = rows[0], rows[-1]
-        leaves = self.may_have_more or first != self._sent + 1 or any(leaves_any(row[3]) for row in rows)
+        leaves = self.may_have_more or first != self._sent + 1 or self._leave_any(rows)
         if not leaves:
             self._sent = last
         self.may_have_more = leaves or self._sent - self._kept >= KEPT_EVERY

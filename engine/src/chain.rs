@@ -3,9 +3,8 @@
 use rustc_hash::FxHashSet;
 
 use crate::entries::{leaf_of, link_after};
+use crate::intake::PROGRAMME_SUBJECT;
 use crate::plain_entry;
-
-const PROGRAMME: &str = "programme";
 
 /// An entry as it is stored.
 pub struct Row<'a> {
@@ -38,7 +37,7 @@ pub struct Journal {
 pub fn follow(mut at: Standing, journal: &Journal, rows: &[Row]) -> Option<Standing> {
     for row in rows {
         let link = link_after(&at.link, &leaf_of(row.state));
-        if row.sequence != at.sequence + 1 || *row.link != link || row.member == PROGRAMME {
+        if row.sequence != at.sequence + 1 || *row.link != link || row.member == PROGRAMME_SUBJECT {
             return None;
         }
         let entry = plain_entry::read(row.state)?;

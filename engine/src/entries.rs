@@ -3,7 +3,10 @@
 //! `ledger/wire/entries.py` says what each means. Instants are microseconds since 1970 UTC, months
 //! `year * 12 + month - 1`; a lot is named `entry number << 16 | place in the entry`.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -14,7 +17,54 @@ pub use crate::map::Map;
 use crate::tagged;
 
 /// A text that many places share.
-pub type Text = Arc<str>;
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Text(Arc<str>);
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(to)
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Text {
+    fn from(text: T) -> Text {
+        Text(text.into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Text, D::Error> {
+        struct Making;
+
+        impl de::Visitor<'_> for Making {
+            type Value = Text;
+
+            fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
+                to.write_str("a text")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::from(text)) // at once: serde makes a String of an Arc's text first
+            }
+        }
+        from.deserialize_str(Making)
+    }
+}
 /// The figures of a decision by their names.
 pub type Figures = Map<Text, Figure>;
 
@@ -53,7 +103,7 @@ struct Sharing;
 impl de::Visitor<'_> for Sharing {
     type Value = Text;
 
-    fn expecting(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+    fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
         to.write_str("a text")
     }
 

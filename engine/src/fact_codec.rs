@@ -35,10 +35,12 @@ pub fn decode(raw: &[u8]) -> Option<Plain> {
     }
     let mut reader = Reader::new(raw)?;
     let [mut specversion, mut id, mut source, mut kind, mut subject, mut time, mut data] = [None; 7];
+    let mut read = None;
     reader.take(b'{').ok()?;
     loop {
         let key = reader.string().ok()?;
         reader.take(b':').ok()?;
+        let known = kind;
         let place = match key {
             "specversion" => &mut specversion,
             "id" => &mut id,
@@ -55,9 +57,13 @@ pub fn decode(raw: &[u8]) -> Option<Plain> {
         if place.is_some() {
             return None;
         }
-        match key {
-            "data" => *place = Some(reader.span().ok()?),
-            "specversion" | "id" | "source" | "type" | "subject" | "time" => *place = Some(reader.string().ok()?),
+        match (key, known) {
+            ("data", Some(kind)) => {
+                read = Some(data_by(kind, &mut reader)?);
+                *place = Some("");
+            }
+            ("data", None) => *place = Some(reader.span().ok()?), // its type comes behind it
+            ("specversion" | "id" | "source" | "type" | "subject" | "time", _) => *place = Some(reader.string().ok()?),
             _ => {}
         }
         match reader.peek() {
@@ -74,13 +80,14 @@ pub fn decode(raw: &[u8]) -> Option<Plain> {
         return None;
     }
     let occurred = instant_of(time?)?;
-    let data = match data {
-        Some(span) => {
+    let data = match (read, data) {
+        (Some(data), _) => data,
+        (None, Some(span)) => {
             let mut reader = Reader::new(span.as_bytes())?;
             let data = data_by(kind, &mut reader)?;
             reader.is_over().then_some(data)?
         }
-        None => data_by(kind, &mut Reader::new(b"{}")?).filter(may_lack_data)?,
+        (None, None) => data_by(kind, &mut Reader::new(b"{}")?).filter(may_lack_data)?,
     };
     if !fits(&data) {
         return None;

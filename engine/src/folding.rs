@@ -11,7 +11,9 @@ use crate::draft::{Done, Draft, Stop};
 use crate::entries::{Change, Text};
 use crate::evolve::apply;
 use crate::fall_due::fall_due;
+use crate::grouped::Grouped;
 use crate::handed_back::HandedBack;
+use crate::intake::PROGRAMME_SUBJECT;
 use crate::plain_entry::{self, PlainEntry};
 use crate::postings::{Place, Posting, postings_of};
 use crate::programme::{CLAIM, OPENS, Programme};
@@ -67,6 +69,7 @@ pub struct State {
 /// What members come to: by grain the sums of points, and how often facts were answered by an outcome and a reason.
 #[derive(Default)]
 pub struct Sum {
+    pub entries: usize,
     pub members: Vec<Folded>,
     pub moved: Vec<Sums>,
     pub answers: FxHashMap<(i64, Text), i64>,
@@ -109,19 +112,45 @@ impl Folding {
 
     /// Fold the rows of whole members, by member and number.
     pub fn fold<'a>(&self, rows: impl IntoIterator<Item = Row<'a>>) -> Sum {
-        let mut sum = Sum { moved: vec![Sums::default(); self.grains.len()], ..Sum::default() };
+        let mut sum = self.nothing();
         let mut rows = rows.into_iter().peekable();
         while let Some(first) = rows.next() {
-            let name = Text::from(first.member);
+            let name = first.member;
             let mut entries = vec![first];
-            while let Some(row) = rows.next_if(|row| *row.member == *name) {
+            while let Some(row) = rows.next_if(|row| row.member == name) {
                 entries.push(row);
             }
-            let member = caught(|| self.member(&name, &entries)).and_then(Result::ok);
-            let state = member.map(|member| self.count(&name, member, &mut sum));
-            sum.members.push((name, state));
+            self.add(&entries, &mut sum);
         }
         sum
+    }
+
+    /// Fold the next members that are grouped, until they have so many entries; publications are none of a member's.
+    pub fn fold_grouped(&self, grouped: &mut Grouped, most: usize) -> Sum {
+        let mut sum = self.nothing();
+        while sum.entries < most {
+            let given = grouped.give(|rows| match rows.first() {
+                Some(row) if row.member != PROGRAMME_SUBJECT => self.add(rows, &mut sum),
+                _ => sum.entries += rows.len(),
+            });
+            if given.is_none() {
+                break;
+            }
+        }
+        sum
+    }
+
+    fn nothing(&self) -> Sum {
+        Sum { moved: vec![Sums::default(); self.grains.len()], ..Sum::default() }
+    }
+
+    /// Add the entries of a member.
+    fn add(&self, rows: &[Row], sum: &mut Sum) {
+        let name = Text::from(rows[0].member);
+        let member = caught(|| self.member(&name, rows)).and_then(Result::ok);
+        let state = member.map(|member| self.count(&name, member, sum));
+        sum.members.push((name, state));
+        sum.entries += rows.len();
     }
 
     fn member(&self, name: &str, rows: &[Row]) -> Done<Member> {

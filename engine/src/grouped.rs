@@ -27,7 +27,7 @@ struct Kept {
 }
 
 impl Grouped {
-    /// Take some entries; their bytes are one block, which is as large as they are.
+    /// Take some entries, none after the first member was given; their bytes are one block, which is as large as they are.
     pub fn take(&mut self, rows: &[Row]) {
         let size = rows.iter().filter_map(|row| row.state).map(<[u8]>::len).sum();
         let mut block = Vec::with_capacity(size);
@@ -55,33 +55,25 @@ impl Grouped {
         self.size
     }
 
-    /// Forget all entries.
-    pub fn clear(&mut self) {
-        self.blocks.clear();
-        self.size = 0;
-        self.places.clear();
-        self.members.clear();
-        self.waiting.clear();
-    }
-
-    /// Return the next members in order, at most so many. All are taken by then.
+    /// Return the next members in order, at most so many.
     pub fn next(&mut self, most: usize) -> Vec<&str> {
         self.waiting.extend(self.places.drain());
         self.waiting.keys().take(most).map(|member| &**member).collect()
     }
 
-    /// Give the entries of the next members in their order, by number; at most so many members.
-    pub fn give(&mut self, most: usize, mut to: impl FnMut(Row)) {
-        for _ in 0..most {
-            let Some((member, place)) = self.waiting.pop_first() else {
-                return;
-            };
-            let mut entries = std::mem::take(&mut self.members[place]);
-            entries.sort_by_key(|kept| kept.number);
-            for Kept { sequence, number, state } in entries {
-                let state = state.map(|(block, range)| &self.blocks[block][range]);
-                to(Row { sequence, member: &member, number, state });
-            }
-        }
+    /// Give the entries of the next member, by number; None where there is none.
+    pub fn give<T>(&mut self, to: impl FnOnce(&[Row]) -> T) -> Option<T> {
+        self.waiting.extend(self.places.drain());
+        let (member, place) = self.waiting.pop_first()?;
+        let mut entries = std::mem::take(&mut self.members[place]);
+        entries.sort_by_key(|kept| kept.number);
+        let row_of = |Kept { sequence, number, state }| Row {
+            sequence,
+            member: &member,
+            number,
+            state: state.map(|(block, range)| &self.blocks[block][range]),
+        };
+        let rows: Vec<Row> = entries.into_iter().map(row_of).collect();
+        Some(to(&rows))
     }
 }

@@ -43,6 +43,7 @@ mod programme;
 mod python;
 mod python_book;
 mod python_folding;
+mod python_grouped;
 mod python_replay;
 mod quiet;
 mod rankings;

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use memchr::memmem;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,6 +21,7 @@ use crate::handed_back::HandedBack;
 use crate::intake::{Intake, PROGRAMME_SUBJECT};
 use crate::python_book::versions_of;
 use crate::python_folding::PyFolding;
+use crate::python_grouped::PyGrouped;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
@@ -342,6 +344,19 @@ fn chain<'py>(py: Python<'py>, link: [u8; 32], states: Vec<PyBackedBytes>) -> Py
     PyList::new(py, made.iter().map(|link| PyBytes::new(py, link)))
 }
 
+/// Return true where a mark stands in the bytes of one of some entries, each as `PyTeller::published` takes it.
+#[pyfunction]
+fn any_has(entries: Vec<Bound<PyTuple>>, mark: PyBackedBytes) -> PyResult<bool> {
+    let mark = memmem::Finder::new(&*mark);
+    for entry in entries {
+        let state: PyBackedBytes = entry.get_item(3)?.extract()?;
+        if mark.find(&state).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What of an entry's row is told of.
 struct Told {
     place: i64,
@@ -431,7 +446,7 @@ impl Store for PyStore {
 
 /// The number of what Python may call here, and with what: another one with every change of it, as in
 /// `ledger/journal/engines.py`.
-const CALLS: u32 = 1;
+const CALLS: u32 = 3;
 
 /// The native engine.
 #[pymodule]
@@ -444,8 +459,10 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyRecord>()?;
     module.add_class::<PyArrived>()?;
     module.add_class::<PyTeller>()?;
+    module.add_function(wrap_pyfunction!(any_has, module)?)?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_function(wrap_pyfunction!(take_plain, module)?)?;
+    module.add_class::<PyGrouped>()?;
     module.add_class::<PyReplay>()?;
     module.add_class::<PyBacktest>()?;
     module.add_class::<PyFolding>()?;

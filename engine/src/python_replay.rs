@@ -13,10 +13,9 @@ use crate::chain::{self, Journal};
 use crate::handed_back::HandedBack;
 use crate::programme::Programme;
 use crate::python_book::versions_of;
+use crate::python_grouped::{PyGrouped, Rows, held, plain_rows};
 use crate::replay::{Backtest, Compared, Derived, Deriving, Found, Replay, Stored};
-use crate::stored::Row;
 
-pub type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
 /// Of each row that differs: sequence, member, number, state, whether it is the account, and what is derived.
 type Differences<'py> = Vec<(i64, String, i64, Bound<'py, PyBytes>, bool, Bound<'py, PyBytes>)>;
 type Snapshots = Vec<(String, i64, Vec<u8>)>;
@@ -64,28 +63,16 @@ impl PyReplay {
         plain(py, found)
     }
 
-    /// Group rows (sequence, member, number, state) by member, in any order; return how many bytes of entries are held.
-    fn group(&self, rows: Rows<'_>) -> usize {
-        let rows = held(rows);
-        let rows: Vec<Row> = plain_rows(&rows).collect();
-        let mut replay = self.replay();
-        replay.grouped.take(&rows);
-        replay.grouped.size()
-    }
-
-    /// Forget what is grouped.
-    fn clear_grouped(&self) {
-        self.replay().grouped.clear();
-    }
-
-    /// Return the next members of those that are grouped, in their order, at most so many. All are grouped by then.
-    fn next_grouped(&self, most: usize) -> Vec<String> {
-        self.replay().grouped.next(most).into_iter().map(String::from).collect()
-    }
-
-    /// Compare the entries of these members with their snapshots; return as `feed` does.
-    fn compare_grouped<'py>(&self, py: Python<'py>, most: usize, snapshots: Snapshots) -> (Differences<'py>, Ended) {
-        let found = py.detach(|| self.replay().compare_grouped(most, &mut by_member(snapshots)));
+    /// Compare the entries of the next members that are grouped, at most so many; return as `feed` does.
+    fn compare_grouped<'py>(
+        &self,
+        py: Python<'py>,
+        grouped: &PyGrouped,
+        most: usize,
+        snapshots: Snapshots,
+    ) -> (Differences<'py>, Ended) {
+        let found =
+            py.detach(|| self.replay().compare_grouped(&mut grouped.entries(), most, &mut by_member(snapshots)));
         plain(py, found)
     }
 
@@ -155,22 +142,6 @@ impl PyReplay {
     fn page_groups_that_differ(&self) -> Vec<u64> {
         self.replay().pages.groups_that_differ()
     }
-}
-
-/// Rows while the lock of the interpreter is released.
-pub type Held = Vec<(i64, PyBackedStr, i64, Option<PyBackedBytes>)>;
-
-pub fn held(rows: Rows) -> Held {
-    rows.into_iter().map(|(at, member, number, state)| (at, member, number, state.extract().ok())).collect()
-}
-
-pub fn plain_rows(rows: &Held) -> impl Iterator<Item = Row<'_>> {
-    rows.iter().map(|(sequence, member, number, state)| Row {
-        sequence: *sequence,
-        member,
-        number: *number,
-        state: state.as_deref(),
-    })
 }
 
 fn by_member(snapshots: Snapshots) -> FxHashMap<String, Stored> {

@@ -83,7 +83,6 @@ pub struct Replay {
     deriving: Deriving,
     versions: FxHashSet<Text>,
     member: Option<Member>,
-    pub grouped: Grouped,
     pub receipts: ReceiptSum,
     pub pages: PageSum,
 }
@@ -131,7 +130,6 @@ impl Replay {
             deriving,
             versions,
             member: None,
-            grouped: Grouped::default(),
             receipts: ReceiptSum {
                 random: random.clone(),
                 upto,
@@ -155,12 +153,19 @@ impl Replay {
         found
     }
 
-    /// Compare the entries of the next members, at most so many, that are grouped; `snapshots` are theirs.
-    pub fn compare_grouped(&mut self, most: usize, snapshots: &mut FxHashMap<String, Stored>) -> Found {
+    /// Compare the entries of the next members that are grouped, at most so many; `snapshots` are theirs.
+    pub fn compare_grouped(
+        &mut self,
+        grouped: &mut Grouped,
+        most: usize,
+        snapshots: &mut FxHashMap<String, Stored>,
+    ) -> Found {
         let mut found = Found::default();
-        let mut grouped = std::mem::take(&mut self.grouped);
-        grouped.give(most, |row| self.see(&row, snapshots, &mut found));
-        self.grouped = grouped;
+        for _ in 0..most {
+            if grouped.give(|rows| rows.iter().for_each(|row| self.see(row, snapshots, &mut found))).is_none() {
+                break;
+            }
+        }
         found
     }
 

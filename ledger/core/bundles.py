@@ -100,6 +100,8 @@ def _add_up(account: Account, bundle: Bundle) -> None:
     for field in _COUNTED:
         if field != "tiers":  # the member is placed anew
             setattr(account, field, getattr(found, field))
+    ends = [hold.until for holds in account.tier_holds.values() for hold in holds.values()]
+    account.next_due_at = min([account.next_due_at, *ends, *(grant.until for grant in account.grants.values())])
 
 
 def _add(total: Account, share: Account, name: str) -> None:

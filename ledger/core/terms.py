@@ -51,7 +51,7 @@ def end_if_over(draft: Draft, membership: str, term: Term) -> None:
 def move_up(draft: Draft, membership: str, first: int, *, is_upgrade: bool = False) -> None:
     """Lay the terms from place `first` on again: each from its card's instant, or where the one before now ends.
 
-    A term by the calendar that is so laid anew ends by its own start.
+    A term by the calendar that is so laid anew ends by its own start; one that came with a name has what was left.
     """
     terms = draft.account.terms[membership]
     why = "laid-behind" if is_upgrade else "moved-up"
@@ -60,7 +60,8 @@ def move_up(draft: Draft, membership: str, first: int, *, is_upgrade: bool = Fal
         start = max(term.bought_at, terms[place - 1].until if place else 0)
         if start == term.start:
             continue
-        until = months_later(start, term.months, draft.version.offset) if term.months else start + term.span
+        span = term.span if draft.account.bundle is None or term.cut_at else term.until - term.start
+        until = months_later(start, term.months, draft.version.offset) if term.months else start + span
         if term.cut_at:
             until = max(start, min(until, term.cut_at))
         draft.emit(TermMoved(membership, term.card, start, min(until, MAX_INSTANT), why))

@@ -7,13 +7,16 @@ entries as they lie. So the entries of many members are read in one pass over th
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ledger.journal.port import Damaged
 
 IN_MEMORY: Final = 64 << 20  # bytes of entries that are grouped at a time
 PASSES: Final = 3  # over the whole journal; where more were needed, entries are looked up
 _ROW_BYTES: Final = 250  # about what a row takes beside its entry's bytes
+
+# What the native engine raises of a column that holds something else than it should.
+ODD: Final = (TypeError, ValueError, OverflowError)
 
 EntryRows = list[tuple[int, str, int, bytes]]  # sequence, member, number, state
 _number_of = itemgetter(2)
@@ -73,14 +76,33 @@ def spans(journal: ByMember, upto: int, after: str) -> Iterator[MemberSpan]:
         yield MemberSpan(after, last, entries <= most)
 
 
+def grouped_entries(native: Any, journal: ByMember, upto: int, span: MemberSpan) -> Any | None:
+    """Return a span's entries in the native engine's memory (`Grouped`); None where they are to be looked up."""
+    if not span.fits or span.last is None:
+        return None
+    grouped = native.Grouped()
+    try:
+        for rows in journal.rows_in_order(upto, span.after, span.last):
+            if grouped.take(rows) > 2 * IN_MEMORY:
+                return None
+    except (Damaged, *ODD):  # what can be looked up is looked up, and what cannot raises it again
+        return None
+    return grouped
+
+
 def rows_by_member(journal: ByMember, upto: int, after: str) -> Iterator[EntryRows]:
     """Yield entries up to a sequence by member and number, some at a time, from the first member behind `after` on."""
     for span in spans(journal, upto, after):
-        grouped = _grouped(journal, upto, span)
-        if grouped is None:
-            yield from journal.rows_looked_up(upto, span.after, span.last)
-        else:
-            yield from _some_at_a_time(grouped, journal.scan_rows)
+        yield from rows_of_span(journal, upto, span)
+
+
+def rows_of_span(journal: ByMember, upto: int, span: MemberSpan) -> Iterator[EntryRows]:
+    """Yield the entries up to a sequence of a span's members, by member and number, some at a time."""
+    grouped = _grouped(journal, upto, span)
+    if grouped is None:
+        yield from journal.rows_looked_up(upto, span.after, span.last)
+    else:
+        yield from _some_at_a_time(grouped, journal.scan_rows)
 
 
 def _grouped(journal: ByMember, upto: int, span: MemberSpan) -> Iterator[EntryRows] | None:

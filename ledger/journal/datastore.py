@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from eventsourcing.persistence import PersistenceError
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from ledger.journal.opening import BUSY_SECONDS, Opening, check_it_lies, opening
@@ -74,3 +75,11 @@ class FileDatastore(SQLiteDatastore):
                 except Unavailable:
                     connection.close()  # the next one sees the file as it is then
                     raise
+
+    def checkpoint(self) -> None:
+        """Copy what was committed into the file as far as no reader needs it as it was, also while others have it open.
+
+        Where that cannot be now, whoever closes the file last does it.
+        """
+        with suppress(sqlite3.Error, PersistenceError), self.get_connection(commit=True) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -23,7 +23,11 @@ MODULE: Final = "points_engine"
 CODE: Final = ("core", "rulebook", "wire")
 
 # The number of what is called of the engine, and with what: `engine/src/python.rs` has the same.
-CALLS: Final = 1
+CALLS: Final = 3
+
+# What the engine lets go of it needs again with the next batch: its allocator, which looks here once, keeps it.
+# Memory that the system gives anew has to be cleared.
+KEEPS_MEMORY: Final = ("MIMALLOC_PURGE_DELAY", "-1")
 
 Engine = Literal["auto", "python", "native"]
 
@@ -96,6 +100,7 @@ def native_module(engine: str | None = None) -> Any | None:
 
 def _installed() -> tuple[Any | None, str]:
     """Return the native engine's module; where there is none that may decide here, None and why."""
+    os.environ.setdefault(*KEEPS_MEMORY)
     try:
         module = import_module(MODULE)
     except ImportError:

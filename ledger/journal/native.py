@@ -70,6 +70,12 @@ def published_by(module: Any, zone: Zone) -> Callable[[Sequence[PlainRow | Store
     return published
 
 
+def looking_for(module: Any, mark: bytes) -> Callable[[Sequence[PlainRow | StoredRow]], bool]:
+    """Return what says of entries, in rows as `published_by` has them, whether a mark stands in the bytes of any."""
+    any_has: Callable[[Sequence[PlainRow | StoredRow], bytes], bool] = module.any_has
+    return lambda rows: any_has(rows, mark)
+
+
 class NativeEngine:
     """One partition's native engine."""
 

@@ -433,9 +433,9 @@ class Journal(_Reader):
         """
         return rows_by_member(self, upto, after)
 
-    def spans_by_member(self, upto: int) -> Iterator[MemberSpan]:
-        """Return all members in spans; of one whose entries fit into memory `rows_in_order` takes half the time."""
-        return spans(self, upto, "")
+    def spans_by_member(self, upto: int, after: str = "") -> Iterator[MemberSpan]:
+        """Return the members behind one in spans; where one fits into memory `rows_in_order` takes half the time."""
+        return spans(self, upto, after)
 
     def rows_looked_up(self, upto: int, after: str, last: str | None) -> Iterator[EntryRows]:
         """Return the same of the members up to `last`, each looked up; of all where none is given."""

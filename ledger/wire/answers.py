@@ -826,6 +826,28 @@ class Webhooks(Struct, frozen=True):
     webhooks: list[Webhook]
 
 
+class Person(Struct, frozen=True):
+    """Who may sign in to the console: who did with an issuer, or has a live key, by its id.
+
+    `since` is the first sign-in, or when the key was made; `sessions` are those open now, `used` is their last request.
+    """
+
+    name: str
+    issuer: str | None
+    subject: str | None
+    key: str | None
+    since: str
+    blocked: str | None
+    sessions: int
+    used: str | None
+
+
+class People(Struct, frozen=True):
+    """Everybody who may sign in to the console, the oldest first."""
+
+    people: list[Person]
+
+
 class Place(Struct, frozen=True):
     """Where the parts of a server are: addresses of this very host."""
 

@@ -18,7 +18,7 @@ from ledger.wire.facts import LEDGER_SOURCE, Fact
 from ledger.wire.times import to_datetime
 
 FLOW: Final = "follow-ups"  # as the tracking of a journal names how far they were sent
-_MARK: Final = b"\xa4" + str(Told.__struct_config__.tag).encode()  # in the bytes of every entry that leaves one
+MARK: Final = b"\xa4" + str(Told.__struct_config__.tag).encode()  # in the bytes of every entry that leaves one
 
 
 _BETWEEN_LEDGERS: Final = frozenset(str(kind.__struct_config__.tag) for kind in BETWEEN_LEDGERS)
@@ -84,7 +84,7 @@ def name_of(entry: Entry, told: Told) -> str:
 
 def leaves_any(state: bytes) -> bool:
     """Return False if an entry's bytes leave no follow-up for sure."""
-    return _MARK in state
+    return MARK in state
 
 
 def told_in(entry: Entry) -> Iterator[Told]:

@@ -182,7 +182,7 @@ REASONS: Final[dict[str, Reason]] = {
     "bought": Reason(TERM, "The trial ends where a card was bought."),
     "laid-behind": Reason(TERM, "A running card was upgraded, and this one, not begun yet, is laid behind it."),
     "given-back": Reason(TERM, "The claim that opened the card was given back."),
-    "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
+    "moved-up": Reason(TERM, "An earlier card was refunded, or left with its name, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
     "upgraded": Reason(TERM, "The card ends where a better one was bought."),
     "taken-out": Reason(TERM, "The card was refunded, or given back, before its term began; nothing of it is left."),

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from ledger.core.account import decode_account
 from ledger.core.pages import PagesInMemory, encode_page
-from ledger.journal.by_member import IN_MEMORY, MemberSpan
+from ledger.journal.by_member import ODD, MemberSpan, grouped_entries
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Damaged, Snapshot
+from ledger.journal.port import Snapshot
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.plain import plain_version
@@ -23,7 +23,6 @@ from projections.audit.differences import Differences
 from projections.audit.pages import GROUPS
 from projections.book_history import BookHistory
 
-_ODD = (TypeError, ValueError, OverflowError)  # of a column that holds something else than it should
 _MEMBERS_AT_ONCE = 500  # whose snapshots are read together
 _Differs = tuple[int, str, int, bytes, bool, bytes]  # sequence, member, number, state; of the account?, what is derived
 _member_of = itemgetter(1)
@@ -35,6 +34,7 @@ class NativeComparing(Comparing):
     def __init__(self, module: Any, ledger: Ledger, partition: int, upto: int) -> None:
         super().__init__(ledger, partition, upto)
         versions, books = _plain(self._books)
+        self._module = module
         self._native = module.Replay(partition, ledger.limits.request_max_age, upto, versions, books)
         self.receipts = _Receipts(self._native, upto)
         self.pages = _Pages(self._native)
@@ -44,32 +44,14 @@ class NativeComparing(Comparing):
     def members(self) -> Iterator[tuple[str, int]]:
         """Compare all members; yield each with how many entries there are."""
         for span in self._journal.spans_by_member(self._upto):
-            if self._group(span):
-                yield from self._compare_grouped()
-            else:
-                yield from self._compare_looked_up(span)
+            grouped = grouped_entries(self._module, self._journal, self._upto, span)
+            yield from self._compare_looked_up(span) if grouped is None else self._compare_grouped(grouped)
         yield from self._take(*self._native.finish())
 
-    def _group(self, span: MemberSpan) -> bool:
-        """Let the engine group the entries of a span; return False, with none held, where they are to be looked up."""
-        if not span.fits or span.last is None:
-            return False
-        try:
-            for rows in self._journal.rows_in_order(self._upto, span.after, span.last):
-                if self._native.group(rows) > 2 * IN_MEMORY:
-                    break
-            else:
-                return True
-        except (Damaged, *_ODD):  # what can be looked up is looked up, and what cannot raises it again
-            pass
-        self._native.clear_grouped()
-        return False
-
-    def _compare_grouped(self) -> Iterator[tuple[str, int]]:
-        while begun := self._native.next_grouped(_MEMBERS_AT_ONCE):
+    def _compare_grouped(self, grouped: Any) -> Iterator[tuple[str, int]]:
+        while begun := grouped.next_members(_MEMBERS_AT_ONCE):
             snapshots = self._snapshots_of(begun)
-            yield from self._take(*self._native.compare_grouped(len(begun), snapshots))
-        self._native.clear_grouped()
+            yield from self._take(*self._native.compare_grouped(grouped, len(begun), snapshots))
 
     def _compare_looked_up(self, span: MemberSpan) -> Iterator[tuple[str, int]]:
         last = ""
@@ -146,7 +128,7 @@ class _Receipts:
         for names, rows in journal.receipt_rows():
             try:
                 furthest = max(furthest, self._native.add_stored_receipts(names, rows))
-            except _ODD:
+            except ODD:
                 return False
         if furthest > self._upto and furthest > journal.head().entries:
             return False  # of no entry, and of none that was made meanwhile
@@ -178,7 +160,7 @@ class _Pages:
         for rows in journal.page_rows():
             try:
                 self._native.add_stored_pages(rows)
-            except _ODD:
+            except ODD:
                 return range(GROUPS)
         groups: list[int] = self._native.page_groups_that_differ()
         return groups

@@ -5,7 +5,7 @@ folded by Python, as all other views are. Both come to the same rows.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from ledger.core.account import decode_account
 from ledger.journal.by_member import EntryRows
@@ -22,21 +22,38 @@ Part = tuple[View, RowDeltas, list[MemberRow]]  # a view with its rows and membe
 NativePart = tuple[PointsView, RowDeltas, list[MemberRow]]
 
 
+class Folded(NamedTuple):
+    """What some members came to: how many `entries` they have, and who they are, in order.
+
+    Nothing is folded of those that are `handed_back`; `latest` is the latest clock of the others, or 0.
+    """
+
+    entries: int
+    members: list[str]
+    handed_back: set[str]
+    latest: int
+
+
 class NativeFold:
     """What folds the members of a partition into some views."""
 
     def __init__(self, module: Any, book: Programme, partition: int, views: Sequence[PointsView]) -> None:
+        self.module = module
         self._book, self._partition = book, partition
         grains = [tuple(name in (view.moves_by or ()) for name in MOVED_BY) for view in views]
         self._native = module.Folding([plain_version(version) for version in book.versions], grains)
 
-    def fold(self, rows: EntryRows, parts: Sequence[NativePart], now: int) -> tuple[set[str], int]:
-        """Fold whole members into the parts of its views; count them at `now` where a view counts.
+    def fold(self, rows: EntryRows, parts: Sequence[NativePart], now: int) -> Folded:
+        """Fold whole members into the parts of its views; count them at `now` where a view counts."""
+        return self.take(self._native.fold(rows), parts, now)
 
-        Return the members that are handed back, of whom nothing is folded, and the latest clock of the others.
-        """
-        members, moved, answers = self._native.fold(rows)
-        handed_back = {member for member, state in members if state is None}
+    def fold_grouped(self, grouped: Any, most: int, parts: Sequence[NativePart], now: int) -> Folded:
+        """Fold the next members of those in the engine's memory, until they have `most` entries; none once all are."""
+        return self.take(self._native.fold_grouped(grouped, most), parts, now)
+
+    def take(self, folded: Any, parts: Sequence[NativePart], now: int) -> Folded:
+        """Add what the engine made of some members to the parts."""
+        entries, members, moved, answers = folded
         latest = 0
         for member, state in members:
             if state is None:
@@ -53,9 +70,10 @@ class NativeFold:
         for (view, deltas, _), moves in zip(parts, moved, strict=True):
             for move in moves:
                 view.moved(Move._make(move), deltas)
-            for outcome, reason, entries in answers:
-                view.answered(outcome, reason, entries, deltas)
-        return handed_back, latest
+            for outcome, reason, times in answers:
+                view.answered(outcome, reason, times, deltas)
+        handed_back = {member for member, state in members if state is None}
+        return Folded(entries, [member for member, _ in members], handed_back, latest)
 
 
 def is_native(view: View) -> TypeGuard[PointsView]:

@@ -7,8 +7,9 @@ a crash a partition goes on behind the last member that is in. A process sends b
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ledger.journal.by_member import grouped_entries, rows_of_span
 from ledger.journal.ledger import Ledger
 from ledger.journal.odd_values import odd_values_told
 from ledger.journal.partition_map import partition_map
@@ -16,7 +17,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.unreadable import UNREADABLE
 from projections.collector import without_collector
-from projections.views.by_native import NativeFold, NativePart, Part, is_native, native_fold
+from projections.views.by_native import Folded, NativeFold, NativePart, Part, is_native, native_fold
 from projections.views.decoding import decoder_for, unreadable
 from projections.views.port import Build
 from projections.views.sql import MemberRow, TableRows, member_row, table_rows
@@ -39,16 +40,16 @@ _Waiting = dict[int, _Place]
 class MemberBatch(NamedTuple):
     """What some members behind one (`after`) come to: by view the members and rows of its tables.
 
-    `read` is how many entries they have, `last` the last of them, and `latest` an instant by which each of them was
-    counted, for views that count.
+    `read` is how many entries they have, `last` the last of them, `is_last` says that the partition has no more, and
+    `latest` is an instant by which each of them was counted, for views that count.
     """
 
     after: str
     views: list[tuple[list[MemberRow], TableRows]]
     read: int
     last: str
-    is_last: bool
-    latest: int
+    latest: int = 0
+    is_last: bool = False
 
 
 def build_whole(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
@@ -96,23 +97,47 @@ def fold_partition(
 ) -> Iterator[tuple[int, MemberBatch]]:
     """Fold what waits of a partition in batches of whole members with `most` entries, each with its number."""
     upto, after = waiting[partition]
-    rows = chain.from_iterable(ledger.journal(partition).rows_by_member(upto, after))
-    members = groupby(rows, _member_of)
-    book = ledger.books().in_partition(partition)
+    ready = MemberBatch(after, [([], table_rows(view, RowDeltas(view.tables))) for view in views], 0, after)
+    with odd_values_told(ledger):
+        for part in _batches(ledger, partition, views, upto, after, most):
+            if ready.read:
+                yield partition, ready
+            ready = part
+    yield partition, ready._replace(is_last=True)
+
+
+def _batches(
+    ledger: Ledger, partition: int, views: Sequence[View], upto: int, after: str, most: int
+) -> Iterator[MemberBatch]:
+    journal, book = ledger.journal(partition), ledger.books().in_partition(partition)
     native = native_fold(book, partition, views)
-    is_last = False
-    while not is_last:
-        with odd_values_told(ledger):
-            part = _Batch(book, native, partition, views).folded(members, after, most)
-        after, is_last = part.last, part.is_last
-        yield partition, part
+    in_engine = native if native is not None and all(map(is_native, views)) else None  # no row becomes Python's
+
+    def rows_of(member: str) -> Iterator[_Row]:
+        return (row[:4] for row in journal.scan_of(member, upto))
+
+    for span in journal.spans_by_member(upto, after):
+        grouped = None if in_engine is None else grouped_entries(in_engine.module, journal, upto, span)
+        members = groupby(chain.from_iterable(rows_of_span(journal, upto, span)), _member_of)
+        part = None
+        while part is None or part.read:
+            batch = _Batch(book, native, partition, views, after)
+            if in_engine is None or grouped is None:
+                part = batch.folded(members, most)
+            else:
+                part = batch.folded_grouped(in_engine, grouped, rows_of, most)
+            if part.read:
+                yield part
+                after = part.last
 
 
 class _Batch:
     """Some members of a partition as they are folded into views."""
 
-    def __init__(self, book: Programme, native: NativeFold | None, partition: int, views: Sequence[View]) -> None:
-        self._book, self._native, self._partition = book, native, partition
+    def __init__(
+        self, book: Programme, native: NativeFold | None, partition: int, views: Sequence[View], after: str
+    ) -> None:
+        self._book, self._native, self._partition, self._after = book, native, partition, after
         self._parts: list[Part] = [(view, RowDeltas(view.tables), []) for view in views]
         self._by_native: list[NativePart] = []
         self._by_python: list[Part] = []
@@ -124,9 +149,9 @@ class _Batch:
         self._decode = decoder_for(views)
         self._now = self._latest = present()
 
-    def folded(self, members: _Members, after: str, most: int) -> MemberBatch:
+    def folded(self, members: _Members, most: int) -> MemberBatch:
         """Fold the next members, until they have `most` entries."""
-        read, last, is_last = 0, after, True
+        read, last = 0, self._after
         waiting: list[_Row] = []
         for member, entries in members:
             last = member
@@ -140,23 +165,33 @@ class _Batch:
                 waiting += some
                 read += self._fold(member, some, self._by_python) if self._by_python else len(some)
             if read >= most:
-                is_last = False
                 break
         if self._native is not None and waiting:
-            self._fold_natively(self._native, waiting)
-        views = [(into, table_rows(view, rows)) for view, rows, into in self._parts]
-        return MemberBatch(after, views, read, last, is_last, self._latest)
+            folded = self._native.fold(waiting, self._by_native, self._now)
+            of_members = groupby(waiting if folded.handed_back else (), _member_of)
+            self._natively_folded(folded, (one for one in of_members if one[0] in folded.handed_back))
+        return self._done(read, last)
 
-    def _fold_natively(self, native: NativeFold, rows: list[_Row]) -> None:
-        handed_back, latest = native.fold(rows, self._by_native, self._now)
-        self._latest = max(self._latest, latest)
-        if not handed_back:
-            return
-        for member, entries in groupby(rows, _member_of):
-            if member in handed_back:
-                self._fold(member, entries, self._by_native)
-        for _, _, into in self._by_native:
-            into.sort(key=_first)
+    def folded_grouped(
+        self, native: NativeFold, grouped: Any, rows_of: Callable[[str], Iterator[_Row]], most: int
+    ) -> MemberBatch:
+        """Fold the next members in the engine's memory, until they have `most` entries; `rows_of` reads a member's."""
+        folded = native.fold_grouped(grouped, most, self._by_native, self._now)
+        self._natively_folded(folded, ((member, rows_of(member)) for member in folded.handed_back))
+        return self._done(folded.entries, folded.members[-1] if folded.members else self._after)
+
+    def _natively_folded(self, folded: Folded, handed_back: Iterable[tuple[str, Iterable[_Row]]]) -> None:
+        """Fold those by Python whom the native engine handed back."""
+        self._latest = max(self._latest, folded.latest)
+        for member, entries in handed_back:
+            self._fold(member, entries, self._by_native)
+        if folded.handed_back:
+            for _, _, into in self._by_native:
+                into.sort(key=_first)
+
+    def _done(self, read: int, last: str) -> MemberBatch:
+        views = [(into, table_rows(view, rows)) for view, rows, into in self._parts]
+        return MemberBatch(self._after, views, read, last, self._latest)
 
     def _fold(self, member: str, entries: Iterable[_Row], parts: Sequence[Part]) -> int:
         """Fold a member by Python; return how many entries there are."""

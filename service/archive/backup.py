@@ -5,8 +5,8 @@ journal is a prefix of the inbox, and the inbox only grows, so each copied journ
 
 What stands beside the ledger is copied where it does no harm to be earlier or later than that. How far webhooks were
 told comes before the journals, and is never ahead of them. What operators did comes behind the inbox: an approval whose
-fact is not in it is given again. Its drafts' texts come behind that, and keys last. Sessions are not kept: they are in
-the memory of a server, and end with it. Views are made again from the journals.
+fact is not in it is given again. Its drafts' texts come behind that, and keys last. Sessions are not kept: people sign
+in again. Views are made again from the journals.
 """
 
 import shutil

@@ -60,7 +60,7 @@ PANELS = {
         "archive": "The journal as Parquet files for keeping and querying, and back.",
         "signing-key": "The key that signs checkpoints.",
         "keys": "API keys: who may do what over HTTP.",
-        "people": "People who sign in to the console with an issuer: who they are, and who is blocked.",
+        "people": "People who sign in to the console: who they are, their sessions, and who is blocked.",
         "webhooks": "Who is told of entries as they are decided, by signed messages.",
         "transit": "What accounts tell each other: sent again where a stream lost it.",
         "dead-letters": "Facts that could not be taken: look at them, mend them, drive them again.",

@@ -1,35 +1,51 @@
-"""People who sign in with an issuer: list, block, unblock."""
+"""People who sign in to the console: list, sign-out, block, unblock."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from getpass import getuser
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from ledger.errors import WrongUse
-from ledger.wire.times import Zone, to_text
+from ledger.rulebook.compiled import Programme
 from service.commands.keys import opened_keys
 from service.commands.options import FolderOption, option
+from service.console.sessions import Sessions, sessions_of
 from service.errors import print_plain
-from service.keys import Somebody
+from service.keys import Keys
+from service.people import MOST_WHY, Act, carry_out, people_of
 from service.shell import Answer, Shell, command_in
 
-MOST_WHY = 128  # characters, as a reason of a fact has
 app = typer.Typer(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As the person's acts are recorded.")]
 ReasonOption = Annotated[str, option("--reason", "TEXT", "Why; it is recorded.")]
+_DONE: dict[Act, str] = {
+    "sign-out": "{0} is signed out everywhere",
+    "block": "{0} is blocked",
+    "unblock": "{0} may sign in again",
+}
 
 
 @command_in(app, "list")
 def list_people(shell: Shell, folder: FolderOption = None) -> Answer:
-    """Everybody who ever signed in to the console with an issuer.
+    """Everybody who may sign in to the console, with an issuer or a key, and the sessions that are open.
 
     points people list
     """
-    with opened_keys(shell, folder) as (keys, book):
-        return Answer([_to_dict(one, book.offset) for one in keys.people()], "people:print_people")
+    with _opened(shell, folder) as (keys, sessions, book):
+        return Answer(people_of(keys, sessions, book.offset), "people:print_people")
+
+
+@command_in(app)
+def sign_out(shell: Shell, name: NameArgument, reason: ReasonOption, folder: FolderOption = None) -> Answer:
+    """End every session of a person at once; the same person may sign in again.
+
+    points people sign-out ann@shop.example --reason "left a laptop open"
+    """
+    return _decide(shell, name, "sign-out", reason, folder)
 
 
 @command_in(app)
@@ -50,26 +66,23 @@ def unblock(shell: Shell, name: NameArgument, reason: ReasonOption, folder: Fold
     return _decide(shell, name, "unblock", reason, folder)
 
 
-def _decide(shell: Shell, name: str, action: Literal["block", "unblock"], reason: str, folder: Path | None) -> Answer:
+def _decide(shell: Shell, name: str, act: Act, reason: str, folder: Path | None) -> Answer:
     """Record who does it and why, and do it. Raises `BadKey` and `WrongUse`."""
     why = reason.strip()
     if not 0 < len(why) <= MOST_WHY:
         raise WrongUse(f"--reason has 1 to {MOST_WHY} characters")
-    with opened_keys(shell, folder) as (keys, book):
+    with _opened(shell, folder) as (keys, sessions, book):
         keys.somebody(name)
         kept = shell.place, shell.named_folder(folder)
         with closing(resolve_name("service.http.operator_log:operator_log_of")(*kept)) as log:
-            log.record(getuser(), action, name, why=why)
-        found = keys.block(name) if action == "block" else keys.unblock(name)
-        done = f"{name} is blocked" if action == "block" else f"{name} may sign in again"
-        return Answer(_to_dict(found, book.offset), lambda: print_plain(done))
+            log.record(getuser(), act, name, why=why)
+        found = carry_out(keys, sessions, name, act, book.offset)
+        return Answer(found, lambda: print_plain(_DONE[act].format(name)))
 
 
-def _to_dict(one: Somebody, offset: Zone) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "issuer": one.issuer,
-        "subject": one.subject,
-        "since": to_text(one.since, offset),
-        "blocked": to_text(one.blocked, offset) if one.blocked else None,
-    }
+@contextmanager
+def _opened(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Sessions, Programme]]:
+    """Yield the ledger's keys, its sessions and its book."""
+    kept = shell.place, shell.named_folder(folder)
+    with opened_keys(shell, folder) as (keys, book), closing(sessions_of(*kept)) as sessions:
+        yield keys, sessions, book

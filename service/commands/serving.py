@@ -96,9 +96,10 @@ def run_server(
                     courier(opened, config),
                 ):
                     if workers == 1:
-                        app = make_app(opened, folder, keys, sessions_of(shell.place), wait, version, kafka, oidc=oidc)
-                        on_start = partial(tell, opened, has_keys, [os.getpid()])
-                        return serve_here(app, bounds, listening.dup(), on_start, lambda: not is_split())
+                        with closing(sessions_of(shell.place, folder)) as sessions:
+                            app = make_app(opened, folder, keys, sessions, wait, version, kafka, oidc=oidc)
+                            on_start = partial(tell, opened, has_keys, [os.getpid()])
+                            return serve_here(app, bounds, listening.dup(), on_start, lambda: not is_split())
                     keys.close()
                     lock = opened.lock if isinstance(opened, FolderLedger) else None
                     with shared_folder() as shared:

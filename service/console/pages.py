@@ -37,6 +37,7 @@ MENU = (
     ("audits", "/console/audits", "books:read"),
     ("adjustments", "/console/adjustments", "operate"),
     ("letters", "/console/dead-letters", "operate"),
+    ("people", "/console/people", "operate"),
 )
 
 

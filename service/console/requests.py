@@ -137,15 +137,15 @@ def is_use(path: str) -> bool:
 def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions, *, is_use: bool = True) -> Key | None:
     """Return the live key of a session that holds; None where there is none. `is_use` as in `Sessions.key_of`.
 
-    Of a person who signed in with an issuer it is a key that no file has, with the scopes of the person's roles; None
-    where the person is blocked.
+    Of a person who signed in with an issuer it is a key that no file has, with the scopes of the person's roles. None
+    where who signed in is blocked.
     """
     found = sessions.key_of(token, is_use=is_use)
     if isinstance(found, Person):
-        if authenticator.keys.is_blocked(found.name):
-            return None
-        return Key(found.id, found.name, found.scopes, DEFAULT_RATE, 0, None, None, None)
-    return authenticator.keys.live(found) if found else None
+        key: Key | None = Key(found.id, found.name, found.scopes, DEFAULT_RATE, 0, None, None, None)
+    else:
+        key = authenticator.keys.live(found) if found else None
+    return None if key is None or authenticator.keys.is_blocked(key.name) else key
 
 
 def cookies_of(header: str) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """Sessions of the console: who signed in with which key or with an issuer, short; and the tokens that forms carry.
 
-A session names its key and keeps no secret of it, so revoking the key ends it at once. Sessions are kept in memory, or
-where several processes serve in a file that lasts as long as the server: a restart ends all. Those of a ledger in a
-database are kept there: any server knows them.
+A session names its key and keeps no secret of it, so revoking the key ends it at once. Sessions are kept beside the
+keys, in a file or in the ledger's database, so that every server and the command line know them and may end them.
 
 A sign-in with an issuer begins in one request and ends in another, which another site's page leads to. What has to be
 the same in both is made of a random text that a cookie of its own holds under our seal, and is good for once.
@@ -10,16 +9,20 @@ the same in both is made of a random text that a cookie of its own holds under o
 
 import hmac
 import secrets
+import sqlite3
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from ledger.journal.port import JournalError
 from service.state_store import FileState, StateStore, shared_state
 
+FILE = "sessions.db"
 IDLE_SECONDS = 30 * 60  # without a request
 LONGEST_SECONDS = 8 * 60 * 60
 USED_EVERY = 60  # seconds, how exactly the last request is kept
@@ -62,27 +65,35 @@ class SignIn(NamedTuple):
         return _text(sha256(self.verifier.encode()).digest())
 
 
+class Opened(NamedTuple):
+    """The sessions that one person, or one key, has open: how many, and the last request, in seconds since 1970."""
+
+    sessions: int
+    used: float
+
+
 class Sessions:
-    """The sessions of a server: in memory, in a file that its processes share, or in the ledger's database.
+    """The sessions of a ledger: in a file of a folder, in the ledger's database, or in memory.
 
     Used in the event loop only.
     """
 
     def __init__(self, kept: Path | StateStore | None = None) -> None:
-        """`kept` is a file, or a store with the tables; memory where it is left out."""
-        self._is_shared = isinstance(kept, StateStore)
-        # What a file loses with its machine is no loss.
-        self._db = kept if isinstance(kept, StateStore) else FileState(kept, _TABLES, is_durable=False)
+        """`kept` is a folder, or a store with the tables; memory where it is left out. Raises `JournalError`."""
+        if isinstance(kept, StateStore):
+            self._db = kept
+        else:
+            file = kept / FILE if kept else None
+            try:
+                self._db = FileState(file, _TABLES)
+            except (sqlite3.Error, OSError) as error:
+                raise JournalError(f"{file}: {error}; remove it, and people sign in again") from error
         self._db.run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
         self._secret: bytes = self._db.run("SELECT secret FROM secret").first()[0]
 
-    def _now(self) -> float:
-        """Return seconds of the clock that all who share the sessions have: the machine's own, or the day's."""
-        return time.time() if self._is_shared else time.monotonic()
-
     def begin(self, who: str | Person, seconds: float = LONGEST_SECONDS) -> str:
         """Begin a session of the key with an id, or of a person; returns the text of its cookie."""
-        token, now = secrets.token_urlsafe(32), self._now()
+        token, now = secrets.token_urlsafe(32), time.time()
         key, person = (who, None) if isinstance(who, str) else (who.id, msgspec.msgpack.encode(who))
         ends = now + min(seconds, LONGEST_SECONDS)
         self._db.run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", _hash(token), key, now, now, ends, person)
@@ -95,7 +106,7 @@ class Sessions:
 
         `is_use` is False where a page asked by itself, which keeps no session.
         """
-        now = self._now()
+        now = time.time()
         found = self._db.run("SELECT key, used, ends, person FROM sessions WHERE token = ?", _hash(token)).first()
         if found is None:
             return None
@@ -104,12 +115,23 @@ class Sessions:
             self.end(token)
             return None
         if is_use and now - used > USED_EVERY:
-            self._db.run("UPDATE sessions SET used = ? WHERE token = ?", now, _hash(token))
+            with suppress(sqlite3.OperationalError):  # a full disk does not lock anybody out
+                self._db.run("UPDATE sessions SET used = ? WHERE token = ?", now, _hash(token))
         return str(key) if person is None else msgspec.msgpack.decode(person, type=Person)
 
     def end(self, token: str) -> None:
         """End a session, where there is one."""
         self._db.run("DELETE FROM sessions WHERE token = ?", _hash(token))
+
+    def opened(self) -> dict[str, Opened]:
+        """Return by whom sessions are open: by the id of a key or of a `Person`."""
+        now = time.time()
+        query = "SELECT key, count(*), max(used) FROM sessions WHERE used >= ? AND ends >= ? GROUP BY key"
+        return {key: Opened(*found) for key, *found in self._db.run(query, now - IDLE_SECONDS, now).rows}
+
+    def end_all(self, who: str) -> None:
+        """End every session of a key or a `Person`, by the id."""
+        self._db.run("DELETE FROM sessions WHERE key = ?", who)
 
     def form_token(self, token: str) -> str:
         """Return what every form of a session carries, or of nobody where `token` is empty."""
@@ -121,7 +143,7 @@ class Sessions:
 
     def begin_sign_in(self, back: str) -> tuple[str, SignIn]:
         """Begin a sign-in with an issuer, to go on at an address; returns the text of its cookie, too."""
-        name = f"{int(self._now())}.{secrets.token_urlsafe(24)}"
+        name = f"{int(time.time())}.{secrets.token_urlsafe(24)}"
         value = f"{name}.{_text(back.encode())}"
         return f"{value}.{self._sealed('sign-in', value)}", self._sign_in(name, back)
 
@@ -132,9 +154,9 @@ class Sessions:
             return None
         began, random, back = value.split(".")
         found = self._sign_in(f"{began}.{random}", urlsafe_b64decode(f"{back}==").decode())
-        if self._now() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
+        if time.time() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
             return None
-        added = self._db.run("INSERT INTO sign_ins VALUES (?, ?) ON CONFLICT DO NOTHING", random, self._now()).changed
+        added = self._db.run("INSERT INTO sign_ins VALUES (?, ?) ON CONFLICT DO NOTHING", random, time.time()).changed
         oldest = "SELECT random FROM sign_ins ORDER BY began DESC, random LIMIT ? OFFSET ?"
         self._db.run(f"DELETE FROM sign_ins WHERE random IN ({oldest})", _ALL, MOST_SIGN_INS)
         return found if added else None
@@ -151,9 +173,14 @@ class Sessions:
         self._db.close()
 
 
-def sessions_of(place: str, file: Path | None = None) -> Sessions:
-    """Return the sessions of a ledger's servers: in its database, or in this server's memory or a file of it."""
-    return Sessions(shared_state(place) or file)
+def sessions_of(place: str, folder: Path | None) -> Sessions:
+    """Return the sessions of a ledger: in its database, or in a folder. Raises `JournalError`."""
+    return Sessions(shared_state(place) or folder)
+
+
+def person_id(name: str) -> str:
+    """Return the id of a `Person`, by the name that the person's acts are recorded under."""
+    return f"oidc {name}"
 
 
 def _hash(token: str) -> bytes:

@@ -28,7 +28,7 @@ from service.console.requests import (
     safe_back,
     visitor_of,
 )
-from service.console.sessions import LONGEST_SECONDS, MOST_ID_TOKEN, SIGN_IN_SECONDS, Person, Sessions
+from service.console.sessions import LONGEST_SECONDS, MOST_ID_TOKEN, SIGN_IN_SECONDS, Person, Sessions, person_id
 from service.errors import say
 from service.http.access import Caller
 from service.http.problems import Problem
@@ -58,6 +58,8 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
     key = authenticator.keys.find(form.get("key", "").strip())
     if key is None:
         return _not_signed_in(request, "no-such-key", back)
+    if authenticator.keys.is_blocked(key.name):
+        return _not_signed_in(request, "blocked", back, f"{key.name} is blocked")
     visitor = replace(visitor_of(request), caller=authenticator.admitted(key))
     if not any(visitor.may(scope) for _, _, scope in MENU):
         return _not_signed_in(request, "opens-nothing", back)
@@ -129,7 +131,7 @@ async def end_oidc(request: AnyRequest) -> Response[Any]:
     keys = authenticator_of(request).keys
     name = keys.person(settings.issuer, found.subject, found.name)
     if keys.is_blocked(name):
-        return _not_signed_in(request, "oidc-blocked", begun.back, f"{name} is blocked")
+        return _not_signed_in(request, "blocked", begun.back, f"{name} is blocked")
     visitor = replace(visitor_of(request), caller=Caller(name, found.scopes))
     if not any(visitor.may(scope) for _, _, scope in MENU):
         return _not_signed_in(request, "opens-nothing", begun.back)
@@ -138,7 +140,7 @@ async def end_oidc(request: AnyRequest) -> Response[Any]:
     sessions.end(visitor.token)
     kept = found.id_token if len(found.id_token) <= MOST_ID_TOKEN else ""
     seconds = 60 * settings.session_minutes
-    token = sessions.begin(Person(f"oidc {name}", name, found.scopes, kept), seconds)
+    token = sessions.begin(Person(person_id(name), name, found.scopes, kept), seconds)
     answer = page(request, "going-on.html", where=begun.back, title="sign-in.done", host="")
     answer.cookies = [person_cookie(request, issuer, token, seconds), _oidc_cookie(issuer, "", 0)]
     return answer

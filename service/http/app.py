@@ -30,6 +30,7 @@ from service.http.handlers import (
     finding,
     health,
     members,
+    people,
     quotes,
     webhooks,
 )
@@ -50,6 +51,7 @@ HANDLERS = (
     *checkpoints.HANDLERS,
     *dead_letters.HANDLERS,
     *adjustments.HANDLERS,
+    *people.HANDLERS,
     *drafts.HANDLERS,
     *webhooks.HANDLERS,
     *health.HANDLERS,

@@ -29,6 +29,7 @@ Action = Literal[
     "accept-topic",
     "webhook",
     "sign-in",
+    "sign-out",
     "block",
     "unblock",
     "prune",
@@ -80,9 +81,9 @@ class LogLine(Struct, omit_defaults=True):
     """An action: `by` is the name of the key, or of the person who signed in.
 
     `about` is a position, the name of an adjustment, checkpoint or draft, the id of a fact that was given, the
-    positions of an accepted gap, the id of an accepted topic, the name of a webhook, or the issuer and its subject who
-    signed in, or the name of a person who is blocked. `why` is the reason that was given for these, what was done with
-    the webhook, and the roles that count.
+    positions of an accepted gap, the id of an accepted topic, the name of a webhook, the issuer and its subject who
+    signed in, or the name of whose sessions are ended or who is blocked. `why` is the reason that was given for these,
+    what was done with the webhook, and the roles that count.
     """
 
     at: str

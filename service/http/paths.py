@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-ADDRESSES = (b"/v1/members/", b"/v1/houses/")  # behind which a part may hold a slash
+ADDRESSES = (b"/v1/members/", b"/v1/houses/", b"/v1/people/")  # behind which a part may hold a slash
 ROOTS = ("/", "/console/")  # that people type
 _SLASH = "\udc2f"  # half of a pair: UTF-8 has none alone
 

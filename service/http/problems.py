@@ -54,6 +54,7 @@ TYPES: dict[str, Type] = {
     "unknown-checkpoint": Type(404, "There is no such checkpoint"),
     "unknown-webhook": Type(404, "There is no such webhook"),
     "unknown-adjustment": Type(404, "There is no such adjustment"),
+    "unknown-person": Type(404, "Nobody signs in under this name"),
     "unknown-draft": Type(404, "There is no such draft of a rule book"),
     "method-not-allowed": Type(405, "This address does not take that method"),
     "too-slow": Type(408, "The request took too long to arrive"),

@@ -16,7 +16,7 @@ LOCK = "lock"  # locked while the server's first process runs
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """A folder for the sessions of a server, its sockets and the metrics that its processes count.
+    """A folder for the sockets of a server, and the metrics that its processes count.
 
     Those of servers whose first process was killed are removed.
     """

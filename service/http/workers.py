@@ -177,7 +177,7 @@ def _serve(pipe: Connection, job: Job, inside: socket.socket) -> None:
         with (
             closing(open_ledger(job.place)) as ledger,
             closing(keys_of(job.place, job.folder, is_watched=True)) as keys,
-            closing(sessions_of(job.place, job.shared / "sessions.db")) as sessions,
+            closing(sessions_of(job.place, job.folder)) as sessions,
         ):
             shared = job.wait, job.version, job.kafka
             app = make_app(ledger, job.folder, keys, sessions, *shared, owners, job.workers, job.oidc)

@@ -172,6 +172,7 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["webhooks", "rotate", "[bold]x"],
         ["webhooks", "remove", "[bold]x"],
         ["people", "list"],
+        ["people", "sign-out", "[bold]x\u202e", "--reason", "[/]"],
         ["people", "block", "[bold]x\u202e", "--reason", "[/]"],
         ["people", "unblock", "[bold]x\u202e", "--reason", "[/]"],
         ["dead-letters", "list"],

@@ -61,6 +61,7 @@ PAGES = (
     f"/console/member/savings?id={MEMBER}",
     f"/console/acts?id={MEMBER}",
     "/console/adjustments",
+    "/console/people",
     "/console/find",
     "/console/find?q=O",
     "/console/find?q=nothing",
@@ -864,7 +865,7 @@ def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
+    monkeypatch.setattr(sessions.time, "time", lambda: now)
     kept = sessions.Sessions()
     token = kept.begin("k")
     for _ in range(sessions.LONGEST_SECONDS // sessions.IDLE_SECONDS):

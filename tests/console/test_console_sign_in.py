@@ -11,7 +11,7 @@ from tests.support.browsers import STEP_MILLISECONDS
 from tests.support.issuers import RealIssuer, real_issuer
 from tests.support.ledgers import ingested, scratch
 from tests.support.ports import free_port
-from tests.support.served import Server, grant, served
+from tests.support.served import Server, grant, new_key, served
 
 PORTS = 5  # tried: one that was free may be taken by the time that the server listens
 
@@ -69,6 +69,12 @@ def violations(page: Page) -> list[Any]:
     return found
 
 
+def sign_in(page: Page) -> None:
+    page.get_by_role("link", name="Sign in with").click()
+    page.get_by_placeholder("sub").fill("u-ann")
+    page.get_by_role("button", name="Authorize").click()
+
+
 def test_somebody_signs_in_acts_and_signs_out(page: Page, server: Server, issuer: RealIssuer) -> None:
     page.goto("/console/acts?id=m-1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
@@ -77,9 +83,7 @@ def test_somebody_signs_in_acts_and_signs_out(page: Page, server: Server, issuer
         page.get_by_label("API key").fill("points_0_0")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text("The key is not valid")
-    page.get_by_role("link", name="Sign in with").click()
-    page.get_by_placeholder("sub").fill("u-ann")
-    page.get_by_role("button", name="Authorize").click()
+    sign_in(page)
     goodwill = page.get_by_role("region", name="Give goodwill")  # where it was wanted
     expect(page.get_by_role("button", name="Sign out")).to_contain_text("ann@shop.example")
 
@@ -98,3 +102,25 @@ def test_somebody_signs_in_acts_and_signs_out(page: Page, server: Server, issuer
     page.goto("/console/acts?id=m-1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     assert not [cookie for cookie in page.context.cookies() if cookie.get("name") == "points-session"]
+
+
+def test_an_operator_ends_sessions_and_does_not_shut_themselves_out(page: Page, server: Server) -> None:
+    new_key(server.folder, "till", "members:read")
+    page.goto("/console/people")
+    sign_in(page)
+    expect(page.get_by_role("row", name="ann@shop.example").get_by_role("cell").nth(2)).to_have_text("1")
+    expect(page.get_by_role("row", name="till")).to_contain_text("may sign in")
+    assert violations(page) == []
+    form = page.get_by_role("region", name="End sessions, block")
+    form.get_by_label("Name").select_option("ann@shop.example")
+    form.get_by_label("Why").fill("a stolen laptop")
+    form.get_by_role("button", name="Block", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("another key must do it")
+    form.get_by_label("Name").select_option("till")
+    form.get_by_role("button", name="Block", exact=True).click()
+    expect(page.get_by_role("row", name="till")).to_contain_text("blocked since")
+    assert '"action":"block","about":"till"' in (server.folder / "operators.ndjson").read_text()
+    form.get_by_label("Name").select_option("ann@shop.example")
+    form.get_by_label("Why").fill("an open laptop")
+    form.get_by_role("button", name="End the sessions").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")

@@ -13,7 +13,7 @@ from tests.support.hostile import HOSTILE, interpreted
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import Server, served
 
-PAGES = ("", "/member", "/liability", "/programmes", "/audits", "/dead-letters")
+PAGES = ("", "/member", "/liability", "/programmes", "/audits", "/dead-letters", "/people")
 # What a form sends back unchanged, and addresses.
 _EXACT = re.compile(r'(?s)<textarea.*?</textarea>|value="[^"]*"')
 

@@ -8,11 +8,13 @@ import json
 import pytest
 
 from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import SECOND, to_text
 from tests.core.test_worked_examples_of_benefits import AT_SHOPS
 from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
 from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, takes_back, town_of
 from tests.support.post_office import PostOffice
+from tests.support.shop import OPERATORS
 from tests.support.town import Town
 
 
@@ -98,6 +100,73 @@ def test_a_card_of_one_name_that_is_bought_while_they_merge_keeps_its_term(late:
     done(town)
     town.tells("B", "member.described", at="2027-06-01 10:00", attributes={})
     assert all(term.ended for term in town.member("B").account.terms["club"])
+
+
+def terms(town: Town, name: str) -> list[tuple[str, str, str]]:
+    """The terms of a member that are not over: the card, and the days on which each begins and ends."""
+    account = town.member(name).account
+    laid = [term for term in account.terms.get("club", []) if term.until > account.clock]
+    return [(t.card, *(to_text(at, 8 * 3_600 * SECOND)[5:10] for at in (t.start, t.until))) for t in laid]
+
+
+CARDS = BOOK.replace('"club.single" = { days = 100 }', '"club.single" = { days = 30 }')
+
+
+def two_cards() -> Town:
+    """A and B are one since 1 June. A has had the card CA of 30 days since 27 May, B buys CB, for behind it."""
+    town = Town(CARDS, "2025-05-27 10:00")
+    buys(town, "A", "club.single", "CA")
+    town.tells("B", "member.described", at="2025-06-01 10:00", attributes={})
+    merges(town, "A", "B")
+    done(town)
+    buys(town, "B", "club.single", "CB")
+    assert terms(town, "B") == [("CA", "05-27", "06-26"), ("CB", "06-26", "07-26")]
+    return town
+
+
+def test_a_card_that_waited_behind_one_that_left_with_its_name_begins_then() -> None:
+    town = two_cards()
+    town.tells("B", "member.described", at="2025-06-05 10:00", attributes={})
+    parts(town, "B", "A")
+    done(town)
+    assert terms(town, "A") == [("CA", "05-27", "06-26")]
+    assert terms(town, "B") == [("CB", "06-05", "07-05")]
+
+
+def test_a_card_that_waited_behind_one_that_left_begins_where_those_that_stay_end() -> None:
+    """C's comes last, behind both; A's is not over where A leaves, and B's moves up, and C's behind it."""
+    town = two_cards()
+    buys(town, "C", "club.single", "CC")
+    merges(town, "C", "B")
+    done(town)
+    assert terms(town, "B")[2] == ("CC", "07-26", "08-25")
+    parts(town, "B", "A")
+    done(town)
+    assert terms(town, "B") == [("CB", "06-01", "07-01"), ("CC", "07-01", "07-31")]
+
+
+def test_cards_of_names_that_move_together_keep_their_order() -> None:
+    """B's card waits behind A's, which runs; both become C's, where no card is, and come back to B."""
+    town = two_cards()
+    laid = terms(town, "B")
+    merges(town, "B", "C")
+    done(town)
+    assert terms(town, "C") == laid
+    parts(town, "C", "B")
+    done(town)
+    assert terms(town, "B") == laid
+
+
+def test_what_is_left_of_a_card_that_came_is_all_that_is_left_where_it_moves_up() -> None:
+    """Of A's card 25 days are left. They are laid behind B's, which is given back on 5 June."""
+    town = Town(CARDS, "2025-05-27 10:00")
+    buys(town, "A", "club.single", "CA")
+    town.tells("B", "card.purchased", at="2025-06-01 10:00", card="CB", product="club.single", paid_fen=9_900)
+    merges(town, "A", "B")
+    done(town)
+    assert terms(town, "B") == [("CB", "06-01", "07-01"), ("CA", "07-01", "07-26")]
+    town.tells("B", "card.refunded", at="2025-06-05 10:00", card="CB", refund_fen=9_900)
+    assert terms(town, "B") == [("CA", "06-05", "06-30")]
 
 
 # -- holds and purses --------------------------------------------------------------------------------------------------
@@ -204,3 +273,77 @@ def test_an_order_as_large_as_a_fact_may_be_moves_and_its_lines_come_back() -> N
     done(town)
     assert spendable(town, "A", "B") == [1_000, 1]
     assert takes_back(town, "A", "large") == "ignored: unknown-line"
+
+
+# -- tiers -------------------------------------------------------------------------------------------------------------
+
+LEVEL = """
+programme = "corner"
+name = "街角"
+from = 2024-01-01
+utc_offset = "+08:00"
+
+[kinds]
+
+[scores.level]
+name = "等级"
+settle = "at-once"
+window = "year"
+hold = { days = 400 }
+parts = { spent = "消费" }
+tiers = [{ at_least = 10, name = "silver" }]
+
+[memberships.club]
+name = "会员卡"
+products = { "club.day" = { days = 1 } }
+
+[[award]]
+rule = "spent"
+name = "消费"
+on = "order.completed"
+each = "line"
+score = "level"
+part = "spent"
+give = { points = 1, per_fen = 100 }
+"""
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_a_tier_that_a_name_brings_ends_when_it_would_have_ended(is_granted: bool) -> None:
+    """Of A, until 5 February 2026: granted until then, or reached on 1 January 2025 and held for 400 days."""
+    town = Town(LEVEL, "2025-01-01 00:00")
+    if is_granted:
+        until = "2026-02-05T00:00:00+08:00"
+        town.tells("A", "tier.granted", source=OPERATORS, grant="T", score="level", tier="silver", until=until)
+    else:
+        town.tells("A", "order.completed", order="O", lines=[{"line": "1", "paid_fen": 10_00}])
+    merges(town, "A", "B")
+    done(town)
+
+    def tier(name: str, at: str) -> str:
+        assert town.tells(name, "member.described", at=at, attributes={}).startswith("accepted")
+        return town.member(name).account.tiers.get("level", "")
+
+    assert [tier("B", "2026-02-04 23:59"), tier("B", "2026-02-05 00:00")] == ["silver", ""]
+
+
+@pytest.mark.parametrize(("first", "second"), [("A", "B"), ("B", "A")])
+def test_a_tier_that_two_names_hold_is_held_by_each_until_its_own_end_once_they_have_parted(
+    first: str, second: str
+) -> None:
+    """One reached it on 1 January 2025 and the other on 1 June, for 400 days each."""
+    town = Town(LEVEL, "2025-01-01 00:00")
+    for name, at in ((first, "2025-01-01 00:00"), (second, "2025-06-01 00:00")):
+        lines = [{"line": "1", "paid_fen": 10_00}]
+        town.tells(name, "order.completed", at=at, order="O", lines=lines)
+    merges(town, "A", "B")
+    done(town)
+    town.tells("B", "card.purchased", card="K", product="club.day", paid_fen=1)
+    town.tells("B", "member.described", at="2025-07-01 00:00", attributes={})  # a card ended: what is due next is asked
+    parts(town, "B", "A")
+    done(town)
+    ends = ((first, "2026-02-04 23:59", "2026-02-05 00:00"), (second, "2026-07-05 23:59", "2026-07-06 00:00"))
+    for name, before, end in ends:
+        for at, tier in ((before, "silver"), (end, "")):
+            town.tells(name, "member.described", at=at, attributes={})
+            assert town.member(name).account.tiers.get("level", "") == tier, at

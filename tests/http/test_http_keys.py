@@ -5,9 +5,10 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,6 +39,7 @@ PATHS = (
     "/v1/checkpoints",
     "/v1/dead-letters",
     "/v1/adjustments",
+    "/v1/people",
     "/metrics",
 )
 
@@ -76,6 +78,48 @@ def server(folder: Path, keys: dict[str, str]) -> Iterator[Server]:
         assert not [name for name, key in keys.items() if secret_of(key) in log]
 
 
+@contextmanager
+def signed_in(server: Server, key: str) -> Iterator[httpx.Client]:
+    """A browser that showed a key to the console."""
+    with server.client() as browser:
+        token = browser.get("/console/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
+        browser.post("/console/sign-in", data={"form_token": token, "key": key})
+        yield browser
+
+
+def test_an_operator_ends_the_sessions_of_a_key_and_keeps_it_out(server: Server, keys: dict[str, str]) -> None:
+    with server.client(keys["ann"]) as ann, signed_in(server, keys["support"]) as browser:
+        assert browser.get("/console/member").status_code == 200
+        (found,) = [one for one in ann.get("/v1/people").json()["people"] if one["name"] == "support"]
+        assert found["sessions"] == 1 and found["blocked"] is None and keys["support"].split("_")[1] == found["key"]
+        out = ann.post("/v1/people/support/sign-out", params={"reason": "an open laptop"})
+        assert fits(out, answers.Person).sessions == 0
+        assert browser.get("/console/member").status_code == 303
+        with signed_in(server, keys["support"]) as again:
+            assert again.get("/console/member").status_code == 200
+            assert ann.post("/v1/people/support/block", params={"reason": "a stolen laptop"}).json()["blocked"]
+            assert again.get("/console/member").status_code == 303
+        with signed_in(server, keys["support"]) as blocked, server.client(keys["support"]) as program:
+            assert blocked.get("/console/member").status_code == 303
+            assert program.get("/v1/members/k-1").status_code == 200  # a block is of the console
+        assert ann.post("/v1/people/support/unblock", params={"reason": "it was found"}).json()["blocked"] is None
+        with signed_in(server, keys["support"]) as again:
+            assert again.get("/console/member").status_code == 200
+        is_problem(ann.post("/v1/people/ann/block", params={"reason": "x"}), "approval-needed")
+        is_problem(ann.post("/v1/people/nobody/sign-out", params={"reason": "x"}), "unknown-person")
+        for without in ({}, {"reason": " "}, {"reason": "x" * 129}):
+            is_problem(ann.post("/v1/people/support/block", params=without), "bad-request")
+    with server.client(keys["support"]) as support:
+        is_problem(support.get("/v1/people"), "wrong-scope")
+    lines = [json.loads(one) for one in (server.folder / "operators.ndjson").read_text().splitlines()]
+    acts = [(one["by"], one["action"], one["why"]) for one in lines if one["about"] == "support"]
+    assert acts == [
+        ("ann", "sign-out", "an open laptop"),
+        ("ann", "block", "a stolen laptop"),
+        ("ann", "unblock", "it was found"),
+    ]
+
+
 def test_without_a_good_key_nothing_is_answered(server: Server, keys: dict[str, str]) -> None:
     good = keys["support"]
     bad = [good[:-1], good + "x", good.upper(), good.replace("points", "point"), "points__", "x", "", "Ω", "a" * 9_000]
@@ -107,7 +151,7 @@ def test_each_scope_opens_what_it_says_and_nothing_else(server: Server, keys: di
         "support": {"/v1/members/k-1", "/v1/members/k-1/entries"},
         "one": {"/v1/members/k-1", "/v1/members/k-1/entries"},
         "books": set(PATHS[2:9]) | {"/metrics"},
-        "bob": {"/v1/dead-letters", "/v1/adjustments"},
+        "bob": {"/v1/dead-letters", "/v1/adjustments", "/v1/people"},
     }
     for name, paths in opened.items():
         with server.client(keys[name]) as http:
@@ -371,7 +415,13 @@ def asked(ledger: Path, *command: str) -> "subprocess.CompletedProcess[bytes]":
         ("seal", b""),
     ],
 )
-def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(column: str, value: object) -> None:
+def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(
+    column: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*command: str) -> tuple[int, Any]:
+        code = run(["--ledger", str(ledger), *command, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
     with scratch() as place:
         ledger = place / "ledger"
         open_or_create(ledger).close()
@@ -387,14 +437,12 @@ def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(column: 
             texts = [text, f"{text.rpartition('_')[0]}_mine"]
             assert [keys.find(one) for one in texts] == [None, None] and keys.live(text.split("_")[1]) is None
             assert keys.find(other) is not None
-        told = asked(ledger, "keys", "list")
-        assert told.returncode == 0, told.stderr
-        listed = json.loads(told.stdout)
-        assert sorted(key["state"] for key in listed) == ["changed by hand", "live"]
-        found = asked(ledger, "verify")
-        assert found.returncode == 1 and "was changed by hand" in json.loads(found.stdout)["broken"][0]["problem"]
-        assert asked(ledger, "keys", "revoke", text.split("_")[1]).returncode == 0
-        assert asked(ledger, "verify").returncode == 0
+        code, listed = told("keys", "list")
+        assert code == 0 and sorted(key["state"] for key in listed) == ["changed by hand", "live"]
+        code, found = told("verify")
+        assert code == 1 and "was changed by hand" in found["broken"][0]["problem"]
+        assert told("keys", "revoke", text.split("_")[1])[0] == 0
+        assert told("verify")[0] == 0
 
 
 def test_keys_of_an_older_version_are_sealed_once() -> None:

@@ -53,15 +53,17 @@ def test_keys_are_made_found_revoked_and_sealed(kept: tuple[str, Path | None]) -
         ours.new("shop", ["operate"])  # the name is free again
         assert ours.person("https://i", "1", "ann") == "ann" == theirs.person("https://i", "1", "anna")
         assert theirs.person("https://i", "2", "ann").startswith("ann ")
-        ours.block("ann")
-        assert theirs.is_blocked("ann") and next(one.name for one in theirs.people()) == "ann"
-        theirs.unblock("ann")
-        assert not ours.is_blocked("ann")
+        for name in ("ann", "shop"):  # who signed in with an issuer, and a key
+            ours.block(name)
+            assert theirs.is_blocked(name) and [one.name for one in theirs.people() if one.blocked] == [name]
+            theirs.unblock(name)
+            assert not ours.is_blocked(name)
+        with pytest.raises(BadKey, match="no key has that name"):
+            ours.block("nobody")
 
 
-def test_sessions_are_known_to_who_shares_them(kept: tuple[str, Path | None], tmp_path: Path) -> None:
-    file = tmp_path / "sessions.db"
-    with closing(sessions_of(kept[0], file)) as ours, closing(sessions_of(kept[0], file)) as theirs:
+def test_sessions_are_known_to_who_shares_them(kept: tuple[str, Path | None]) -> None:
+    with closing(sessions_of(*kept)) as ours, closing(sessions_of(*kept)) as theirs:
         token = ours.begin("k-1")
         assert theirs.key_of(token) == "k-1" and theirs.is_form_token(ours.form_token(token), token)
         person = Person("p", "ann", ("operate",), "token")
@@ -72,6 +74,10 @@ def test_sessions_are_known_to_who_shares_them(kept: tuple[str, Path | None], tm
         theirs.end(token)
         assert ours.key_of(token) is None
         assert ours.key_of(theirs.begin("k-2", seconds=-1)) is None
+        tokens = [one.begin("k-3") for one in (ours, theirs)]
+        assert {who: found.sessions for who, found in ours.opened().items()} == {"p": 1, "k-3": 2}
+        theirs.end_all("k-3")
+        assert [ours.key_of(token) for token in tokens] == [None, None] and set(ours.opened()) == {"p"}
 
 
 def test_what_operators_did_is_one_chain_of_lines(kept: tuple[str, Path | None]) -> None:

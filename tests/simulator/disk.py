@@ -168,6 +168,9 @@ class Datastore(SQLiteDatastore):
         finally:
             writing.rollback()
 
+    def checkpoint(self) -> None:
+        """Nothing: a simulated file has no log beside it."""
+
     def close(self) -> None:
         pass
 

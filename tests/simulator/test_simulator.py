@@ -70,6 +70,7 @@ def test_a_planted_bug_is_found(bug: Bug) -> None:
             break
     if not result.law:
         pytest.fail(f"not found in {turns:,} turns")
+    assert "falls over" not in result.what, "what the simulator lacks is no bug that it found"
 
 
 def test_what_fails_is_made_smaller_and_fails_alike() -> None:

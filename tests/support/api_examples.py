@@ -155,6 +155,9 @@ def operators(asker: Asker) -> None:
     asker.ask("getAdjustment", at={"name": name})
     asker.ask("approveAdjustment", who=1, at={"name": name})
     asker.ask("rejectAdjustment", at={"name": asker.ask("proposeAdjustment", json=asked)["adjustment"]})
+    for of_person in ("signOut", "block", "unblock"):
+        asker.ask(of_person, at={"name": "bob"}, params={"reason": "left a laptop open"})
+    asker.ask("getPeople")
     asker.ask("addWebhook", json={"name": "crm", "url": "https://crm.example/hooks/points", "outcomes": ["accepted"]})
     for of_webhook in ("rotateWebhook", "enableWebhook"):
         asker.ask(of_webhook, at={"name": "crm"})

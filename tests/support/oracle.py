@@ -371,6 +371,8 @@ class Lot:
     ended_idle: bool = False  # with its purse: what comes back to it moves nothing
     has_no_page: bool = False  # nobody remembers what of it expired
     was_claimed: bool = False
+    owner: str = ""  # the name that it is of
+    birth: str = ""  # the account that opened it
 
 
 @dataclass(eq=False)
@@ -483,6 +485,8 @@ class Term:
     claims: int = 0
     frees: list[Lot] = field(default_factory=list)  # lots of a trial that it made spendable
     points: str = ""  # of a trial: "frozen", "free" or "lapsed"
+    owner: str = ""  # the name that it is of
+    length: timedelta | None = None  # what was left of it when it was laid behind those of another name
 
     @property
     def is_trial(self) -> bool:
@@ -554,7 +558,7 @@ class Member:
     """One member under one book."""
 
     def __init__(self, name: str, books: list[Book]) -> None:
-        self.name = name
+        self.name = self.acting = name  # of several names the one that is decided under
         self.books = books
         self.book = books[0]
         self.clock: datetime | None = None
@@ -572,7 +576,7 @@ class Member:
         self.reviews: dict[str, Table] = {}
         self.activities: dict[str, Table] = {}
         self.grants_of_points: dict[str, Lot] = {}
-        self.aimed: dict[str, Award] = {}  # by lot, for awards that no page has
+        self.aimed: dict[Lot, Award] = {}  # by lot, for awards that no page has
         self.exchanges: dict[str, Table] = {}
         self.attributes: dict[str, tuple[Any, datetime]] = {}
         self.joined: list[str] = []
@@ -723,15 +727,9 @@ class Member:
         assert self.clock is not None
         self.opened_lots += 1
         purse = self.purse(name)
-        lot = Lot(
-            f"{self.entries}.{self.opened_lots}",
-            self.entries,
-            name,
-            rule,
-            points,
-            earned_at,
-            self.book.expiry(kind_of(name), earned_at) if ends is None else ends,
-        )
+        ends = self.book.expiry(kind_of(name), earned_at) if ends is None else ends
+        lot = Lot(self.newest_name(), self.entries, name, rule, points, earned_at, ends)
+        lot.owner, lot.birth = self.acting, self.name
         purse.lots.append(lot)
         purse.issued += points
         lot.left = points
@@ -760,6 +758,11 @@ class Member:
         lot.left = 0
         self.make_spendable(lot, points)
         return lot
+
+    def newest_name(self) -> str:
+        """What the last lot of this entry is called: of another name than the account's own, with the account."""
+        place = f"{self.entries}.{self.opened_lots}"
+        return place if self.acting == self.name else f"{self.name}:{place}"
 
     def make_spendable(self, lot: Lot, points: int) -> None:
         """Points earned, restored, released or confirmed: gone if the lot is due, else debt is repaid first."""
@@ -1212,7 +1215,7 @@ class Member:
     ) -> Term:
         """A card's term, behind those of its membership, or in place of the one that it is better than."""
         spec = self.book.product(product)
-        term = Term(card, product, membership, spec, at, paid_fen, is_free)
+        term = Term(card, product, membership, spec, at, paid_fen, is_free, owner=self.acting)
         if term.is_trial:
             term.points, self.trials[membership] = "frozen", term
         terms = self.terms.setdefault(membership, [])
@@ -1249,6 +1252,8 @@ class Member:
 
     def end_of_term(self, term: Term, before: Term | None) -> datetime:
         months = term.spec.get("months", 0) + 12 * term.spec.get("years", 0)
+        if term.length is not None:
+            return term.start + term.length
         if not months:
             term.anchor = None
             return term.start + timedelta(days=term.spec["days"])
@@ -1429,7 +1434,7 @@ class Member:
         lot = self.open_lot(award.purse, award.rule, award.given, award.at, None, pending, until, membership)
         award.lots = [[lot, award.given]]
         lot.has_no_page = not (award.is_remembered or pending)
-        self.aimed[lot.name] = award
+        self.aimed[lot] = award
 
     def multiplier(self, rule: Table, at: datetime, fields: Table) -> tuple[int, int]:
         for number, entry in enumerate(rule.get("times", [])):
@@ -1955,7 +1960,7 @@ class Member:
             award.held += more
             award.lots += extra.lots
             for lot, _ in extra.lots:
-                self.aimed[lot.name] = award
+                self.aimed[lot] = award
         return more
 
     # -- reviews, activities and what needs no page
@@ -2047,17 +2052,17 @@ class Member:
     def nothing(self, data: Table, at: datetime) -> Decision:
         return "accepted", ""
 
-    def tell(self, name: str, value: Any, at: datetime) -> None:
+    def learn(self, name: str, value: Any, at: datetime) -> None:
         """Of two tellings the one that occurred later holds; of equal ones the later in the stream."""
         if name not in self.attributes or at >= self.attributes[name][1]:
             self.attributes[name] = value, at
 
     def credit_scored(self, data: Table, at: datetime) -> Decision:
-        self.tell("credit", data["score"], at)
+        self.learn("credit", data["score"], at)
         return "accepted", ""
 
     def reputation_rated(self, data: Table, at: datetime) -> Decision:
-        self.tell("stars", data["stars"], at)
+        self.learn("stars", data["stars"], at)
         return "accepted", ""
 
     def member_described(self, data: Table, at: datetime) -> Decision:
@@ -2068,7 +2073,7 @@ class Member:
         for name, table in declared.items():
             value = data["attributes"].get(name)
             if name in data["attributes"] and (value == "" or is_of_type(table.get("type", "text"), value)):
-                self.tell(name, None if value == "" else value, at)
+                self.learn(name, None if value == "" else value, at)
         return "accepted", ""
 
     # -- points by hand
@@ -2095,7 +2100,7 @@ class Member:
 
     def aim_at(self, lot: Lot) -> None:
         """Something that an adjustment may aim at."""
-        self.aimed[lot.name] = Award(
+        self.aimed[lot] = Award(
             lot.rule, lot.purse, "", "", lot.earned, lot.earned, lot.earned_at, True, [[lot, lot.earned]]
         )
 
@@ -2156,8 +2161,8 @@ class Member:
             return [a for a in line.awards if not a.of_payment and a.returns] if line is not None else []
         if of["grant"]:
             lot = self.grants_of_points.get(of["grant"])
-            return [self.aimed[lot.name]] if lot is not None else []
-        return [self.aimed[of["lot"]]] if of["lot"] in self.aimed else []
+            return [self.aimed[lot]] if lot is not None else []
+        return [award for lot, award in self.aimed.items() if lot.name == of["lot"]]
 
     def points_claimed(self, data: Table, at: datetime) -> Decision:
         order = self.orders.get(data["of"]["order"], Order())
@@ -2695,14 +2700,9 @@ class Member:
             if self.spendable(purse) < prices[0]["points"]:
                 return "refused", f"{prices[0]['kind']}-short"
             price = purse, prices[0]["points"]
-        if line is not None:
-            line.claims[name] = line.claims.get(name, 0) + 1
-        elif not house:
-            self.count(*counted)
-        if term is not None and not house:
-            term.claims += 1
         claim = Claim(counted, term, (line, name) if line is not None else None, [], [], [], "", house=house)
         claim.quota = quota
+        self.count_claim(claim, 1)
         self.claims[data["claim"]] = claim
         if table.get("returns_with_order") and data["order"]:
             self.order(data["order"]).claims.append(data["claim"])
@@ -2751,17 +2751,17 @@ class Member:
                     self.grants[claim.grant] = Grant(gift["score"], gift["tier"], until)
                     self.place(gift["score"], self.clock, by_item=False)  # what is granted is not reached
 
-    def count_back(self, claim: Claim) -> None:
-        """A claim is counted no more: one that a house counts counts nowhere here."""
+    def count_claim(self, claim: Claim, by: int) -> None:
+        """Count a claim (1), or no more (-1): one that a house counts counts nowhere here."""
         if claim.house:
             return
         if claim.line is not None:
             line, name = claim.line
-            line.claims[name] -= 1
+            line.claims[name] = line.claims.get(name, 0) + by
         else:
-            self.counts[claim.counted] -= 1
+            self.counts[claim.counted] = self.counts.get(claim.counted, 0) + by
         if claim.term is not None:
-            claim.term.claims -= 1
+            claim.term.claims += by
 
     def benefit_returned(self, data: Table, at: datetime) -> Decision:
         claim = self.claims.get(data["claim"])
@@ -2776,11 +2776,11 @@ class Member:
         """Undo a claim: its points to their lots first, then what it gave, then cards and the tier."""
         claim = self.claims[claim_id]
         claim.is_returned = True
-        self.count_back(claim)
+        self.count_claim(claim, -1)
         self.restore(claim.burned, rest_of(claim.burned), at)
         for piece in claim.lots:
             points, piece[1] = piece[1], 0
-            award = self.aimed[piece[0].name]
+            award = self.aimed[piece[0]]
             self.claw_back_of(piece[0], min(points, award.held), Cash())
             award.held = 0
         for award in claim.awards:
@@ -2805,6 +2805,37 @@ class Member:
     def say(self, note: str) -> None:
         """Of several notes the first stays."""
         self.note = self.note or note
+
+    def take(self, fact: Table, on: str, data: Table, at: datetime, *, is_stale: bool) -> Decision:
+        """Decide a fact that is new and not too late."""
+        if on in REQUESTS:
+            reason = self.objection(on, data, is_stale=is_stale)
+            if reason:
+                return "ignored" if reason == "already" else "refused", reason
+        elif self.is_closed and on not in COUNT_WHEN_CLOSED:
+            return "ignored", "account-closed"
+        return self.decide(on, data, at)
+
+    def objection(self, on: str, data: Table, *, is_stale: bool) -> str:
+        """What stands against any request: asked before, too old, or the account closed or frozen."""
+        field, known = self.asked_before(on)
+        if data[field] in known:
+            return "already"
+        if is_stale:
+            return "stale"
+        if self.is_closed:
+            return "account-closed"
+        return "account-frozen" if self.is_frozen else ""
+
+    def asked_before(self, on: str) -> tuple[str, Any]:
+        """The field that names a request of a type, and the names there were."""
+        found: tuple[str, Any] = {
+            "redemption.requested": ("redemption", self.redemptions),
+            "hold.requested": ("hold", self.holds),
+            "benefit.claimed": ("claim", self.claims),
+            "exchange.requested": ("request", self.exchanges),
+        }[on]
+        return found
 
     def handler(self, on: str) -> Callable[[Table, datetime], Decision]:
         """What decides facts of a type."""
@@ -2979,7 +3010,7 @@ def rest_of(burned: list[Slice]) -> int:
 
 def place_of(lot: Lot) -> tuple[int, int]:
     """Where a lot stands among all."""
-    entry, _, number = lot.name.partition(".")
+    entry, _, number = lot.name.rpartition(":")[2].partition(".")
     return int(entry), int(number)
 
 
@@ -3084,34 +3115,8 @@ class Oracle:
         m.book = begun[-1]  # what occurred is decided by the version of then
         if m.clock - at > m.book.late:
             return no, "too-late"
-        if on in REQUESTS:
-            reason = self.objection(m, on, data, at, recorded)
-            if reason:
-                return "ignored" if reason == "already" else "refused", reason
-        elif m.is_closed and on not in COUNT_WHEN_CLOSED:
-            return "ignored", "account-closed"
-        return m.decide(on, data, at)
-
-    def objection(self, m: Member, on: str, data: Table, at: datetime, recorded: datetime) -> str:
-        """What stands against any request: asked before, too old, or the account closed or frozen."""
-        field, known = self.asked_before(m, on)
-        if data[field] in known:
-            return "already"
-        if self.request_max_age is not None and recorded - at > timedelta(seconds=self.request_max_age):
-            return "stale"
-        if m.is_closed:
-            return "account-closed"
-        return "account-frozen" if m.is_frozen else ""
-
-    def asked_before(self, m: Member, on: str) -> tuple[str, Any]:
-        """The field that names a request of a type, and the names there were."""
-        found: tuple[str, Any] = {
-            "redemption.requested": ("redemption", m.redemptions),
-            "hold.requested": ("hold", m.holds),
-            "benefit.claimed": ("claim", m.claims),
-            "exchange.requested": ("request", m.exchanges),
-        }[on]
-        return found
+        is_stale = self.request_max_age is not None and recorded - at > timedelta(seconds=self.request_max_age)
+        return m.take(fact, on, data, at, is_stale=is_stale)
 
     def show(self, member: str, as_of: datetime) -> Table:
         """What a member has at an instant."""

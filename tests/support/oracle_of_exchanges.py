@@ -59,7 +59,7 @@ class Exchanging(Sitting):
         if not is_partner:
             expires = min(self.end_of(lot) for lot, _ in slices)
             told = {"request": data["request"], "kind": table["gives"], "points": given, "expires": expires}
-            self.tell(f"{table['ledger']}/{self.name}", "exchange.asked", **told)
+            self.tell(f"{table['ledger']}/{self.acting}", "exchange.asked", **told)
         return "accepted", "exchange-asked"
 
     def exchange_confirmed(self, data: Table, at: datetime) -> Decision:
@@ -101,7 +101,7 @@ class Exchanging(Sitting):
         """What is spendable is spent, the lots of then first; the rest is debt, or written off where it is closed."""
         purse, rest = self.purse(one.kind), rest_of(one.of)
         for lot, points in one.of:
-            own = 0 if lot.pending else min(points, lot.left)
+            own = 0 if lot.pending or not self.has(lot) else min(points, lot.left)
             if own:
                 lot.left -= own
                 rest -= own
@@ -138,7 +138,7 @@ class Exchanging(Sitting):
         if one.state != "given":
             reasons = {"asked": "exchange-asked", "undone": "already", "failed": "exchange-ended"}
             return "ignored", reasons[one.state]
-        self.tell(f"{one.ledger}/{self.name}", "exchange.recalled", request=data["request"])
+        self.tell(f"{one.ledger}/{self.acting}", "exchange.recalled", request=data["request"])
         return "accepted", ""
 
     # -- who is asked

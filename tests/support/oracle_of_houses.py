@@ -30,8 +30,8 @@ class Sitting(Resident):
     def __init__(self, name: str, books: Any) -> None:
         super().__init__(name, books)
         self.seated: dict[str, str] = {}  # of a house: member -> membership
-        self.seats: dict[str, Seat] = {}  # of a member, by house
-        self.counted: dict[tuple[str, str], tuple[Any, ...]] = {}  # of a house: (member, ask) -> what counts it
+        self.seats: dict[tuple[str, str], Seat] = {}  # of a member, by the name that sits and the house
+        self.answered: dict[tuple[str, str], tuple[Any, ...]] = {}  # of a house: (member, ask) -> what counts it
 
     @property
     def is_house(self) -> bool:
@@ -128,13 +128,13 @@ class Sitting(Resident):
             return "quota-used"
         self.count(*counted)
         term.claims += 1
-        self.counted[data["frm"], data["ask"]] = counted
+        self.answered[data["frm"], data["ask"]] = counted
         return ""
 
     def pool_returned(self, data: Table, at: datetime) -> Decision:
         if not self.is_house:
             return super().pool_returned(data, at)
-        counted = self.counted.pop((data["frm"], data["ask"]), None)
+        counted = self.answered.pop((data["frm"], data["ask"]), None)
         if counted is None:
             return "ignored", "unknown-ask"
         self.counts[counted] -= 1
@@ -143,10 +143,11 @@ class Sitting(Resident):
     # -- the member
 
     def seat_changed(self, data: Table, at: datetime) -> Decision:
-        known = self.seats.get(data["frm"])
+        key = self.acting, data["frm"]
+        known = self.seats.get(key)
         if known is not None and known.n >= data["n"]:
             return "ignored", "seat-older"
-        seat = self.seats[data["frm"]] = Seat(data["n"], data["membership"])
+        seat = self.seats[key] = Seat(data["n"], data["membership"])
         for one in (data, *data["later"]):
             start, until = as_instant(one["from"]), as_instant(one["until"])
             if start < until:
@@ -155,9 +156,10 @@ class Sitting(Resident):
                 seat.terms.append(term)
         return "accepted", ""
 
-    def _seat_terms(self, membership: str) -> list[tuple[str, Term]]:
-        found = [(house, self.seats[house]) for house in sorted(self.seats)]
-        return [(house, term) for house, seat in found if seat.membership == membership for term in seat.terms]
+    def _seat_terms(self, membership: str) -> list[tuple[tuple[str, str], Term]]:
+        found = sorted(self.seats, key=lambda key: (key[1], key[0] != self.name, key[0]))
+        seats = [(key, self.seats[key]) for key in found if self.seats[key].membership == membership]
+        return [(key, term) for key, seat in seats for term in seat.terms]
 
     def card_of(self, membership: str, at: datetime) -> Term | None:
         own = self.term_at(membership, at)
@@ -168,8 +170,8 @@ class Sitting(Resident):
         """The own card goes first, and the seat where there is none or its quota is used up."""
         own = super().holder(name, table, membership, at)[0]
         seats = self._seat_terms(membership)
-        running = [(term, house) for house, term in seats if term.start <= at < term.until]
-        grace = [(term, house) for house, term in seats if term.until <= at < self._end_of_grace(term)]
+        running = [(term, key) for key, term in seats if term.start <= at < term.until]
+        grace = [(term, key) for key, term in seats if term.until <= at < self._end_of_grace(term)]
         seat = (running or grace or [None])[0]
         if seat is None:
             return own, ""
@@ -177,7 +179,8 @@ class Sitting(Resident):
             quota = self.offer(table | {"who": None}, own.product, at, "")[1]
             if quota is None or self.counts.get(self.counted_by(name, table, own, at, ""), 0) < quota:
                 return own, ""
-        return seat
+        term, (self.acting, house) = seat  # the claim is the one's who sits there
+        return term, house
 
     def _end_of_grace(self, term: Term) -> datetime:
         return term.until + timedelta(days=term.spec.get("grace_days", 0))
@@ -191,7 +194,7 @@ class Sitting(Resident):
             slices = self.take_from_lots(*price)
             self.holds[PRICE + data["claim"]] = {"open": True, "until": NEVER, "slices": slices, "ended_by": ""}
         self.opened_lots += 1
-        name, bucket = f"{self.entries}.{self.opened_lots}", self.book.month(at) if table.get("per") == "month" else 0
+        name, bucket = self.newest_name(), self.book.month(at) if table.get("per") == "month" else 0
         self.asks[name] = Ask(claim.house, 1, refill=True, claim=data)
         of = {"membership": self.book.benefit(data["benefit"])[1], "benefit": data["benefit"], "claim": data["claim"]}
         self.tell(claim.house, "pool.asked", ask=name, n=1, bucket=bucket, limit=claim.quota, **of)

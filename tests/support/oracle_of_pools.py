@@ -87,6 +87,9 @@ class Resident(Member):
         self.asks: dict[str, Ask] = {}
         self.pool: dict[int, Bucket] = {}
 
+    def asked_before(self, on: str) -> tuple[str, Any]:
+        return ("transfer", self.gifts) if on == "transfer.requested" else super().asked_before(on)
+
     def handler(self, on: str) -> Callable[[Table, datetime], Decision]:
         own: Callable[[Table, datetime], Decision] | None = getattr(self, on.replace(".", "_"), None)
         return own if own is not None else super().handler(on)
@@ -99,7 +102,15 @@ class Resident(Member):
         if with_points:
             assert self.clock is not None
             data["at"] = self.clock
-        self.told.append((to, type_, {"frm": self.name, **data}))
+        self.told.append((to, type_, {"frm": self.acting, **data}))
+
+    def is_self(self, name: str) -> bool:
+        """Whether a name is this member's."""
+        return name == self.name
+
+    def has(self, lot: Lot) -> bool:
+        """Whether a lot is of a name that lives here."""
+        return True
 
     # -- gifts
 
@@ -112,7 +123,7 @@ class Resident(Member):
             return "refused", "unknown-kind"
         if data["to"] == "programme" or data["to"].startswith(NOT_MEMBERS):
             return "refused", "not-a-member"
-        if data["to"] == self.name:
+        if self.is_self(data["to"]):
             return "refused", "to-self"
         if not self.is_one(table.get("who"), at):
             return "refused", "not-entitled"
@@ -223,7 +234,8 @@ class Resident(Member):
 
     def ask_pool(self, pool: str, table: Table, ask: Ask, name: str, bucket: int = 0) -> None:
         limit = table["budget"] if "budget" in table else table["stock"]
-        ask.to = lease_of(pool, partition_of(self.name, self.partitions), self.partitions) if "lease" in table else pool
+        born = partition_of(self.acting, self.partitions)
+        ask.to = lease_of(pool, born, self.partitions) if "lease" in table else pool
         self.asks[name] = ask
         self.tell(ask.to, "pool.asked", ask=name, n=ask.n, bucket=bucket, limit=limit)
 
@@ -238,7 +250,12 @@ class Resident(Member):
         return super().give(rule, asking, line, left_out)
 
     def room(self, rule: Table, asking: Asking, term: Term | None, fields: Table, points: int) -> int:
-        points = super().room(rule, asking, term, fields, points)
+        return self._room_of_member(rule, super().room(rule, asking, term, fields, points))
+
+    def give_more(self, rule: Table, award: Award, asking: Asking, line: Any, at: datetime, more: int) -> int:
+        return super().give_more(rule, award, asking, line, at, self._room_of_member(rule, more))
+
+    def _room_of_member(self, rule: Table, points: int) -> int:
         campaign = self.book.tables.get("campaigns", {}).get(rule.get("campaign"), {})
         if "each_member" in campaign:
             points = min(points, campaign["each_member"] - self.counts.get(("campaign", rule["campaign"]), 0))
@@ -254,7 +271,7 @@ class Resident(Member):
         self.stir(award.purse, award.at)
         lot = self.open_lot(award.purse, award.rule, award.given, award.at, None, "pool")
         award.lots = [[lot, award.given]]
-        self.aimed[lot.name] = award
+        self.aimed[lot] = award
         ask = Ask("", award.given, table.get("refill", False), lot=lot, award=award)
         self.ask_pool(f"pool/campaigns.{name}", table, ask, lot.name)
 
@@ -269,7 +286,7 @@ class Resident(Member):
         self.opened_lots += 1  # whose name the ask has, so that two of one entry have two
         bucket = self.book.month(at) if table.get("stock_per") == "month" else 0
         ask = Ask("", 1, table.get("refill", False), claim=data)
-        self.ask_pool(f"pool/benefits.{data['benefit']}", table, ask, f"{self.entries}.{self.opened_lots}", bucket)
+        self.ask_pool(f"pool/benefits.{data['benefit']}", table, ask, self.newest_name(), bucket)
         return "accepted", "asked"
 
     def ask_of(self, claim: str) -> tuple[str, Ask] | None:
@@ -281,26 +298,27 @@ class Resident(Member):
             found[1].state = "given-up"
             self._ends_claim(claim_id)
             return
-        super().give_claim_back(claim_id, at)
         if found is not None and found[1].state == "yes" and found[1].refill:
             self.put_back(*found, 1)
+        super().give_claim_back(claim_id, at)
 
     def _ends_claim(self, claim_id: str) -> None:
         """A claim that was given nothing: its quota and its price are as if it had not been."""
         claim = self.claims[claim_id]
         claim.is_returned = True
-        self.count_back(claim)
+        self.count_claim(claim, -1)
         if PRICE + claim_id in self.holds:
             self.release(self.holds.pop(PRICE + claim_id))
 
     def claw_back_of(self, lot: Lot, points: int, cash: Cash) -> None:
         super().claw_back_of(lot, points, cash)
-        ask = self.asks.get(lot.name)
-        if ask is not None and ask.lot is lot:
+        for name, ask in self.asks.items():
+            if ask.lot is not lot:
+                continue
             if ask.state == "asked" and not lot.left:
                 ask.state = "given-up"
             elif ask.state == "yes" and ask.refill:
-                self.put_back(lot.name, ask, points)
+                self.put_back(name, ask, points)
 
     def put_back(self, name: str, ask: Ask, n: int) -> None:
         n = min(n, ask.n - ask.back)
@@ -341,6 +359,7 @@ class Resident(Member):
         if not data["yes"]:
             self.lapse(lot)
             lot.expired = 0  # it counts as nothing in later returns
+            award.less += award.given  # Reading: an amendment asks for no more than what goes beyond it
             award.given = award.held = 0
             award.lots = []
             return "accepted", data["reason"]

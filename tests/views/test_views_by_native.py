@@ -3,6 +3,7 @@
 `make engine` builds the native engine. Without it these tests are skipped; with POINTS_TEST_ENGINE=required they fail.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ledger.journal.engines import VARIABLE
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
+from ledger.journal.port import Damaged
 from ledger.rulebook.compiled import NOT_MEMBERS
 from projections.views import by_native, rebuild, runner
 from projections.views.by_native import is_native
@@ -60,11 +62,11 @@ def folded_alike(ledger: Ledger, place: Path, views: Sequence[View] = VIEWS) -> 
     handed_back: set[str] = set()
 
     class Watched(by_native.NativeFold):
-        def fold(self, rows: Any, parts: Any, now: int) -> tuple[set[str], int]:
-            back, latest = super().fold(rows, parts, now)
-            natively.update({row[1] for row in rows} - back)
-            handed_back.update(back)
-            return back, latest
+        def take(self, folded: Any, parts: Any, now: int) -> by_native.Folded:
+            found = super().take(folded, parts, now)
+            natively.update(set(found.members) - found.handed_back)
+            handed_back.update(found.handed_back)
+            return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, "python")
@@ -128,3 +130,30 @@ def test_native_views_beside_others_and_in_small_batches_are_the_same(monkeypatc
         monkeypatch.setattr(rebuild, "BATCH", 60)  # of two members, of whom one that has as many is streamed
         natively, _ = folded_alike(ledger, place, BUILT_IN)
         assert natively
+
+
+@pytest.mark.parametrize("in_memory", [0, 20_000, 60_000])
+def test_native_views_of_a_ledger_that_does_not_fit_into_memory_are_the_same(
+    in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scratch() as place, closing(open_or_create(place / "ledger")) as ledger:
+        takes(ledger, place, histories_of(Random(9), members=5, length=40, start=LONG_AGO))
+        monkeypatch.setattr("ledger.journal.by_member.IN_MEMORY", in_memory)
+        monkeypatch.setattr("ledger.journal.by_member.PASSES", 50)
+        natively, _ = folded_alike(ledger, place)
+        assert natively == {f"m-{number}" for number in range(5)}
+
+
+def test_an_entry_that_cannot_be_read_is_named_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch() as place, closing(open_or_create(place / "ledger")) as ledger:
+        takes(ledger, place, histories_of(Random(9), members=1, length=10, start=LONG_AGO))
+        (journal,) = [one for one in map(ledger.journal, ledger.partitions) if one.head().entries]
+        with closing(sqlite3.connect(journal.name)) as db, db:
+            db.execute("UPDATE stored_events SET state = x'80' WHERE rowid = 3")
+        said = []
+        for engine in ("python", "native"):
+            monkeypatch.setenv(VARIABLE, engine)
+            with pytest.raises(Damaged) as raised:
+                built(ledger, place / engine, VIEWS)
+            said.append(str(raised.value))
+        assert said[0] == said[1]

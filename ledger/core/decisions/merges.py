@@ -41,6 +41,7 @@ from ledger.wire.entries import (
     NameLeft,
     TermCame,
     TermLeft,
+    TermMoved,
     birth_of,
     lot_key,
     lot_of,
@@ -48,7 +49,7 @@ from ledger.wire.entries import (
 )
 from ledger.wire.facts import MAX_NAMES, PROGRAMME_SUBJECT
 from ledger.wire.name_keys import LINE, named, under
-from ledger.wire.times import to_datetime
+from ledger.wire.times import months_later, to_datetime
 
 ASKING, MOVES, BACK = "asking", "moving", "back"  # states of a merger
 MOST_KNOWN: Final = 400  # names that one account numbers in all its life
@@ -279,10 +280,23 @@ def _let_go(draft: NamedDraft, merger: Merger, changed: list[str]) -> None:
     if not is_back:
         draft.emit(Aliased(merger.to, merger.era, LINE.join(merger.names)))
     place_anew(draft, draft.clock)
-    if is_back:  # an alias has nothing at shops either
+    if is_back:  # an alias has no cards, and nothing at shops either
+        _move_up(draft)
         place_shops_anew(draft)
     for part in _in_parts(data):
         draft.tell(merger.to, facts.MemberMoved, part, draft.clock)
+
+
+def _move_up(draft: NamedDraft) -> None:
+    """Let terms that waited behind those that left begin where what is here ends, or now."""
+    for membership, terms in draft.account.terms.items():
+        end = draft.clock
+        for term in terms:
+            if term.start > end:
+                length = term.until - term.start
+                until = months_later(end, term.months, draft.version.offset) if term.months else end + length
+                draft.emit(TermMoved(membership, term.card, end, until, "moved-up"))
+            end = max(end, term.until)
 
 
 def _describe_lots(draft: NamedDraft, merger: Merger) -> list[str]:
@@ -406,6 +420,7 @@ def moved(draft: NamedDraft, data: facts.Moved) -> bool:
             draft.emit(NameKnown(name.name))
     for part in parts:
         _take_in(draft, part, numbers)
+    _take_terms(draft, [term for part in parts for term in part.terms])
     fall_due(draft, draft.clock)
     _repay(draft)
     _meet_orders(draft, {_here(draft, name.name) for name in names})
@@ -473,16 +488,21 @@ def _take_in(draft: NamedDraft, data: facts.Moved, numbers: Numbers) -> None:
     for debt in data.debts:
         draft.act_as(_here(draft, debt.name))
         draft.emit(DebtMoved(debt.kind, debt.points))
-    for term in data.terms:
-        draft.act_as(_here(draft, term.name))
-        laid = _laid_behind(draft, term.membership, term_of(term.term))
-        if any(other.card == term.card for other in draft.account.terms.get(term.membership, ())):
-            laid.card = under(draft.named.acting, term.card)  # bought since the head said that it had no such card
-        draft.emit(TermCame(term.membership, laid.card, term_text(laid)))
     draft.act_as("")
     for kind, until in data.idle.items():
         if until > draft.account.purse(kind).idle_until:
             draft.emit(IdleMoved(kind, until))
+
+
+def _take_terms(draft: NamedDraft, terms: list[facts.MovedTerm]) -> None:
+    """Lay cards that come, those of all names in the order in which they were laid."""
+    for moved_term, term in sorted(((one, term_of(one.term)) for one in terms), key=lambda pair: pair[1].start):
+        draft.act_as(_here(draft, moved_term.name))
+        laid = _laid_behind(draft, moved_term.membership, term)
+        if any(other.card == moved_term.card for other in draft.account.terms.get(moved_term.membership, ())):
+            laid.card = under(draft.named.acting, moved_term.card)  # bought since the head said it had no such card
+        draft.emit(TermCame(moved_term.membership, laid.card, term_text(laid)))
+    draft.act_as("")
 
 
 def _laid_behind(draft: NamedDraft, membership: str, term: Term) -> Term:
@@ -496,9 +516,10 @@ def _laid_behind(draft: NamedDraft, membership: str, term: Term) -> Term:
         if term.start > now:  # what it was laid behind is not here
             term.start, term.until = now, now + (term.until - term.start)
         return term
-    left = term.until - max(term.start, now)
-    if last > max(term.start, now):
-        term.start, term.until = last, last + left
+    begins = max(term.start, now)
+    if last > begins:
+        term.months = term.months if term.start >= now else 0  # what is left of it is counted by the day
+        term.start, term.until = last, last + (term.until - begins)
     return term
 
 
