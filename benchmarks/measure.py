@@ -52,6 +52,13 @@ def points(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
+def environment(root: Path = ROOT, variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    """The variables that a command of a checkout runs with."""
+    found = {**os.environ, "PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(BYTECODE), **variables}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found
+
+
 def run(
     command: Sequence[str],
     accepted: Sequence[int] = (0,),
@@ -62,10 +69,8 @@ def run(
 ) -> Run:
     """Run a command of a checkout to its end, its log left out; `variables` are set for it. Raises `Failed`."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(BYTECODE), **variables}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    log = subprocess.DEVNULL if has_log else None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=environment) as process:
+    log, found = subprocess.DEVNULL if has_log else None, environment(root, variables)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=found) as process:
         watch = _Watch(process.pid)
         watch.start()
         assert process.stdout is not None
@@ -98,6 +103,15 @@ def cpu_of(pid: int | None) -> float:
 def own_cpu_of(pid: int) -> float:
     """The CPU seconds of a process alone so far; 0 where there is no /proc."""
     return sum(_fields(pid)[:2]) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """The most resident bytes so far, and the anonymous bytes now, of a process and its children: of the largest each.
+
+    0 where there is no /proc.
+    """
+    of_all = [_status(each) for each in _tree(pid)]
+    return max(one.get("VmHWM", 0) for one in of_all), max(one.get("RssAnon", 0) for one in of_all)
 
 
 class _Watch(threading.Thread):

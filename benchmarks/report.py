@@ -140,10 +140,10 @@ def long(found: Figures) -> None:
     """One ledger as it grows."""
     _title(f"A ledger that grows: {found['members']:,} members, 2 jobs", "facts/s", "CPU µs", "RSS MB", "anonymous")
     rows, done = found["rows"], 0
-    for row in rows:
+    for row in (*rows, found["anew"]):
         done += row["facts"]
         _row(
-            f"up to {done:,} facts",
+            f"{'started anew, ' if row is found['anew'] else ''}up to {done:,} facts",
             f"{row['facts'] / row['seconds']:,.0f}",
             f"{row['cpu'] / row['facts'] * 1e6:,.1f}",
             f"{row['rss'] / MEGA:,.0f}",

@@ -3,9 +3,10 @@
 //! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
 //! is kept here. `handed_back.rs` lists the reasons.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::account::Account;
+use crate::compact::Texts;
 use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
 use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
@@ -92,8 +93,9 @@ pub struct Engine {
     most_bytes: usize,
     members: FxHashMap<Text, Member>,
     bytes: usize,
-    encoded: FxHashMap<Text, Encoded>,
+    encoded: FxHashSet<Encoded>,
     encoded_bytes: usize,
+    texts: Texts,
     batches: u64,
 }
 
@@ -107,8 +109,9 @@ impl Engine {
             most_bytes,
             members: FxHashMap::default(),
             bytes: 0,
-            encoded: FxHashMap::default(),
+            encoded: FxHashSet::default(),
             encoded_bytes: 0,
+            texts: Texts::default(),
             batches: 0,
         }
     }
@@ -130,14 +133,14 @@ impl Engine {
 
     /// Take a member out of the encoded ones.
     fn take_encoded(&mut self, member: &str) -> Option<Encoded> {
-        let taken = self.encoded.remove(member)?;
+        let taken = self.encoded.take(member)?;
         self.encoded_bytes -= taken.weight();
         Some(taken)
     }
 
     /// Return true if a member is in memory.
     pub fn has(&self, member: &str) -> bool {
-        self.members.contains_key(member) || self.encoded.contains_key(member)
+        self.members.contains_key(member) || self.encoded.contains(member)
     }
 
     /// Decide a batch, member by member; `repeats` by the places of facts that came before.
@@ -222,7 +225,7 @@ impl Engine {
         let (mut loaded, mut lacking) = (Vec::with_capacity(names.len()), Vec::new());
         for &name in names {
             match self.take_encoded(name) {
-                Some(encoded) => loaded.push((name, encoded.decoded())),
+                Some(encoded) => loaded.push((name, Ok(encoded.decoded(&self.texts)))),
                 None => lacking.push(name),
             }
         }
@@ -341,22 +344,26 @@ impl Engine {
         if self.bytes + self.encoded_bytes <= self.most_bytes {
             return;
         }
-        let most = self.most_bytes / 8 * 7;
+        let most = self.most_bytes / 16 * 15;
         let over = self.bytes + self.encoded_bytes - most;
-        let hot = self.bytes.saturating_sub(over / 4 * 5).max(most / HOT); // a fifth of what is encoded stays
+        let hot = self.bytes.saturating_sub(over).max(most / HOT);
         let least = keeping(self.members.values().map(|member| (member.worth, member.weight)), hot);
         for (name, member) in self.members.extract_if(|_, member| member.worth < least) {
             self.bytes -= member.weight;
-            let encoded = Encoded::of(&member);
+            let encoded = Encoded::of(&name, &member, &mut self.texts);
             self.encoded_bytes += encoded.weight();
-            self.encoded.insert(name, encoded);
+            self.encoded.insert(encoded);
         }
-        let weights = self.encoded.values().map(|member| (member.worth, member.weight()));
+        if self.bytes + self.encoded_bytes <= self.most_bytes {
+            return;
+        }
+        let weights = self.encoded.iter().map(|member| (member.worth, member.weight()));
         let least = keeping(weights, most.saturating_sub(self.bytes));
-        for (name, member) in self.encoded.extract_if(|_, member| member.worth < least) {
-            self.encoded_bytes -= member.weight();
-            if member.number - member.saved >= SNAPSHOT_ON_EVICTION {
-                batch.snapshots.push((name, member.number, member.state.into_vec()));
+        for encoded in self.encoded.extract_if(|member| member.worth < least) {
+            self.encoded_bytes -= encoded.weight();
+            let member = encoded.decoded(&self.texts);
+            if member.account.number - member.saved >= SNAPSHOT_ON_EVICTION {
+                batch.snapshots.push((encoded.name().into(), member.account.number, pack(&member.account)));
             }
         }
     }

@@ -12,6 +12,7 @@ mod caps;
 mod card_orders;
 mod chain;
 mod claims;
+mod compact;
 mod decide;
 mod decisions;
 mod draft;

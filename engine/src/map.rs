@@ -47,6 +47,11 @@ impl<K, V> Map<K, V> {
     }
 
     /// Return the pairs in their order.
+    pub fn items(&self) -> &[(K, V)] {
+        &self.items
+    }
+
+    /// Return the pairs in their order.
     pub fn iter(&self) -> Pairs<'_, K, V> {
         self.items.iter().map(|(key, value)| (key, value))
     }
@@ -73,6 +78,13 @@ impl<K, V> Map<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Map<K, V> {
+    /// Return a map of pairs in their order, each of another key.
+    pub fn of(items: Vec<(K, V)>) -> Map<K, V> {
+        let mut map = Map { items, places: None };
+        map.find_places();
+        map
+    }
+
     fn place<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,

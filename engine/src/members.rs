@@ -1,20 +1,25 @@
-//! A member in memory between two batches: hot, with the account as it is decided on, or encoded as it is stored.
+//! A member in memory between two batches: hot, with the account as it is decided on, or encoded in few bytes.
 //!
 //! A hot one's pages are kept as they are stored: nearly no page is asked for again soon, and one that is read takes five
-//! times the memory of its bytes. An encoded member takes a fifth of a hot one's, and decoding it a quarter of the time
-//! that reading it takes.
+//! times the memory of its bytes.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
 
 use crate::account::Account;
-use crate::stored::{pack, unpack};
+use crate::compact::{Compact, Reader, Texts, Writer};
 
 // What is held for a thing beside its texts, in bytes, as measured with the crate's allocator.
 const ACCOUNT: usize = 2_000;
 const LOT: usize = 130;
 const MAP: usize = 165;
 const PAGE: usize = 112;
-const ENCODED: usize = 150;
+const ENCODED: usize = 64;
+
+const USUAL: usize = 512; // bytes of an encoded member
 
 /// A member's account and pages; `saved` is the number of the snapshot that is stored.
 pub struct Member {
@@ -48,39 +53,80 @@ impl Member {
     }
 }
 
-/// A member's account as a snapshot has it, `number` and `saved` as the member's.
+/// A member by name: the account in few bytes, without pages.
+///
+/// All of it but the worth lies in one piece of memory: of members who are put away there are many.
 pub struct Encoded {
-    pub state: Box<[u8]>,
-    pub number: i64,
-    pub saved: i64,
+    bytes: Box<[u8]>,
     pub worth: u64,
 }
 
 impl Encoded {
-    /// Return a member encoded, without the pages.
-    pub fn of(member: &Member) -> Encoded {
-        let Member { account, saved, worth, .. } = member;
-        Encoded { state: pack(account).into(), number: account.number, saved: *saved, worth: *worth }
+    /// Return a member encoded.
+    pub fn of(name: &str, member: &Member, texts: &mut Texts) -> Encoded {
+        let mut bytes = Vec::with_capacity(USUAL);
+        bytes.extend(u16::try_from(name.len()).expect("the name of a member is short").to_le_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        let mut to = Writer::behind(bytes, texts);
+        member.saved.put(&mut to);
+        member.account.put(&mut to);
+        Encoded { bytes: to.bytes.into(), worth: member.worth }
     }
 
-    /// Return the member.
-    pub fn decoded(&self) -> Result<Member, String> {
-        Ok(Member::new(unpack(&self.state)?, self.saved))
+    fn parts(&self) -> (&str, &[u8]) {
+        let (length, rest) = self.bytes.split_first_chunk().expect("it has a name");
+        let (name, account) = rest.split_at(usize::from(u16::from_le_bytes(*length)));
+        (str::from_utf8(name).expect("a name is a text"), account)
+    }
+
+    /// Return the name.
+    pub fn name(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Return the member; `texts` are those that were there when it was encoded, and maybe more.
+    pub fn decoded(&self, texts: &Texts) -> Member {
+        let mut from = Reader::of(self.parts().1, texts);
+        let saved = Compact::take(&mut from);
+        Member::new(Compact::take(&mut from), saved)
     }
 
     /// Return about how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        ENCODED + self.state.len()
+        ENCODED + self.bytes.len()
     }
 }
 
+/// Found, in a set, by the name.
+impl Borrow<str> for Encoded {
+    fn borrow(&self) -> &str {
+        self.name()
+    }
+}
+
+impl Hash for Encoded {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        self.name().hash(to);
+    }
+}
+
+impl PartialEq for Encoded {
+    fn eq(&self, other: &Encoded) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Encoded {}
+
 /// Return the least worth of those that stay where the dearest are to take about `most` bytes; of each worth and weight.
 pub fn keeping(members: impl Iterator<Item = (u64, usize)>, most: usize) -> u64 {
-    let mut members: Vec<(u64, usize)> = members.collect();
-    members.sort_unstable_by(|one, other| other.cmp(one));
+    let mut weights: BTreeMap<u64, usize> = BTreeMap::new();
+    for (worth, weight) in members {
+        *weights.entry(worth).or_default() += weight;
+    }
     let mut bytes = 0;
-    let first = members.iter().find(|(_, weight)| {
-        bytes += weight;
+    let first = weights.iter().rev().find(|(_, weight)| {
+        bytes += *weight;
         bytes > most
     });
     first.map_or(0, |(worth, _)| worth + 1)

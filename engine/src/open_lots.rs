@@ -19,6 +19,14 @@ pub struct OpenLots {
 }
 
 impl OpenLots {
+    /// Return lots in the order of their keys, each of another.
+    pub fn of(lots: Vec<(i64, Lot)>) -> OpenLots {
+        if lots.len() > FEW {
+            return OpenLots { few: vec![], many: lots.into_iter().collect() };
+        }
+        OpenLots { few: lots, many: BTreeMap::new() }
+    }
+
     /// Return how many lots there are.
     pub fn len(&self) -> usize {
         self.few.len() + self.many.len()

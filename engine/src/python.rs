@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
 use crate::arrived::{PyArrived, take_plain};
+use crate::compact::Texts;
 use crate::engine::{Engine, Item, Repeats, Store, Stored, StoredPage, links};
 use crate::entries::ENGINE;
 use crate::entry_json::published;
@@ -19,11 +20,13 @@ use crate::fact_codec::{self, Plain};
 use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::{Intake, PROGRAMME_SUBJECT};
+use crate::members::{Encoded, Member};
 use crate::python_book::versions_of;
 use crate::python_folding::PyFolding;
 use crate::python_grouped::PyGrouped;
 use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
+use crate::stored::{pack, unpack};
 use crate::times::Zone;
 
 type Rows<'py> = (
@@ -212,6 +215,18 @@ impl PyIntake {
 #[pyfunction]
 fn canonical<'py>(py: Python<'py>, raw: &[u8]) -> Option<(Bound<'py, PyBytes>, i64)> {
     fact_codec::decode(raw).map(|plain| (PyBytes::new(py, &plain.canonical), plain.fact.occurred))
+}
+
+/// Return accounts as they are stored, after each lay in memory in few bytes; for a test, as they are to be the same.
+#[pyfunction]
+fn kept<'py>(py: Python<'py>, states: Vec<Vec<u8>>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let mut texts = Texts::default();
+    let kept = states.iter().map(|state| {
+        let account = unpack(state).map_err(PyValueError::new_err)?;
+        let encoded = Encoded::of("", &Member::new(account, 0), &mut texts);
+        Ok(PyBytes::new(py, &pack(&encoded.decoded(&texts).account)))
+    });
+    kept.collect()
 }
 
 /// How the canonical bytes of a published programme begin.
@@ -461,6 +476,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(any_has, module)?)?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
+    module.add_function(wrap_pyfunction!(kept, module)?)?;
     module.add_function(wrap_pyfunction!(take_plain, module)?)?;
     module.add_class::<PyGrouped>()?;
     module.add_class::<PyReplay>()?;

@@ -21,6 +21,7 @@ _PRAGMAS = (
     "page_size=8192",  # of a file that is made now: a batch writes half as many pages
     "synchronous=FULL",  # a commit that was answered survives a power cut
     "cache_size=-8192",  # KiB of pages; the file system's cache holds the rest
+    "cache_spill=0",  # a page that a batch changes twice is written once; until then it may pass the cache's size
     "wal_autocheckpoint=8000",  # pages: what changes again and again is copied once
 )
 
