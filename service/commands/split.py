@@ -61,7 +61,7 @@ def split(
         partitions = opened.settings.partitions
         kafka = None if dry_run else _kafka(opened, config)
         has_split_to_end = opened.has_split_to_end()
-        if kafka is not None and not has_split_to_end and _have_topics_to_grow(opened, kafka):
+        if kafka is not None and not has_split_to_end and _have_topics_to_grow(opened, kafka, times):
             _grow_topics(opened.name, kafka, partitions)
             grown = Grown(opened.settings.grown[-1].partitions, partitions, opened.count(), 0.0, True)
             return _answer(opened.name, grown)
@@ -89,17 +89,24 @@ def _answer(ledger: str, grown: Grown) -> Answer:
     return Answer({"ledger": ledger, **grown._asdict()}, lambda: _print_grown(ledger, grown))
 
 
-def _have_topics_to_grow(ledger: Ledger, kafka: KafkaSettings) -> bool:
+def _have_topics_to_grow(ledger: Ledger, kafka: KafkaSettings, times: int) -> bool:
     """Return True if the topic of facts has as many partitions as before the last split.
 
-    Raises `OtherStream` where it has neither those nor the ledger's or several times as many, `StreamError`.
+    Raises `OtherStream` where it has neither those nor the ledger's or several times as many, `WrongUse` where it has
+    more than the ledger and the ledger would not fit it, `StreamError`.
     """
-    grown, topic = ledger.settings.grown, described_topic(kafka, kafka.topics.facts)
+    grown, partitions = ledger.settings.grown, ledger.settings.partitions
+    topic = ledger.settings.grown, described_topic(kafka, kafka.topics.facts)
     if topic is None:
         raise no_topic(kafka.topics.facts)
     if grown and topic.partitions == grown[-1].partitions:
         return True
     check_stream(ledger, topic.name, topic.partitions)
+    if topic.partitions > partitions and topic.partitions % (partitions * times) != 0:
+        raise WrongUse(
+            f"the topic {topic.name} has {topic.partitions} partitions already, and {ledger.name} has {partitions}:"
+            f" --times {topic.partitions // partitions} gives it as many"
+        )
     return False
 
 

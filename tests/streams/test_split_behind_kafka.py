@@ -125,6 +125,8 @@ def test_where_the_topic_grew_first_what_stands_in_the_ledgers_partitions_is_dec
     grown.send(FACTS[HALF:])
     ran = points(place, "consume", "--until-end", "--jobs", "2", environment=environment)
     assert ran.returncode == 2 and f"`points split --times {TIMES}` gives the ledger the others" in ran.stderr
+    ran = points(place, "split", "--times", "2", environment=topics.environment)
+    assert ran.returncode == 2 and f"has {BORN * TIMES} partitions already" in ran.stderr
     ran = points(place, *SPLIT, environment=topics.environment)
     assert ran.returncode == 0, ran.stderr
     assert consume(grown, place)["parked"] == 0
