@@ -96,7 +96,7 @@ def _have_topics_to_grow(ledger: Ledger, kafka: KafkaSettings, times: int) -> bo
     more than the ledger and the ledger would not fit it, `StreamError`.
     """
     grown, partitions = ledger.settings.grown, ledger.settings.partitions
-    topic = ledger.settings.grown, described_topic(kafka, kafka.topics.facts)
+    topic = described_topic(kafka, kafka.topics.facts)
     if topic is None:
         raise no_topic(kafka.topics.facts)
     if grown and topic.partitions == grown[-1].partitions:
