@@ -14,7 +14,7 @@ from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
 from ledger.core.openings import opening_of
 from ledger.core.page_keys import aim_of, pages_named
-from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, Page, Pages, QuotaPage, ScorePage, copy_page
+from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, OrderPage, Page, Pages, QuotaPage, ScorePage, copy_page
 from ledger.wire.entries import (
     BIRTH_BIT,
     Change,
@@ -34,6 +34,7 @@ MOVING = "moving"  # the key of the page of what a move has still to send
 _LOT = "lot/"
 
 K = TypeVar("K", int, str)
+_MET = OrderPage()  # of an order that the name never saw, once all it remembered has met the order of another name
 _SUMMED = ("day/", "cap/", "benefit/", "score/", "asks")  # how the keys of pages begin that count, over all names
 
 
@@ -58,7 +59,13 @@ class NamedPages:
 
     def where(self, key: str) -> str | None:
         """Return the name under which there is a page of a key, None where there is none."""
-        return next((name for name in self.names() if self.whole.get(under(name, key)) is not None), None)
+        empty = None
+        for name in self.names():
+            page = self.whole.get(under(name, key))
+            if page is not None and page != _MET:
+                return name
+            empty = name if page is not None and empty is None else empty
+        return empty
 
     def get(self, key: str) -> Page | None:
         """Return a page by its key."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.errors import BadInput
+from ledger.journal.growth import parent_of, parts_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from ledger.wire.answers import Outcome, PublishedDecision
@@ -94,10 +95,16 @@ def _branches(ledger: Ledger) -> list[int]:
 def page_of(ledger: Ledger, cursor: str, limit: int, wanted: Filter = ALL) -> Page:
     """Return up to `limit` entries behind a cursor. Raises `BadCursor`."""
     read, heads = read_upto(ledger, cursor), ledger.heads()
-    asked = [ledger.partition_of(wanted.member)] if wanted.member else list(ledger.partitions)
+    grown = ledger.settings.grown
+    if wanted.member:  # whose first entries stand where its partition branched off
+        chain = parts_of(grown, ledger.partition_of(wanted.member))
+        heads = {partition: min(heads[partition], upto) for partition, _, upto in chain}
+    asked = list(heads)
     told: list[Told] = []
     looked = LOOKED_THROUGH
     for at, partition in enumerate(asked):  # what one leaves of the page the next may fill
+        if read[parent_of(grown, partition)] < ledger.branch(partition).entries:
+            continue  # a member's earlier entries come first
         share = (limit - len(told)) // (len(asked) - at) or min(1, limit - len(told))
         most = read[partition] + looked // (len(asked) - at)
         rows = ledger.journal(partition).scan(read[partition], min(heads[partition], most))

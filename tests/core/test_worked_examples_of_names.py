@@ -275,6 +275,24 @@ def test_an_order_as_large_as_a_fact_may_be_moves_and_its_lines_come_back() -> N
     assert takes_back(town, "A", "large") == "ignored: unknown-line"
 
 
+def test_a_second_return_under_the_name_that_never_saw_the_order_reaches_it_too() -> None:
+    """Of A's order of 2 pieces and 100 beans B is told both returns: one before they are one, and one after."""
+    town = town_of(C=1)
+    town.tells("A", "order.completed", order="O1", lines=[{"line": "1", "quantity": 2, "paid_fen": 100_00}])
+
+    def returns(name: str) -> None:
+        back = [{"line": "1", "quantity": 1, "refund_fen": 50_00}]
+        town.tells("B", "order.returned", **{"return": name}, order="O1", lines=back)
+        done(town)
+
+    returns("T1")
+    merges(town, "A", "B")
+    done(town)
+    assert spendable(town, "B") == [50]
+    returns("T2")
+    assert spendable(town, "B") == [0]
+
+
 # -- tiers -------------------------------------------------------------------------------------------------------------
 
 LEVEL = """

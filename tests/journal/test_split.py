@@ -18,7 +18,7 @@ from ledger.errors import WrongUse
 from ledger.journal.ledger import LedgerLocked, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import BeingSplit, Fenced, JournalError
-from projections.answers.feed import page_of
+from projections.answers.feed import Filter, page_of
 from projections.audit.replay import replay
 from projections.audit.transit import transit
 from projections.audit.verify import verify
@@ -188,6 +188,23 @@ def test_views_feeds_and_positions_go_on(shop: Shop) -> None:
             told += page.told
             cursor = page.cursor
         assert len(told) == ledger.count() - shop.told
+
+
+def test_a_feed_tells_the_entries_of_a_member_in_order_also_where_the_member_was_before(shop: Shop) -> None:
+    with closing(open_ledger(shop.grown)) as ledger:
+        for member in (None, *(f"m-{number}" for number in range(9))):
+            cursor, numbers = "", dict[str, list[int]]()
+            for _ in range(ledger.count()):
+                page = page_of(ledger, cursor, 3, Filter(member or ""))
+                for one in page.told:
+                    numbers.setdefault(one.entry.member, []).append(one.entry.number)
+                if not page.has_more:
+                    break
+                cursor = page.cursor
+            assert numbers and all(found == list(range(1, len(found) + 1)) for found in numbers.values()), member
+            assert member is None or len(numbers[member]) == len(
+                ledger.journal(ledger.partition_of(member)).entries_of(member)
+            )
 
 
 def test_a_webhook_is_told_of_each_entry_once(shop: Shop) -> None:
