@@ -58,24 +58,30 @@ class Plan:
     accepted: tuple[tuple[int, Gap], ...] = ()
     cloudevents: bool = False  # what is published has the headers of CloudEvents
     topic_id: str = ""  # of a topic that an operator says to be the ledger's, restored
+    is_ahead: bool = False  # the topic has more partitions than the ledger, which is to be split: those are left alone
 
 
 class NotGrownYet(OtherStream):
     """The ledger's own topic has several times as many partitions as the ledger, or the other way round.
 
-    The one is still to be given as many as the other.
+    The one is still to be given as many as the other: the topic, before anything is decided; the ledger, once all that
+    stands in the partitions that it has is decided.
     """
 
 
 def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> None:
-    """Refuse another stream than the ledger's own, which it has for life. Raises `OtherStream`, `NotGrownYet`."""
+    """Refuse another stream than the ledger's own, which it has for life; that may have several times its partitions.
+
+    Raises `OtherStream`, `NotGrownYet` where the ledger has several times those of the topic.
+    """
     settings = ledger.settings
     if settings.stream != OPEN:
         ledger.check_stream(KAFKA, topic)
     if partitions is not None and settings.partitions != partitions:
-        fewer, more = sorted((settings.partitions, partitions))
-        is_growing = settings.stream == KAFKA and more % fewer == 0
-        raise (NotGrownYet if is_growing else OtherStream)(
+        is_growing = settings.stream == KAFKA
+        if is_growing and partitions % settings.partitions == 0:
+            return
+        raise (NotGrownYet if is_growing and settings.partitions % partitions == 0 else OtherStream)(
             f"{ledger.name} has {settings.partitions} partitions, and the topic {topic} has {partitions}:"
             " members would stand in other partitions than their accounts. Point the settings at the topic that fed"
             " this ledger; where it was given more partitions, `points split` gives them to the ledger, or the other"
@@ -208,6 +214,8 @@ class Consumer:
 
     def _assigned(self, partitions: Sequence[int]) -> Mapping[int, Start]:
         for partition in partitions:
+            if self._plan.is_ahead and partition not in self._ledger.partitions:
+                continue
             self._owners[partition] = PartitionOwner(self._ledger, partition, batch=self._plan.batch)
         return {}  # each is read once it is acquired
 

@@ -90,7 +90,7 @@ class Lag(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A stage (``store``, ``kafka``, ``deciding``, ``publishing``) failed and is tried again, and why."""
+    """A stage (``store``, ``kafka``, ``split``, ``deciding``, ``publishing``) failed and is tried again, and why."""
 
     stage: str
     why: str

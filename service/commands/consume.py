@@ -148,14 +148,17 @@ def consume(
             with _opened(shell, settings, book, observe, is_stopped, may_wait=not until_end) as opened:
                 if opened is None:
                     return None
+                why = _why_ahead(opened, settings, observe, is_stopped)
                 before += [opened.journal(p).head().offset for p in opened.partitions[len(before) :]]
-                plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
+                plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted, is_ahead=bool(why))
                 _record_accepted(opened, accepted)
                 with nullcontext() if until_end else courier(opened, config):
                     is_split = _decide(opened, settings, plans, observe, is_stopped, waiting)
                 if not is_split:
                     if until_end:
                         say_troubles(send_once(opened, config)[1])
+                        if why and not is_stopped():
+                            raise NotGrownYet(why)
                     named = name_dead_letters(opened, before, summary.tally.parked)
                     break
             observe.end()
@@ -195,6 +198,8 @@ def _plans(
     publish: bool,
     batch: int,
     accepted: _Accepted,
+    *,
+    is_ahead: bool,
 ) -> list[Plan]:
     """Return the plan of each process: its part of an embedded ledger, or what the group assigns of a shared one."""
     partitions = list(ledger.partitions)
@@ -211,6 +216,7 @@ def _plans(
             cloudevents=settings.cloudevents_headers,
             accepted=accepted.gaps,
             topic_id=accepted.topic,
+            is_ahead=is_ahead,
         )
         for job in range(jobs)
     ]
@@ -228,7 +234,7 @@ def _opened(
 ) -> Iterator[Ledger | None]:
     """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before both answered.
 
-    Where the one is to get as many partitions as the other, that is waited for, if it may be; else `NotGrownYet`.
+    Where the topic is to get as many partitions as the ledger, that is waited for, if it may be; else `NotGrownYet`.
     """
     is_there, topic = shell.has_ledger, settings.topics.facts
     toml = text_of_books(book, is_there=is_there)
@@ -251,6 +257,24 @@ def _opened(
     born = Settings(partitions, id=new_id(), stream=KAFKA, topic=topic)
     with ExitStack() as held:
         yield once_stored(shell.place, lambda: _written(held, shell, toml, born), observe, is_stopped)
+
+
+def _why_ahead(ledger: Ledger, settings: KafkaSettings, observe: Observe, is_stopped: Callable[[], bool]) -> str:
+    """Return what is to be done where the topic has more partitions than the ledger, told as a trouble; else nothing.
+
+    The ledger is split once all is decided that stands in the partitions it has: others decide nothing of that later.
+    """
+    topic = settings.topics.facts
+    found = once_answered(lambda: _partitions_of(settings, topic), observe, is_stopped) or 0
+    if found <= len(ledger.partitions):
+        return ""
+    why = (
+        f"the topic {topic} has {found} partitions, and {ledger.name} has {len(ledger.partitions)}: only those are"
+        f" decided. Once all is decided that stands there, `points split --times {found // len(ledger.partitions)}`"
+        " gives the ledger the others"
+    )
+    observe(Failed("split", why))
+    return why
 
 
 def _checked(shell: Shell, topic: str, partitions: int | None) -> bool:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import open_admin
+from consumers.kafka.client_base import no_topic
+from consumers.kafka.clients import described_topic, open_admin
+from consumers.kafka.consume import check_stream
 from consumers.kafka.port import StreamError
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
@@ -57,12 +59,17 @@ def split(
     """
     with shell.reading() as opened:
         partitions = opened.settings.partitions
-        if of not in (None, partitions) and not opened.has_split_to_end():
+        kafka = None if dry_run else _kafka(opened, config)
+        has_split_to_end = opened.has_split_to_end()
+        if kafka is not None and not has_split_to_end and _have_topics_to_grow(opened, kafka):
+            _grow_topics(opened.name, kafka, partitions)
+            grown = Grown(opened.settings.grown[-1].partitions, partitions, opened.count(), 0.0, True)
+            return _answer(opened.name, grown)
+        if of not in (None, partitions) and not has_split_to_end:
             raise WrongUse(f"{opened.name} has {partitions} partitions, and not {of}: nothing was done")
         planned = plan(opened, times)
         if dry_run:
             return Answer({**planned._asdict(), "dry_run": True}, lambda: _print_plan(planned))
-        kafka = _kafka(opened, config)
         has_more = (lambda: False) if kafka is None else partial(has_undecided, opened, kafka)
         with shell.progress("copying", planned.entries) as tick:
             done = 0
@@ -75,8 +82,25 @@ def split(
             grown = split_ledger(opened, times, copied, has_more)
         if kafka is not None:
             _grow_topics(planned.ledger, kafka, grown.after)
-    document = {"ledger": planned.ledger, **grown._asdict()}
-    return Answer(document, lambda: _print_grown(planned.ledger, grown))
+    return _answer(planned.ledger, grown)
+
+
+def _answer(ledger: str, grown: Grown) -> Answer:
+    return Answer({"ledger": ledger, **grown._asdict()}, lambda: _print_grown(ledger, grown))
+
+
+def _have_topics_to_grow(ledger: Ledger, kafka: KafkaSettings) -> bool:
+    """Return True if the topic of facts has as many partitions as before the last split.
+
+    Raises `OtherStream` where it has neither those nor the ledger's or several times as many, `StreamError`.
+    """
+    grown, topic = ledger.settings.grown, described_topic(kafka, kafka.topics.facts)
+    if topic is None:
+        raise no_topic(kafka.topics.facts)
+    if grown and topic.partitions == grown[-1].partitions:
+        return True
+    check_stream(ledger, topic.name, topic.partitions)
+    return False
 
 
 def _kafka(ledger: Ledger, config: Path | None) -> KafkaSettings | None:
@@ -95,8 +119,9 @@ def _grow_topics(ledger: str, kafka: KafkaSettings, partitions: int) -> None:
             grow_topics(admin, kafka.topics, partitions)
     except StreamError as error:
         raise CannotRunNow(
-            f"{ledger} was split, and its topics were not given as many partitions: {error}. Give them"
-            f" {partitions} by Kafka's own tool before producers start again: docs/scale.md, More partitions, says how"
+            f"{ledger} was split, and its topics were not given as many partitions: {error}. Run the"
+            f" same command again, or give them {partitions} by Kafka's own tool before producers start again:"
+            " docs/scale.md, More partitions, says how"
         ) from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pytest
 from kafka.admin import KafkaAdminClient
 
 from ledger.journal.database import migrate
@@ -51,6 +52,16 @@ def is_killed(place: Place, topics: Topics, failpoint: str) -> bool:
     return points_in_a_process(place, *SPLIT, environment=environment).returncode == -signal.SIGKILL
 
 
+def grow(topics: Topics, partitions: int) -> Topics:
+    """Give the topics more partitions, as an operator does by Kafka's own tool."""
+    admin = KafkaAdminClient(bootstrap_servers=topics.broker.address)
+    try:
+        admin.create_partitions(dict.fromkeys((topics.facts, topics.outcomes, topics.dead_letters), partitions))
+    finally:
+        admin.close()
+    return replace(topics, partitions=partitions)
+
+
 def outcomes_and_topic_are_whole(grown: Topics, place: Place) -> None:
     """The topic of outcomes tells each entry, in its own partition; the topic of facts has what the journals took."""
     again = points(place, "replay", "--from-topic", "--json", environment=grown.environment)
@@ -76,6 +87,7 @@ def test_it_is_split_at_the_end_of_its_topic_and_what_is_sent_late_to_an_old_par
     assert is_killed(place, topics, "split-switched")
     refused = points(place, "consume", "--until-end", environment=topics.environment)
     assert refused.returncode == 2 and "`points split` gives them to the ledger" in refused.stderr
+    assert is_killed(place, topics, f"split-reopened:{BORN * TIMES}")
     assert partitions_of(topics) == {BORN}
     ran = points(place, *SPLIT, environment=topics.environment)
     assert ran.returncode == 0 and json.loads(ran.stdout)["went_on"], ran.stderr
@@ -94,6 +106,31 @@ def test_it_is_split_at_the_end_of_its_topic_and_what_is_sent_late_to_an_old_par
         (letter,) = (letter for letter in letters if letter.reason == "wrong-partition")
         assert letter.raw == encode(late)
         assert all(ledger.journal(p).head().entries > ledger.branch(p).entries for p in ledger.partitions)
+    outcomes_and_topic_are_whole(grown, place)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_where_the_topic_grew_first_what_stands_in_the_ledgers_partitions_is_decided_before_the_split(
+    broker: Broker, request: pytest.FixtureRequest, tmp_path: Path, is_shared: bool
+) -> None:
+    topics, place = Topics(broker, BORN).make(), tmp_path / "ledger"
+    if is_shared:
+        place = request.getfixturevalue("postgres")
+        migrate(place, partitions=BORN, topic=topics.facts)
+    environment = in_own_group(topics)
+    topics.send(FACTS[:90])
+    consume(topics, place)
+    topics.send(FACTS[90:HALF])
+    grown = grow(topics, BORN * TIMES)
+    grown.send(FACTS[HALF:])
+    ran = points(place, "consume", "--until-end", "--jobs", "2", environment=environment)
+    assert ran.returncode == 2 and f"`points split --times {TIMES}` gives the ledger the others" in ran.stderr
+    ran = points(place, *SPLIT, environment=topics.environment)
+    assert ran.returncode == 0, ran.stderr
+    assert consume(grown, place)["parked"] == 0
+    with closing(open_ledger(place)) as ledger:
+        assert ledger.count() == len(FACTS)
+    is_whole(place)
     outcomes_and_topic_are_whole(grown, place)
 
 
