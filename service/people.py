@@ -24,6 +24,7 @@ def people_of(keys: Keys, sessions: Sessions, zone: Zone) -> list[Person]:
 
 def carry_out(keys: Keys, sessions: Sessions, name: str, act: Act, zone: Zone) -> Person:
     """Do an act that is recorded already, and return how it is then. Raises `BadKey`."""
+    was_blocked = keys.is_blocked(name)
     match act:
         case "block":
             found = keys.block(name)
@@ -31,7 +32,7 @@ def carry_out(keys: Keys, sessions: Sessions, name: str, act: Act, zone: Zone) -
             found = keys.unblock(name)
         case "sign-out":
             found = keys.somebody(name)
-    if act != "unblock":
+    if act != "unblock" or was_blocked:  # one may have begun just as the block did: it must not come back
         sessions.end_all(_id(found))
     return _described(found, sessions.opened().get(_id(found), _NONE), zone)
 

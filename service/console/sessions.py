@@ -26,6 +26,7 @@ FILE = "sessions.db"
 IDLE_SECONDS = 30 * 60  # without a request
 LONGEST_SECONDS = 8 * 60 * 60
 USED_EVERY = 60  # seconds, how exactly the last request is kept
+MOST_OF_ONE = 100  # sessions of a key or a person; beyond it the oldest of them ends
 MOST = 1_000  # sessions; beyond it the oldest ends
 SIGN_IN_SECONDS = 10 * 60  # that a sign-in with an issuer may take
 MOST_SIGN_INS = 10_000  # that are remembered as finished; beyond it a code that was used is the issuer's to refuse
@@ -97,8 +98,9 @@ class Sessions:
         key, person = (who, None) if isinstance(who, str) else (who.id, msgspec.msgpack.encode(who))
         ends = now + min(seconds, LONGEST_SECONDS)
         self._db.run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", _hash(token), key, now, now, ends, person)
-        oldest = "SELECT token FROM sessions ORDER BY began DESC, token LIMIT ? OFFSET ?"
-        self._db.run(f"DELETE FROM sessions WHERE token IN ({oldest})", _ALL, MOST)
+        for which, of, most in (("WHERE key = ?", (key,), MOST_OF_ONE), ("", (), MOST)):
+            oldest = f"SELECT token FROM sessions {which} ORDER BY began DESC, token LIMIT ? OFFSET ?"
+            self._db.run(f"DELETE FROM sessions WHERE token IN ({oldest})", *of, _ALL, most)
         return token
 
     def key_of(self, token: str, *, is_use: bool = True) -> str | Person | None:

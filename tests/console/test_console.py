@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -881,11 +882,20 @@ def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
     assert kept.key_of(token, is_use=False) == "k"  # a page that looks for news by itself keeps no session
     now += 1
     assert kept.key_of(token) is None
+
+
+def test_the_oldest_sessions_end_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(sessions, "MOST", 5)
+    ticks = count(1_700_000_000)
+    monkeypatch.setattr(sessions.time, "time", lambda: next(ticks))
+    kept = sessions.Sessions()
     first = kept.begin("first")
-    for _ in range(sessions.MOST):
-        now += 0.001
-        kept.begin("k")
-    assert kept.key_of(first) is None
+    many = [kept.begin("k") for _ in range(9)]
+    assert [kept.key_of(token) for token in many] == [None] * 6 + ["k"] * 3
+    assert kept.key_of(first) == "first"  # who signs in often ends nobody else's
+    others = [kept.begin(f"k{number}") for number in range(3)]
+    assert [kept.key_of(token) for token in (first, *many[6:], *others)] == [None, None, "k", "k", "k0", "k1", "k2"]
 
 
 @pytest.mark.parametrize(

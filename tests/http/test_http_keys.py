@@ -18,10 +18,12 @@ from ledger.journal.port import JournalError
 from ledger.wire import answers
 from ledger.wire.answers import AdjustmentRequest
 from service.cli import run
+from service.console.sessions import Sessions
 from service.http.access import Bucket, Caller
 from service.http.operator_lines import problems_of as operator_problems
 from service.http.operator_log import OperatorLog
 from service.keys import BadKey, Keys, problems_of
+from service.people import carry_out
 from tests.http.test_http import fits, is_problem
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import NDJSON, ROOT, Server, environment, fact, grant, ndjson, new_key, points, redemption
@@ -105,7 +107,8 @@ def test_an_operator_ends_the_sessions_of_a_key_and_keeps_it_out(server: Server,
         assert ann.post("/v1/people/support/unblock", params={"reason": "it was found"}).json()["blocked"] is None
         with signed_in(server, keys["support"]) as again:
             assert again.get("/console/member").status_code == 200
-        is_problem(ann.post("/v1/people/ann/block", params={"reason": "x"}), "approval-needed")
+        for own in ("block", "unblock"):  # a key that is blocked opens the API, and must not lift its block there
+            is_problem(ann.post(f"/v1/people/ann/{own}", params={"reason": "x"}), "approval-needed")
         is_problem(ann.post("/v1/people/nobody/sign-out", params={"reason": "x"}), "unknown-person")
         for without in ({}, {"reason": " "}, {"reason": "x" * 129}):
             is_problem(ann.post("/v1/people/support/block", params=without), "bad-request")
@@ -118,6 +121,18 @@ def test_an_operator_ends_the_sessions_of_a_key_and_keeps_it_out(server: Server,
         ("ann", "block", "a stolen laptop"),
         ("ann", "unblock", "it was found"),
     ]
+
+
+def test_a_session_that_began_as_a_block_did_does_not_come_back(tmp_path: Path) -> None:
+    with closing(Keys(tmp_path)) as keys, closing(Sessions()) as sessions:
+        key, _ = keys.new("ann", ["operate"])
+        carry_out(keys, sessions, "ann", "block", 0)
+        token = sessions.begin(key.id)  # at a server that had not heard of the block
+        carry_out(keys, sessions, "ann", "unblock", 0)
+        assert sessions.key_of(token) is None
+        token = sessions.begin(key.id)
+        carry_out(keys, sessions, "ann", "unblock", 0)
+        assert sessions.key_of(token) == key.id  # nobody was blocked
 
 
 def test_without_a_good_key_nothing_is_answered(server: Server, keys: dict[str, str]) -> None:

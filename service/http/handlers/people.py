@@ -60,8 +60,8 @@ async def decided(request: AnyRequest, caller: Caller, name: str, act: Act, reas
     keys = state.authenticator.keys
     try:
         keys.somebody(name)
-        if act == "block" and is_same_name(by, name):
-            raise Problem("approval-needed", f"{by} would be shut out by their own block: another key must do it")
+        if act != "sign-out" and is_same_name(by, name):
+            raise Problem("approval-needed", f"{by} may not block or unblock themselves: another key must do it")
         await asyncio.to_thread(served.operator_log.record, by, act, name, why=why)
         return carry_out(keys, state.sessions, name, act, served.ledger.book.offset)
     except BadKey as error:
