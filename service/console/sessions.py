@@ -88,7 +88,9 @@ class Sessions:
             try:
                 self._db = FileState(file, _TABLES)
             except (sqlite3.Error, OSError) as error:
-                raise JournalError(f"{file}: {error}; remove it, and people sign in again") from error
+                raise JournalError(
+                    f"{file}: {error}; stop the server and remove it, and people sign in again"
+                ) from error
         self._db.run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
         self._secret: bytes = self._db.run("SELECT secret FROM secret").first()[0]
 

@@ -135,6 +135,12 @@ def test_a_session_that_began_as_a_block_did_does_not_come_back(tmp_path: Path) 
         assert sessions.key_of(token) == key.id  # nobody was blocked
 
 
+def test_sessions_that_cannot_be_read_are_removed_while_nobody_serves(tmp_path: Path) -> None:
+    (tmp_path / "sessions.db").write_bytes(b"garbage!" * 512)
+    with pytest.raises(JournalError, match="not a database; stop the server and remove it"):
+        Sessions(tmp_path)
+
+
 def test_without_a_good_key_nothing_is_answered(server: Server, keys: dict[str, str]) -> None:
     good = keys["support"]
     bad = [good[:-1], good + "x", good.upper(), good.replace("points", "point"), "points__", "x", "", "Ω", "a" * 9_000]
