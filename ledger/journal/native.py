@@ -16,7 +16,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.wire.times import Zone
 
-MEMBER_BYTES: Final = 160 << 20  # of members in the engine's memory, in a process, over all its partitions
+MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
 
 PlainRow = tuple[int, str, int, bytes, bytes]  # of an entry: sequence, member, number, bytes and link
