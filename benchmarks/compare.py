@@ -46,7 +46,7 @@ def stages_of(path: Path, root: Path = ROOT, name: str = HERE) -> Figures:
 
 
 def compare_audits(work: Work, facts: int, members: int, revision: str, rounds: int) -> Figures:
-    """Replay, verify and the rebuild of each view here, here by Python, and at a revision, as a user runs them.
+    """Replay, verify and the rebuild of each view here, here by Python, and at a revision, in one process.
 
     `runs` are by facts in the ledger (one fact shows the start of a process), command, and whose: the least of the
     rounds in seconds and in CPU seconds. Each is over a ledger of its own making. Raises `Failed`.
@@ -56,6 +56,7 @@ def compare_audits(work: Work, facts: int, members: int, revision: str, rounds: 
     views = [view.name for view in BUILT_IN if view.name in there]
     commands = [["replay"], ["verify"], *(["views", "rebuild", name] for name in views)]
     whose = {HERE: (ROOT, "auto"), BY_PYTHON: (ROOT, "python"), revision: (other, "auto")}
+    in_one = {(name, command[0]): _in_one_process(command, whose[name][0]) for name in whose for command in commands}
     runs: Figures = {}
     for size in (1, facts):
         path = work.traffic(size, members)
@@ -69,11 +70,16 @@ def compare_audits(work: Work, facts: int, members: int, revision: str, rounds: 
                 points_of[name]("ingest", "--backlog", str(path))
             for number, command, name in product(range(rounds), commands, whose):
                 say(f"points {' '.join(command)}, {name} ({number + 1} of {rounds})")
-                done = points_of[name](*command)
+                done = points_of[name](*command, *in_one[name, command[0]])
                 best = found[" ".join(command)].setdefault(name, {"seconds": done.seconds, "cpu": done.cpu})
                 best.update(seconds=min(best["seconds"], done.seconds), cpu=min(best["cpu"], done.cpu))
         runs[str(size)] = found
     return {"facts": facts, "revision": revision, "runs": runs}
+
+
+def _in_one_process(command: list[str], root: Path) -> list[str]:
+    """Return what lets a command of a checkout take one process: nothing where it takes no more."""
+    return ["--jobs", "1"] if b"--jobs" in run(points(*command[:2], "--help"), root=root).output else []
 
 
 def _points(folder: Path, root: Path, engine: str, *arguments: str) -> Run:
