@@ -293,6 +293,26 @@ def test_a_second_return_under_the_name_that_never_saw_the_order_reaches_it_too(
     assert spendable(town, "B") == [0]
 
 
+@pytest.mark.parametrize(("seen_by", "left"), [("redemption", 50), ("cancellation", 150)])
+def test_a_return_that_another_name_remembers_meets_an_order_that_has_not_completed(seen_by: str, left: int) -> None:
+    """A has 50 beans and an order that it redeemed for, or cancelled, before it completes; B is told of its return.
+
+    The return is netted as the order completes, and the 10 beans come back; a cancellation drops what was remembered.
+    """
+    town = town_of(A=50, C=1)
+    if seen_by == "redemption":
+        asked = {"redemption": "R", "points": 10, "use": "any", "order": "O1", "settlement_fen": 100_00}
+        assert town.tells("A", "redemption.requested", **asked) == "accepted"
+    else:
+        town.tells("A", "order.cancelled", order="O1")
+    takes_back(town, "B", "O1", 100_00)
+    merges(town, "A", "B")
+    done(town)
+    town.tells("A", "order.completed", order="O1", lines=[{"line": "1", "paid_fen": 100_00}])
+    done(town)
+    assert spendable(town, "B") == [left]
+
+
 # -- tiers -------------------------------------------------------------------------------------------------------------
 
 LEVEL = """

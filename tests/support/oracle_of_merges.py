@@ -80,6 +80,11 @@ FOLLOW_UPS: dict[str, Table] = {
 }
 
 
+def is_empty(page: Any) -> bool:
+    """Whether a page is of an order that a name never saw, once all it remembered has met that of another name."""
+    return isinstance(page, Order) and vars(page) == vars(Order())
+
+
 class Named(MutableMapping[Any, Any]):
     """Pages by their keys, each under one of an account's names; a key is looked up in the order of its names."""
 
@@ -89,7 +94,9 @@ class Named(MutableMapping[Any, Any]):
 
     def where(self, key: Any) -> str | None:
         """The name under which there is something of a key."""
-        return next((name for name in self.account.looked_up() if key in self.parts.get(name, ())), None)
+        found = [name for name in self.account.looked_up() if key in self.parts.get(name, ())]
+        told = [name for name in found if not is_empty(self.parts[name][key])]
+        return next(iter([*told, *found]), None)
 
     def each(self) -> Iterator[dict[Any, Any]]:
         """What stands under each name."""
@@ -257,6 +264,7 @@ class Merging(Exchanging):
         self.delayed: list[Table] = []  # facts that wait for a name
         self.frozen: set[str] = set()
         self.payer = ""
+        self.is_late = False  # what waited is decided
         self.carried: dict[str, Any] = {}  # by follow-up's id, what goes beside its bytes
         self.fact: Table = {}
         super().__init__(name, books)
@@ -330,6 +338,10 @@ class Merging(Exchanging):
         return self.move is not None or bool(self.receiving)
 
     # -- what is decided
+
+    def settle(self, *, by_item: bool = True) -> None:
+        if not self.is_late:  # Reading: tiers are followed once in an entry, by all that it decides
+            super().settle(by_item=by_item)
 
     def begin_entry(self, at: datetime) -> None:
         self.acting = self.name
@@ -553,10 +565,10 @@ class Merging(Exchanging):
         name = data["name"]
         if name not in self.names:
             return "ignored", "unknown-alias"
-        if self.is_busy:
-            return "ignored", "merge-busy"
         if self.names[name].through:
             return "ignored", "merged-through"
+        if self.is_busy:
+            return "ignored", "merge-busy"
         self.move = Move("moving", name, self.names[name].era, back=name)
         self._moves_on(self._with(name))
         return "accepted", ""
@@ -650,8 +662,10 @@ class Merging(Exchanging):
         self._knows_orders(at)
         self._places()
         delayed, self.delayed = self.delayed, []
+        self.is_late = True
         for waited in delayed:
             self.member_forwarded(waited, at)
+        self.is_late = False
         self.note = ""
         return "accepted", ""
 
@@ -710,14 +724,14 @@ class Merging(Exchanging):
             found: list[tuple[str, Order]] = [
                 (name, orders.parts[name][key]) for name in self.here() if key in orders.parts.get(name, {})
             ]
-            known = next(((name, order) for name, order in found if order.is_known), None)
+            known = next(((name, order) for name, order in found if order.is_known or order.end), None)
             if known is None:
                 continue
-            for name, order in found:
+            for _name, order in found:
                 if not order.is_known and order.waiting and not order.end:
                     self.acting = known[0]
                     known[1].waiting += order.waiting
-                    del orders.parts[name][key]
+                    order.waiting = []
                     if known[1].end == "completed":
                         self.apply_waiting(known[1], at)
                     elif known[1].end:

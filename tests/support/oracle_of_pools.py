@@ -353,15 +353,16 @@ class Resident(Member):
         if ask.claim is not None:
             self._claim_answered(ask.claim, data, at)
             return "accepted", "" if data["yes"] else data["reason"]
-        lot, award = ask.lot, ask.award
-        assert lot is not None and award is not None
+        lot = ask.lot
+        assert lot is not None
         left = lot.left
         if not data["yes"]:
             self.lapse(lot)
             lot.expired = 0  # it counts as nothing in later returns
-            award.less += award.given  # Reading: an amendment asks for no more than what goes beyond it
-            award.given = award.held = 0
-            award.lots = []
+            whole = self.aimed[lot]  # of a line that was amended it gave more than this lot
+            whole.less += ask.n  # Reading: an amendment asks for no more than what goes beyond it
+            whole.given, whole.held = max(0, whole.given - ask.n), max(0, whole.held - left)
+            whole.lots = [piece for piece in whole.lots if piece[0] is not lot]
             return "accepted", data["reason"]
         self.confirm(lot)
         if ask.refill:

@@ -20,7 +20,17 @@ from ledger.core.moved_lots import came, moved_lot
 from ledger.core.moved_pages import Numbers
 from ledger.core.names import MOVING, NamedDraft
 from ledger.core.openings import OPENED, opening_of, page_of
-from ledger.core.pages import COMPLETED, OPEN, KeptFactPage, MovingPage, OrderPage, decode_page, encode_page
+from ledger.core.pages import (
+    CANCELLED,
+    COMPLETED,
+    OPEN,
+    REJECTED,
+    KeptFactPage,
+    MovingPage,
+    OrderPage,
+    decode_page,
+    encode_page,
+)
 from ledger.core.room import MOST_APART, MOST_TOGETHER, largest, may_part
 from ledger.core.shops import place_shops_anew
 from ledger.core.tiers import place_anew
@@ -448,15 +458,21 @@ def _meet_orders(draft: NamedDraft, came_now: set[str]) -> None:
 
 def _meet(draft: NamedDraft, frm: str, remembered: OrderPage, to: str, known: OrderPage, key: str) -> None:
     """Let what one name's page remembers count on the page of the name that knows the order."""
-    if remembered.status != OPEN or not remembered.early or known.status == OPEN:
+    if _is_seen(remembered) or not remembered.early or not _is_seen(known):
         return
-    known.early = [*known.early, *remembered.early]
+    if known.status not in (CANCELLED, REJECTED):  # an order that ended so drops them
+        known.early = [*known.early, *remembered.early]
     remembered.early = []
     draft.act_as(to)
     if known.status == COMPLETED:
         apply_early(draft, known)
     draft.named.store(under(frm, key), remembered)
     draft.named.store(under(to, key), known)
+
+
+def _is_seen(page: OrderPage) -> bool:
+    """Return True if an order is known by more than returns that came before all else."""
+    return page.status != OPEN or bool(page.redemptions)
 
 
 def _here(draft: NamedDraft, name: str) -> str:
