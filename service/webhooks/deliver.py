@@ -8,7 +8,7 @@ again with the same entries.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import httpx
 
 from ledger.errors import ControlFlow
+from ledger.journal.growth import parent_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.wire.answers import PublishedDecision
@@ -149,13 +150,19 @@ class _Delivery:
         """Send what stands next in each partition; return True if anything stood there. Raises the first failure."""
         heads = self._ledger.heads()
         self._webhooks.grow(self._ledger, webhook.name)
-        waiting = [p for p, told in self._webhooks.told(webhook.name).items() if told.sequence != heads.get(p, 0)]
+        told = self._webhooks.told(webhook.name)
+        waiting = [p for p, one in told.items() if one.sequence != heads.get(p, 0) and self._is_next(p, told)]
         for at in range(0, len(waiting), AT_ONCE):
             sending = [self._send_next(webhook, partition) for partition in waiting[at : at + AT_ONCE]]
             for result in await asyncio.gather(*sending, return_exceptions=True):
                 if isinstance(result, BaseException):
                     raise result
         return bool(waiting)
+
+    def _is_next(self, partition: int, told: Mapping[int, Told]) -> bool:
+        """Return True once what stood where a partition branched off is told: a member's earlier entries come first."""
+        parent = parent_of(self._ledger.settings.grown, partition)
+        return told[parent].sequence >= self._ledger.branch(partition).entries
 
     async def _send_next(self, webhook: Webhook, partition: int) -> None:
         batch = self._next(webhook, partition, self._webhooks.told(webhook.name)[partition])

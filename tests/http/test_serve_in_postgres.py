@@ -1,5 +1,6 @@
 """What `points serve` does over PostgreSQL alone: servers that take over from each other, facts that others feed."""
 
+import json
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -118,6 +120,9 @@ def test_a_server_goes_on_by_itself_behind_a_split(place: str, tmp_path: Path, w
         def entries() -> list[str]:
             return accepted(asked(lambda: http.get("/v1/entries", params=behind)).json()["entries"])
 
+        told: list[str] = []  # by a stream, which is connected to again wherever it ends
+        following = Thread(target=follow, args=(server, 2 * len(members), told), daemon=True)
+        following.start()
         before = give("before")
         behind = {"after": http.get("/v1/entries", params={"limit": 1_000}).json()["next"], "limit": 1_000}
         assert run(["--ledger", place, "split", "--times", "2"]) == 0
@@ -125,6 +130,9 @@ def test_a_server_goes_on_by_itself_behind_a_split(place: str, tmp_path: Path, w
         assert entries() == sorted(given)
         until(lambda: asked(lambda: http.get("/v1/stats")).json()["points"]["beans"]["issued"] == 5 * 2 * len(members))
         until(lambda: accepted(receiver.entries()) == sorted(before | given))
+        following.join(60)
+        assert sorted(told) == sorted(before | given), "each is told once"
+        assert all(told.index(f"{member}-before") < told.index(f"{member}-behind") for member in members)
         assert http.get("/health/ready").json()["troubled"] == {}
     with closing(is_whole(place)) as ledger:
         assert any(ledger.partition_of(member) >= PARTITIONS for member in members)
@@ -148,6 +156,29 @@ def let_connect(place: str, whether: str) -> None:
     name = psycopg.conninfo.conninfo_to_dict(place.partition("?")[0])["dbname"]
     with psycopg.connect(place.partition("?")[0], dbname="postgres", autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {whether}")
+
+
+def follow(server: Server, count: int, told: list[str]) -> None:
+    """Follow the stream of entries, behind the last event wherever it ends, until so many accepted facts are told."""
+    headers = {"Accept": "text/event-stream"}
+    while len(told) < count:
+        with (
+            suppress(httpx.TransportError),
+            server.client() as http,
+            http.stream("GET", "/v1/entries", headers=headers) as response,
+        ):
+            event: dict[str, str] = {}
+            for line in response.iter_lines():
+                name, _, value = line.partition(": ")
+                event[name] = value
+                if line:
+                    continue
+                if "id" in event:  # which came whole
+                    headers["Last-Event-ID"] = event["id"]
+                told += accepted([json.loads(event["data"])] if "data" in event else [])
+                event = {}
+                if len(told) == count:
+                    return
 
 
 def asked(ask: Callable[[], httpx.Response]) -> httpx.Response:

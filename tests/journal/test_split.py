@@ -1,5 +1,6 @@
 """A ledger whose partitions are split: nothing that was decided changes, and all that was said of it holds on."""
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,19 +17,21 @@ from consumers.local.port import CannotAppend, InboxLine
 from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.split import split
 from ledger.errors import WrongUse
-from ledger.journal.ledger import LedgerLocked, Settings
+from ledger.journal.ledger import Ledger, LedgerLocked, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import BeingSplit, Fenced, JournalError
 from projections.answers.feed import Filter, page_of
 from projections.audit.replay import replay
 from projections.audit.transit import transit
 from projections.audit.verify import verify
+from service.webhooks import deliver
 from service.webhooks.store import Webhooks
 from tests.cli.test_cli import HERE, Ran, in_a_process, points
 from tests.support.contents import contents
 from tests.support.histories import LONG_AGO
 from tests.support.histories_of_members import book_of_members, facts_of_members
 from tests.support.ledgers import histories_of, merged, scratch, write_facts
+from tests.support.receivers import receiving
 from verifier import points_verify as verifier
 
 BORN, TIMES = 2, 3
@@ -231,6 +235,31 @@ def test_split_twice_it_says_of_every_member_what_a_ledger_says_that_never_was(t
     with closing(open_ledger(made.grown)) as ledger, closing(open_ledger(made.plain)) as plain:
         assert len(ledger.partitions) == BORN * TIMES * 2 and ledger.count() == plain.count()
         assert verify(ledger)["broken"] == replay(ledger, from_topic=True)["differences"] == []
+
+
+def test_a_webhook_is_told_of_a_member_in_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliver, "MOST_ENTRIES", 7)  # of a message, so that a parent takes several
+
+    async def tell(ledger: Ledger, webhooks: Webhooks) -> None:
+        async with asyncio.timeout(60):
+            telling = asyncio.create_task(deliver.deliver(ledger, webhooks, lambda: None))
+            while len(receiver.entries()) < ledger.count():
+                await asyncio.sleep(0.05)
+            telling.cancel()
+
+    with (
+        receiving() as receiver,
+        closing(open_ledger(shop.grown)) as ledger,
+        TemporaryDirectory() as folder,
+        closing(Webhooks.at(Path(folder))) as webhooks,
+    ):
+        webhooks.add(ledger, "crm", receiver.url, "ann", is_private=True, from_beginning=True)
+        asyncio.run(tell(ledger, webhooks))
+        numbers = dict[str, list[int]]()
+        for entry in receiver.entries():
+            numbers.setdefault(entry["member"], []).append(entry["number"])
+        assert sum(map(len, numbers.values())) == ledger.count()
+        assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
 
 
 # -- killed, and stood in its way --------------------------------------------------------------------------------------
