@@ -155,6 +155,7 @@ def test_in_postgresql_it_goes_on_beside_its_consumer(broker: Broker, postgres: 
     goes_well(Story(broker, postgres, tmp_path, with_kills=False))
 
 
+@pytest.mark.campaign
 def test_in_a_folder(broker: Broker, tmp_path: Path) -> None:
     goes_well(Story(broker, tmp_path / "ledger", tmp_path, with_kills=False))
 
