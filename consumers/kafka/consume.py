@@ -521,7 +521,7 @@ class Consumer:
                     if self._ends is not None:
                         self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
                     if owner.told:
-                        self._observe(Told(owner.partition, tuple(owner.told)))
+                        self._observe(Told(owner.partition))
                     owner.told.clear()
         except (StreamError, CannotAppend, *STORE_FAILURES) as error:
             self._observe(Failed("telling", str(error)))

@@ -69,10 +69,9 @@ class Decided(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What entries of a partition left for other accounts was appended to their partitions."""
+    """What entries of a partition left for other accounts was appended to the stream."""
 
     partition: int
-    to: tuple[int, ...]
 
 
 class Published(NamedTuple):
