@@ -144,7 +144,7 @@ class Folder(Place):
     def _target(self, name: str) -> Path:
         target = self.path / name
         if not target.parent.is_dir():
-            target.parent.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             sync(target.parent.parent)
         return target
 
