@@ -186,7 +186,8 @@ class Reader(_Client, base.Reader):
 
     def _consumed(self) -> list[Message]:
         with self._translating():
-            return self._consumer.consume(TAKEN_TOGETHER, 0)
+            found: list[Message] = self._consumer.consume(TAKEN_TOGETHER, 0)
+        return found
 
     def _take(self, partition: int | None, messages: list[Message]) -> None:
         """Take messages of one partition, or of none."""
