@@ -27,45 +27,44 @@ impl Telling<'_> {
         let entry = plain_entry::outline(state)?;
         let [kind, id, source, data] = named(entry.fact)?;
         self.told.0.clear();
-        self.told.0.push(b'{');
-        self.told.two_numbers("position", [entry.partition, entry.offset], b':');
-        self.told.plain("outcome", OUTCOMES.get(usize::try_from(entry.outcome).ok()?)?);
-        self.told.text("reason", entry.reason)?;
-        self.told.text("member", entry.member)?;
-        self.told.number("number", entry.number);
-        self.told.plain("type", kind);
-        self.told.plain("id", id);
-        self.told.plain("source", source);
-        self.instant("occurred", entry.occurred)?;
-        self.instant("recorded", entry.recorded)?;
-        self.instant("clock", entry.clock)?;
-        self.told.name("figures");
-        self.told.0.push(b'{');
+        self.told.two_numbers(r#"{"position":"#, [entry.partition, entry.offset], ":");
+        self.told.plain(r#","outcome":"#, OUTCOMES.get(usize::try_from(entry.outcome).ok()?)?);
+        self.told.text(r#","reason":"#, entry.reason)?;
+        self.told.text(r#","member":"#, entry.member)?;
+        self.told.number(r#","number":"#, entry.number);
+        self.told.plain(r#","type":"#, kind);
+        self.told.plain(r#","id":"#, id);
+        self.told.plain(r#","source":"#, source);
+        self.instant(r#","occurred":"#, entry.occurred)?;
+        self.instant(r#","recorded":"#, entry.recorded)?;
+        self.instant(r#","clock":"#, entry.clock)?;
+        self.told.json(r#","figures":{"#);
         self.figures(entry.figures)?;
-        self.told.0.push(b'}');
-        self.told.text("version", entry.version)?;
-        self.told.number("engine", entry.engine);
-        self.told.raw("data", data.as_bytes());
-        self.told.name("changes");
-        self.told.0.push(b'[');
+        self.told.json("}");
+        self.told.text(r#","version":"#, entry.version)?;
+        self.told.number(r#","engine":"#, entry.engine);
+        self.told.json(r#","data":"#);
+        self.told.json(data);
+        self.told.json(r#","changes":["#);
         let mut from = entry.changes;
-        for _ in 0..from.array()? {
-            self.told.next();
+        for place in 0..from.array()? {
+            self.told.json(if place == 0 { "{" } else { ",{" });
             self.change(&mut from)?;
+            self.told.json("}");
         }
-        self.told.0.push(b']');
-        self.told.hex("link", link);
+        self.told.json("]");
+        self.told.hex(r#","link":"#, link);
         if entry.backlog {
-            self.told.raw("backlog", b"true");
+            self.told.json(r#","backlog":true"#);
         }
         if entry.pushed != 0 {
-            self.instant("stamped", entry.recorded - entry.pushed)?;
+            self.instant(r#","stamped":"#, entry.recorded - entry.pushed)?;
         }
-        self.told.number("place", place);
+        self.told.number(r#","place":"#, place);
         if is_copy {
-            self.told.raw("copy", b"true");
+            self.told.json(r#","copy":true"#);
         }
-        self.told.0.push(b'}');
+        self.told.json("}");
         Some(&self.told.0)
     }
 
@@ -84,11 +83,12 @@ impl Telling<'_> {
             if names.contains(&name) {
                 return None;
             }
+            if !names.is_empty() {
+                self.told.json(",");
+            }
             names.push(name);
-            self.told.next();
-            self.told.put(Value::Text(name.as_bytes()))?;
-            self.told.0.push(b':');
-            self.told.put(from.value(Kind::Figure)?)?;
+            self.told.text("", name)?;
+            self.told.value(":", from.value(Kind::Figure)?)?;
         }
         Some(())
     }
@@ -96,17 +96,19 @@ impl Telling<'_> {
     /// Add a change with its name under `change`, times in the zone, and empty fields left out.
     fn change(&mut self, from: &mut Walk) -> Option<()> {
         let (tag, fields) = from.change()?;
-        self.told.0.push(b'{');
-        self.told.plain("change", tag);
+        self.told.plain(r#""change":"#, tag);
         for field in fields {
-            let name = field.name;
+            let name = field.name; // as JSON
             match (field.meaning, from.value(field.kind)?) {
                 (_, Value::Text(b"") | Value::Truth(false)) => {}
                 (Meaning::Lot, Value::Number(lot)) => {
-                    self.told.two_numbers(name, [lot >> LOT_BITS, (lot & ((1 << LOT_BITS) - 1)) + 1], b'.');
+                    self.told.two_numbers(name, [lot >> LOT_BITS, (lot & ((1 << LOT_BITS) - 1)) + 1], ".");
                 }
                 (Meaning::Wait, Value::Number(at)) if at >= MAX_INSTANT => {} // for a pool's answer
-                (Meaning::End, Value::Number(at)) if at >= MAX_INSTANT => self.told.raw(name, b"null"),
+                (Meaning::End, Value::Number(at)) if at >= MAX_INSTANT => {
+                    self.told.json(name);
+                    self.told.json("null");
+                }
                 (Meaning::Wait | Meaning::Instant | Meaning::Bucket, Value::Number(0)) => {}
                 (Meaning::Wait | Meaning::Instant | Meaning::End, Value::Number(at)) => self.instant(name, at)?,
                 (Meaning::Bucket, Value::Number(bucket)) => {
@@ -114,14 +116,13 @@ impl Telling<'_> {
                 }
                 // It is written as what is kept under another name of the member's: Python tells that.
                 (Meaning::Key, Value::Text(key)) if key.starts_with(b"~") && key.contains(&b'\n') => return None,
-                (Meaning::Json, Value::Text(json)) => self.told.raw(name, std::str::from_utf8(json).ok()?.as_bytes()),
-                (_, value) => {
-                    self.told.name(name);
-                    self.told.put(value)?;
+                (Meaning::Json, Value::Text(json)) => {
+                    self.told.json(name);
+                    self.told.json(std::str::from_utf8(json).ok()?);
                 }
+                (_, value) => self.told.value(name, value)?,
             }
         }
-        self.told.0.push(b'}');
         Some(())
     }
 }
@@ -129,7 +130,7 @@ impl Telling<'_> {
 /// Return the type, id and source of a fact, and its data as JSON; None where one has an escape or stands elsewhere.
 fn named(fact: &[u8]) -> Option<[&str; 4]> {
     const NAMES: [&str; 5] =
-        ["{\"type\":\"", ",\"specversion\":\"1.0\",\"id\":\"", ",\"source\":\"", ",\"subject\":\"", ",\"time\":\""];
+        [r#"{"type":""#, r#","specversion":"1.0","id":""#, r#","source":""#, r#","subject":""#, r#","time":""#];
     let mut rest = std::str::from_utf8(fact).ok()?;
     let mut texts = [""; 5];
     for (name, text) in NAMES.into_iter().zip(&mut texts) {
@@ -138,80 +139,63 @@ fn named(fact: &[u8]) -> Option<[&str; 4]> {
             return None;
         }
     }
-    let data = rest.strip_prefix(",\"data\":")?.strip_suffix('}')?;
+    let data = rest.strip_prefix(r#","data":"#)?.strip_suffix('}')?;
     let [kind, id, source, ..] = texts;
     Some([kind, id, source, data])
 }
 
-/// JSON in the making.
+/// JSON in the making. A `name` is JSON too, with what stands before and behind it.
 #[derive(Default)]
 struct Object(Vec<u8>);
 
 impl Object {
-    /// Go on to the next of an object or array.
-    fn next(&mut self) {
-        if !matches!(self.0.last(), Some(b'{' | b'[')) {
-            self.0.push(b',');
-        }
-    }
-
-    /// Add a name in which nothing is to be escaped.
-    fn name(&mut self, name: &str) {
-        self.next();
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
-    /// Add what is JSON.
-    fn raw(&mut self, name: &str, json: &[u8]) {
-        self.name(name);
-        self.0.extend_from_slice(json);
+    fn json(&mut self, json: &str) {
+        self.0.extend_from_slice(json.as_bytes());
     }
 
     /// Add a text in which nothing is to be escaped.
     fn plain(&mut self, name: &str, text: &str) {
-        self.name(name);
+        self.json(name);
         self.quoted(text.as_bytes());
     }
 
     fn text(&mut self, name: &str, text: &str) -> Option<()> {
-        self.name(name);
-        self.put(Value::Text(text.as_bytes()))
+        self.value(name, Value::Text(text.as_bytes()))
     }
 
     fn number(&mut self, name: &str, number: i64) {
-        self.name(name);
+        self.json(name);
         self.digits(number);
     }
 
     /// Add a text of two numbers with a mark between them.
-    fn two_numbers(&mut self, name: &str, [first, second]: [i64; 2], mark: u8) {
-        self.name(name);
-        self.0.push(b'"');
+    fn two_numbers(&mut self, name: &str, [first, second]: [i64; 2], mark: &str) {
+        self.json(name);
+        self.json("\"");
         self.digits(first);
-        self.0.push(mark);
+        self.json(mark);
         self.digits(second);
-        self.0.push(b'"');
+        self.json("\"");
     }
 
     /// Add bytes as a text of hexadecimal digits.
     fn hex(&mut self, name: &str, bytes: &[u8]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        self.name(name);
-        self.0.push(b'"');
+        self.json(name);
+        self.json("\"");
         for byte in bytes {
             self.0.extend_from_slice(&[byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
         }
-        self.0.push(b'"');
+        self.json("\"");
     }
 
-    fn put(&mut self, value: Value) -> Option<()> {
+    fn value(&mut self, name: &str, value: Value) -> Option<()> {
+        self.json(name);
         match value {
             Value::Text(text) if text.iter().all(|byte| is_plain(*byte)) => self.quoted(text),
             Value::Text(text) => serde_json::to_writer(&mut self.0, std::str::from_utf8(text).ok()?).ok()?,
             Value::Number(number) => self.digits(number),
-            Value::Truth(truth) => self.0.extend_from_slice(if truth { b"true" } else { b"false" }),
+            Value::Truth(truth) => self.json(if truth { "true" } else { "false" }),
         }
         Some(())
     }

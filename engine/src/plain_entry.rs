@@ -130,14 +130,15 @@ pub enum Meaning {
 
 /// A field of a change.
 pub struct Field {
+    /// As it stands in JSON behind another: a comma, the name and a colon.
     pub name: &'static str,
     pub kind: Kind,
     pub meaning: Meaning,
 }
 
 impl Field {
-    pub const fn new(name: &'static str, kind: Kind) -> Field {
-        let meaning = match name.as_bytes() {
+    pub const fn new(field: &str, name: &'static str, kind: Kind) -> Field {
+        let meaning = match field.as_bytes() {
             b"lot" | b"to_lot" => Meaning::Lot,
             b"anchor_at" | b"bought_at" | b"earned_at" | b"due_at" | b"until_at" | b"from_at" | b"at" | b"time" => {
                 Meaning::Instant

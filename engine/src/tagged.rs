@@ -14,7 +14,13 @@ macro_rules! tagged {
             pub fn fields_of(tag: &str) -> Option<&'static [$crate::plain_entry::Field]> {
                 use $crate::plain_entry::{Field, Scalar};
                 match tag {
-                    $($tag => Some(const { &[$(Field::new(stringify!($field), <$type as Scalar>::KIND)),*] }),)*
+                    $($tag => Some(const {
+                        &[$(Field::new(
+                            stringify!($field),
+                            concat!(",\"", stringify!($field), "\":"),
+                            <$type as Scalar>::KIND,
+                        )),*]
+                    }),)*
                     _ => None,
                 }
             }
