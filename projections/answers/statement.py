@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ledger.core.account import Account
 from ledger.core.bundles import entry_is_over
+from ledger.core.burning import kept_in_order
 from ledger.core.evolve import evolve
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
@@ -199,7 +200,9 @@ class LineReader:
                     touched[change.kind] = None
             of = lost if is_lost else effect
             for kind in touched:
-                spendable = account.purse(kind).spendable()
+                purse = account.purse(kind)
+                purse.lots = kept_in_order(purse.lots)
+                spendable = purse.spendable()
                 of[kind] = of.get(kind, 0) + spendable - self._balances.get(kind, 0)
                 self._balances[kind] = spendable
         return effect, lost
