@@ -36,10 +36,10 @@ from ledger.wire.entries import (
 )
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import canonical, decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
+from ledger.wire.facts import Fact, MemberForwarded, Redemption, RedemptionRequested
 from ledger.wire.name_keys import under
 from ledger.wire.times import SECOND, to_text
-from projections.answers.members import ELSEWHERE, UnknownMember, decided_fact
+from projections.answers.members import ELSEWHERE, decided_fact, require_member
 from projections.book_history import BookHistory
 from projections.explaining.speech import ENGLISH
 from projections.explaining.words import Words
@@ -203,8 +203,7 @@ class History:
     """
 
     def __init__(self, ledger: Ledger, member: str, as_of: int | None = None, language: str = "") -> None:
-        if member == PROGRAMME_SUBJECT:
-            raise UnknownMember(ledger, member)
+        require_member(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
         self.ledger = ledger
         self.member = member
@@ -216,10 +215,7 @@ class History:
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
         self.redemptions: dict[str, Redemption] = {}  # that were granted
-        rows = journal.entries_of(member)
-        if not rows:
-            raise UnknownMember(ledger, member)
-        for row in rows:
+        for row in journal.each_entry_of(member):
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back

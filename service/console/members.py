@@ -21,7 +21,7 @@ from projections.answers.houses import seats_in
 from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
-from projections.answers.show import describe_account, score_months
+from projections.answers.show import describe_account, score_months, together
 from projections.answers.statement import Wanted, lines_of, table_of
 from projections.answers.statement_pages import Statement, statement_of
 from projections.audit.proof.prove import place_of
@@ -34,7 +34,6 @@ from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
 from service.http.state import Served, served_by
-from service.screens.member import together
 
 SHORT = 1_000  # entries of a statement that is read at once; of a longer one marks are held
 READ_SECONDS = 2.0  # that one request reads on in a long statement
