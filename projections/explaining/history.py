@@ -43,8 +43,10 @@ from projections.answers.members import ELSEWHERE, decided_fact, require_member
 from projections.book_history import BookHistory
 from projections.explaining.speech import ENGLISH
 from projections.explaining.words import Words
+from projections.ticking import Progress, silent, ticking
 
 _DECIDED = attrgetter(*Decision.__struct_fields__)
+TOLD_EVERY = 500  # entries
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
@@ -199,10 +201,18 @@ class Present:
 class History:
     """One member's entries whose clock is by an instant; all of them, up to the present, where none is given.
 
-    Raises `UnknownMember` where the ledger has no entry of the member at all.
+    `progress` is told how many entries were read, and then how many were decided anew. Raises `UnknownMember` where the
+    ledger has no entry of the member at all.
     """
 
-    def __init__(self, ledger: Ledger, member: str, as_of: int | None = None, language: str = "") -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        member: str,
+        as_of: int | None = None,
+        language: str = "",
+        progress: Progress = silent,
+    ) -> None:
         require_member(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
         self.ledger = ledger
@@ -212,10 +222,11 @@ class History:
         self.offset = self.whole_book.offset
         self._limits = ledger.limits
         self._language = language
+        self._progress = progress
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
         self.redemptions: dict[str, Redemption] = {}  # that were granted
-        for row in journal.each_entry_of(member):
+        for row in ticking(journal.each_entry_of(member), progress, every=TOLD_EVERY):
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
@@ -280,7 +291,7 @@ class History:
     def walk(self, wanted: Callable[[Entry], bool]) -> Iterator[tuple[Step, Account, Moment | None]]:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
-        for done, step in enumerate(self.steps):
+        for done, step in enumerate(ticking(self.steps, self._progress, every=TOLD_EVERY)):
             entry, book, moment = step.entry, self._books.before(step.place), None
             if wanted(entry):
                 moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)

@@ -684,7 +684,7 @@ def test_a_reader_that_has_enough_ends_an_export_quietly(small_year: Path) -> No
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(100) == 0
 
 
 def test_an_empty_name_of_a_ledger_is_wrong_use_and_makes_none(shop: Path) -> None:
