@@ -128,6 +128,7 @@ struct Arrived<'py> {
 }
 
 const AHEAD: i64 = 2;
+const READ_TOGETHER: usize = 512; // records, so that what is made of them on the way stays in the processor's cache
 
 impl<'py> Arrived<'py> {
     /// Return a record; None where the stream found it wanting, cut it, or saw it to be from the future.
@@ -168,8 +169,27 @@ impl PyIntake {
     }
 
     /// Return for each record the fact, None where Python is to read it.
-    fn read<'py>(&self, py: Python<'py>, records: Vec<Bound<'py, PyAny>>) -> PyResult<Vec<Option<PyRecord>>> {
-        let arrived: Vec<Option<Arrived>> = records.iter().map(Arrived::of).collect::<PyResult<_>>()?;
+    fn read(&self, py: Python, records: Vec<Bound<PyAny>>) -> PyResult<Vec<Option<Py<PyRecord>>>> {
+        let (mut read, mut sources) = (Vec::with_capacity(records.len()), Sources::default());
+        for some in records.chunks(READ_TOGETHER) {
+            self.read_some(py, some, &mut sources, &mut read)?;
+        }
+        Ok(read)
+    }
+}
+
+impl PyIntake {
+    fn read_some(
+        &self,
+        py: Python,
+        records: &[Bound<PyAny>],
+        sources: &mut Sources,
+        read: &mut Vec<Option<Py<PyRecord>>>,
+    ) -> PyResult<()> {
+        let mut arrived = Vec::with_capacity(records.len());
+        for record in records {
+            arrived.push(Arrived::of(record)?);
+        }
         let told: Vec<Option<(&[u8], &str, i64)>> = arrived
             .iter()
             .map(|arrived| arrived.as_ref().map(|it| (&*it.value, &*it.key, it.recorded - it.pushed)))
@@ -182,17 +202,15 @@ impl PyIntake {
             });
             read.collect()
         });
-        let mut source: Option<(String, Bound<PyString>)> = None; // facts behind each other mostly have the same
-        let made = arrived.into_iter().zip(plain).map(|(arrived, plain)| {
-            let (arrived, (plain, received)) = (arrived?, plain?);
-            let name = match &source {
-                Some((known, name)) if *known == plain.source => name.clone(),
-                _ => source.insert((plain.source.clone(), PyString::new(py, &plain.source))).1.clone(),
+        for (arrived, plain) in arrived.into_iter().zip(plain) {
+            let (Some(arrived), Some((plain, received))) = (arrived, plain) else {
+                read.push(None);
+                continue;
             };
             let (offset, recorded, pushed) = (arrived.offset, arrived.recorded, arrived.pushed);
-            Some(PyRecord {
+            let record = PyRecord {
                 id: plain.id,
-                source: name.unbind(),
+                source: sources.of(py, plain.source),
                 member: arrived.name.unbind(),
                 occurred: plain.fact.occurred,
                 item: Item {
@@ -205,9 +223,26 @@ impl PyIntake {
                     received,
                     fact: Ok(plain.fact),
                 },
-            })
-        });
-        Ok(made.collect())
+            };
+            read.push(Some(Py::new(py, record)?));
+        }
+        Ok(())
+    }
+}
+
+/// The source that was met last: facts behind each other mostly have the same.
+#[derive(Default)]
+struct Sources(Option<(String, Py<PyString>)>);
+
+impl Sources {
+    fn of(&mut self, py: Python, source: String) -> Py<PyString> {
+        match &self.0 {
+            Some((known, name)) if *known == source => name.clone_ref(py),
+            _ => {
+                let name = PyString::new(py, &source).unbind();
+                self.0.insert((source, name)).1.clone_ref(py)
+            }
+        }
     }
 }
 
