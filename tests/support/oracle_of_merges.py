@@ -471,7 +471,9 @@ class Merging(Exchanging):
             self.pages["attributes"].parts.setdefault(self.acting, {})[name] = value, at
 
     def attribute(self, name: str) -> Any:
-        told = [part[name] for part in self.pages["attributes"].each() if name in part]
+        parts = self.pages["attributes"].parts
+        # Reading: of what names were told at one instant the account's own holds, then by the order in which they came
+        told = [parts[one][name] for one in self.here() if name in parts.get(one, {})]
         if not told:
             return super().attribute(name)
         latest = max(told, key=lambda one: one[1])
