@@ -18,7 +18,7 @@ class Acquired(NamedTuple):
 
 
 class Released(NamedTuple):
-    """This process owns a partition no more, and why."""
+    """This process owns a partition no more, or is no more to own one that it left, and why."""
 
     partition: int
     why: str
@@ -69,9 +69,9 @@ class Decided(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What entries of a partition left for other accounts was appended to the stream."""
+    """What entries left for other accounts was appended to the stream, up to an offset of each partition."""
 
-    partition: int
+    upto: dict[int, int]
 
 
 class Published(NamedTuple):

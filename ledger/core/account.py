@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Struct, field
 
-from ledger.core.burning import LARGE, OrderedLots
+from ledger.core.burning import OrderedLots, kept_in_order
 from ledger.rulebook.compiled import ASKED
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, owner_of
 from ledger.wire.name_keys import named
@@ -73,9 +73,7 @@ class Purse(Struct, array_like=True, gc=False):
 
         A large purse keeps its lots in that order from then on.
         """
-        lots = self.lots
-        if len(lots) >= LARGE and type(lots) is not OrderedLots:
-            lots = self.lots = OrderedLots(lots)
+        lots = self.lots = kept_in_order(self.lots)
         if type(lots) is OrderedLots:
             return lots.burn(points, by_end=burn != "oldest")
         keys = sorted(lots)

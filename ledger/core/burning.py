@@ -69,3 +69,8 @@ class OrderedLots(dict[int, L]):
 
     def _place(self, key: int) -> tuple[int, int]:
         return (self[key].expires_at if self._is_by_end else 0, key)
+
+
+def kept_in_order(lots: dict[int, L]) -> dict[int, L]:
+    """Return the lots of a purse as they are to be kept: with their sum and order from then on where they are many."""
+    return OrderedLots(lots) if len(lots) >= LARGE and type(lots) is not OrderedLots else lots

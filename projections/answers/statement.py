@@ -8,13 +8,14 @@ in their own statements.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
 from ledger.core.account import Account
 from ledger.core.bundles import entry_is_over
+from ledger.core.burning import kept_in_order
 from ledger.core.evolve import evolve
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
@@ -199,7 +200,9 @@ class LineReader:
                     touched[change.kind] = None
             of = lost if is_lost else effect
             for kind in touched:
-                spendable = account.purse(kind).spendable()
+                purse = account.purse(kind)
+                purse.lots = kept_in_order(purse.lots)
+                spendable = purse.spendable()
                 of[kind] = of.get(kind, 0) + spendable - self._balances.get(kind, 0)
                 self._balances[kind] = spendable
         return effect, lost
@@ -226,8 +229,8 @@ def _note_name(
 def lines_of(ledger: Ledger, member: str, last: int) -> Iterator[Line]:
     """Return the lines of a member's entries up to the one numbered `last`, the oldest first."""
     reader = LineReader(ledger.book_of(member).offset, Account())
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, 0, last)
-    return map(reader.line_of, rows)
+    rows = ledger.journal(ledger.partition_of(member)).each_entry_of(member)
+    return map(reader.line_of, islice(rows, last))
 
 
 def add_sums(sums: dict[str, tuple[int, int]], line: Line) -> None:

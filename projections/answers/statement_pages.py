@@ -1,10 +1,12 @@
 """Pages of a statement, however long it is: one pass over a member's entries leaves marks, and a page is read from one.
 
 A mark is the account as it stood before some entries. So the balance after every line is known, a page costs what lies
-behind one mark, and marks behind which no line is wanted are passed over.
+behind one mark, and marks behind which no line is wanted are passed over. The pass is made in pieces; until it is over
+the newest entries are a statement of their own, without balances.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -22,14 +24,7 @@ MOST_READ = 4_000  # entries for one page
 MOST_MEMBERS = 256  # whose marks are held,
 MOST_BYTES = 64 << 20  # with so many bytes of accounts
 READ_AT_ONCE = 2_000  # entries
-
-
-class Mark(Struct):
-    """The account before the entry behind `number`, encoded, and how many lines of each sort follow to the next."""
-
-    number: int
-    state: bytes | None
-    sorts: Counter[Sort] = field(default_factory=Counter)
+PIECE = 2_000  # entries of a long statement that are read before others have their turn
 
 
 class MonthOf(Struct):
@@ -39,6 +34,38 @@ class MonthOf(Struct):
     last: int = 0
     sums: dict[str, tuple[int, int]] = field(default_factory=dict)
     sorts: Counter[Sort] = field(default_factory=Counter)
+
+    def add(self, other: "MonthOf") -> None:
+        """Add what came later in the month."""
+        self.last = other.last
+        for unit, (came, went) in other.sums.items():
+            before = self.sums.get(unit, (0, 0))
+            self.sums[unit] = (before[0] + came, before[1] + went)
+        self.sorts.update(other.sorts)
+
+
+Months = dict[str, MonthOf]
+
+
+class Mark(Struct):
+    """The account before the entry behind `number`, encoded, and the months of the lines that follow to the next."""
+
+    number: int
+    state: bytes | None
+    months: Months = field(default_factory=dict)
+
+    def has(self, wanted: Wanted) -> bool:
+        """Return True if a line is wanted of those that follow."""
+        return any(wanted.has_sort(sort) for of in self.months.values() for sort in of.sorts)
+
+
+def _added(months: Iterable[Months]) -> Months:
+    """Return months that follow each other as one account of them."""
+    found: Months = {}
+    for some in months:
+        for month, of in some.items():
+            found.setdefault(month, MonthOf(of.first)).add(of)
+    return found
 
 
 class StatementPage(NamedTuple):
@@ -55,13 +82,13 @@ class StatementPage(NamedTuple):
 
 
 class Statement:
-    """A member's statement, as far as it was read. It is of one thread."""
+    """A member's statement, as far as it was read: of the `most` newest entries up to `last`. It is of one thread."""
 
-    def __init__(self, ledger: Ledger, member: str, last: int) -> None:
+    def __init__(self, ledger: Ledger, member: str, last: int, most: int = 0) -> None:
         self.member = member
-        self.earlier = max(0, last - MOST_ENTRIES)
+        self.earlier = max(0, last - (most or MOST_ENTRIES))
         self.number = self.earlier
-        self.months: dict[str, MonthOf] = {}
+        self._months: Months | None = {}
         self._zone = ledger.book_of(member).offset
         self._reader = LineReader(self._zone, None if self.earlier else Account())
         self._marks: list[Mark] = []
@@ -72,15 +99,33 @@ class Statement:
         """Read the entries that are new, up to the one numbered `last`."""
         journal = ledger.journal(ledger.partition_of(self.member))
         while self.number < last:
+            self._months = None
             for row in journal.entries_of(self.member, self.number, min(READ_AT_ONCE, last - self.number)):
                 if not self._marks or self.number - self._marks[-1].number >= self._spacing:
                     self._set_mark()
                 line = self._reader.line_of(row)
-                month, sort = self.months.setdefault(line.month, MonthOf(line.number)), sort_of(line)
+                month = self._marks[-1].months.setdefault(line.month, MonthOf(line.number))
                 month.last = self.number = line.number
                 add_sums(month.sums, line)
-                month.sorts[sort] += 1
-                self._marks[-1].sorts[sort] += 1
+                month.sorts[sort_of(line)] += 1
+
+    def as_of(self, ledger: Ledger, last: int) -> "Statement":
+        """Return the statement up to an earlier entry: read from the mark before it."""
+        kept = [mark for mark in self._marks if mark.number < last]
+        made = Statement(ledger, self.member, last)
+        if kept:
+            made.earlier, made.number, state = self.earlier, kept[-1].number, kept[-1].state
+            made._marks, made._spacing = kept[:-1], self._spacing
+            made._reader = LineReader(self._zone, None if state is None else decode_account(state))
+        made.read_to(ledger, last)
+        return made
+
+    @property
+    def months(self) -> Months:
+        """The months, the oldest first."""
+        if self._months is None:
+            self._months = _added(mark.months for mark in self._marks)
+        return self._months
 
     def _set_mark(self) -> None:
         account = self._reader.account
@@ -91,7 +136,7 @@ class Statement:
         if len(self._marks) > MOST_MARKS:
             self._spacing *= 2
             for kept, gone in zip(self._marks[::2], self._marks[1::2], strict=False):
-                kept.sorts.update(gone.sorts)
+                kept.months = _added((kept.months, gone.months))
             self._marks = self._marks[::2]
         self.bytes = sum(len(mark.state or b"") for mark in self._marks)
 
@@ -124,7 +169,7 @@ class Statement:
         for place in reversed(range(len(self._marks))):
             mark = self._marks[place]
             upto = min(end, self._marks[place + 1].number if place + 1 < len(self._marks) else self.number)
-            if upto <= mark.number or not any(map(wanted.has_sort, mark.sorts)):
+            if upto <= mark.number or not mark.has(wanted):
                 continue
             if upto < first or len(shown) > LINES:
                 break
@@ -152,25 +197,35 @@ class Statements:
     def __init__(self) -> None:
         self._held: OrderedDict[str, Statement] = OrderedDict()
 
-    def of(self, ledger: Ledger, member: str, last: int) -> Statement:
-        """Return a member's statement up to the entry numbered `last`; one of an earlier day is not held."""
+    def read_on(self, ledger: Ledger, member: str, last: int) -> int:
+        """Read a piece more of a member's entries, up to the one numbered `last`; return how many are missing."""
         held = self._held.get(member)
-        if held is not None and held.number > last:
-            return statement_of(ledger, member, last)
         if held is None or (held.earlier and last - held.earlier > MOST_ENTRIES + READ_AT_ONCE):
             held = self._held[member] = Statement(ledger, member, last)
-        held.read_to(ledger, last)
+        held.read_to(ledger, min(last, held.number + PIECE))
         self._held.move_to_end(member)
         while len(self._held) > 1 and (len(self._held) > MOST_MEMBERS or self._bytes() > MOST_BYTES):
             self._held.popitem(last=False)
-        return held
+        return max(0, last - held.number)
+
+    def of(self, ledger: Ledger, member: str, last: int) -> Statement | None:
+        """Return a member's statement up to the entry numbered `last`; None where more than a piece is missing."""
+        if last - self.read(member) > PIECE or self.read_on(ledger, member, last):
+            return None
+        held = self._held[member]
+        return held if held.number == last else held.as_of(ledger, last)
+
+    def read(self, member: str) -> int:
+        """Return up to which entry the statement of a member was read; 0 where nothing is held."""
+        held = self._held.get(member)
+        return 0 if held is None else held.number
 
     def _bytes(self) -> int:
         return sum(statement.bytes for statement in self._held.values())
 
 
-def statement_of(ledger: Ledger, member: str, last: int) -> Statement:
-    """Return a member's statement up to the entry numbered `last`."""
-    made = Statement(ledger, member, last)
+def statement_of(ledger: Ledger, member: str, last: int, most: int = 0) -> Statement:
+    """Return a member's statement up to the entry numbered `last`, of the `most` newest where that is said."""
+    made = Statement(ledger, member, last, most)
     made.read_to(ledger, last)
     return made

@@ -4,7 +4,6 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import partial
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -22,22 +21,24 @@ from projections.answers.houses import seats_in
 from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
-from projections.answers.show import describe_account, score_months
+from projections.answers.show import describe_account, score_months, together
 from projections.answers.statement import Wanted, lines_of, table_of
 from projections.answers.statement_pages import Statement, statement_of
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.explain import explain_entry
+from projections.ticking import Progress
 from service.console.pages import HEADERS, Labels, page
 from service.console.requests import AnyRequest, caller_of, needs, visitor_of
 from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
+from service.http.readers import WHY_SECONDS
 from service.http.state import Served, served_by
-from service.screens.member import together
 
 SHORT = 1_000  # entries of a statement that is read at once; of a longer one marks are held
+READ_SECONDS = 2.0  # that one request reads on in a long statement
 MOST_EXPORTED = 100_000  # entries
 MOST_LOTS = 200  # rows
 MOST_AHEAD = 800  # days to come on the slider; the date may lie further ahead
@@ -61,10 +62,11 @@ FORMS: dict[str, str] = {
 
 
 class Asked(NamedTuple):
-    """What of the statement is asked for: lines before a number (0: the newest), and which."""
+    """What of the statement is asked for: lines before a number (0: the newest), and which; whether all is read."""
 
     before: int
     wanted: Wanted
+    is_whole: bool
 
 
 @get("/member", guards=[needs("members:read")])
@@ -77,6 +79,7 @@ async def get_member(
     type: FactTypeName = "",
     outcome: OutcomeName = "",
     month: Month = "",
+    whole: Annotated[bool, QueryParameter(description="Read on in a long statement, for the balances.")] = False,
 ) -> Response[bytes]:
     """Search, and the member that was found."""
     member = id.strip()
@@ -87,11 +90,10 @@ async def get_member(
         served = served_by(request)
         readers = served.histories if as_of.strip() else served.readers
         language = visitor_of(request).language
-        asked = Asked(before, Wanted(kind.strip(), type.strip(), outcome.strip(), month.strip()))
+        asked = Asked(before, Wanted(kind.strip(), type.strip(), outcome.strip(), month.strip()), whole)
         found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), asked, language))
         if found["statement"] is None:
-            long = partial(_long_statement, served, member, found["last"], asked)
-            found["statement"] = await served.histories.read(long)
+            found["statement"] = await _long_statement(served, member, found["last"], asked)
     except UnknownMember:
         return page(request, "member.html", status=404, member=member, found=None)
     return page(request, "member.html", member=member, found=found, **found)
@@ -121,13 +123,13 @@ async def get_why(
 
     served, language = served_by(request), visitor_of(request).language
 
-    def explained(ledger: Ledger) -> dict[str, Any]:
-        why = _readable(explain_entry(ledger, id, number, language=language))
+    def explained(ledger: Ledger, tick: Progress) -> dict[str, Any]:
+        why = _readable(explain_entry(ledger, id, number, language=language, progress=tick))
         names = Labels(ledger.book, language)
         return {"why": why, "names": names, "provable": _is_provable(ledger, served, id, number)}
 
     template = "why.html" if "hx-request" in request.headers else "why-page.html"
-    return page(request, template, member=id, **await served.histories.read(explained))
+    return page(request, template, member=id, **await served.histories.read_within(WHY_SECONDS, explained))
 
 
 def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:
@@ -211,16 +213,42 @@ def _short_statement(ledger: Ledger, member: str, last: int, asked: Asked) -> di
     return _page_of(ledger, statement_of(ledger, member, last), asked)
 
 
-def _long_statement(served: Served, member: str, last: int, asked: Asked, ledger: Ledger) -> dict[str, Any]:
-    return _page_of(ledger, served.statements.of(ledger, member, last), asked)
+async def _long_statement(served: Served, member: str, last: int, asked: Asked) -> dict[str, Any]:
+    """Return a page of a long statement; of one that was not read yet, the newest entries and how far that has come.
+
+    Where that is asked for it is read first, for a while: a piece at a time, so that others have their turns.
+    """
+    statements = served.statements
+    ends = time.monotonic() + READ_SECONDS
+    while asked.is_whole and time.monotonic() < ends:
+        if not await served.histories.read(lambda ledger: statements.read_on(ledger, member, last)):
+            break
+
+    def made(ledger: Ledger) -> dict[str, Any]:
+        statement = statements.of(ledger, member, last)
+        if statement is not None:
+            return _page_of(ledger, statement, asked)
+        upto = min(last, asked.before - 1) if asked.before else last
+        part = _page_of(ledger, statement_of(ledger, member, upto, SHORT), asked)
+        older = part["page"].older or part["earlier"] + 1
+        is_newest = upto == last
+        newest = part["page"]._replace(older=older, is_newest=is_newest)
+        return {**part, "page": newest, "last": last, "read": statements.read(member)}
+
+    return await served.histories.read(made)
 
 
 def _page_of(ledger: Ledger, statement: Statement, asked: Asked) -> dict[str, Any]:
-    """Return a page of a statement, the newest first, and what it may be filtered by."""
+    """Return a page of a statement, the newest first, and what it may be filtered by.
+
+    `read` is None, or up to which entry the statement was read, whose newest entries these are.
+    """
     return {
         "zone": ledger.book.offset,
         "page": statement.page(ledger, asked.before, asked.wanted),
+        "before": asked.before,
         "last": statement.number,
+        "read": None,
         "earlier": statement.earlier,
         "wanted": asked.wanted,
         "every_month": list(statement.months)[::-1],

@@ -24,12 +24,13 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import FACT_TYPES, PROGRAMME_SUBJECT, fact_type
 from ledger.wire.follow_ups import source_of
+from projections.answers import statement_pages
 from projections.answers.stats import IN_THE_SUM
 from projections.audit.proof.keys import new_key as new_key_file
 from projections.what_if import reports
 from projections.what_if.backtest import backtest
 from service.cli import run
-from service.console import members, sessions
+from service.console import sessions
 from service.console.language import translations
 from tests.support.browsers import opened
 from tests.support.histories import LONG_AGO, encode
@@ -261,15 +262,27 @@ def test_a_statement_is_filtered_and_saved_as_it_is_seen(server: Server) -> None
         assert "No entry is of these" in http.get("/console/member", params={**asked, "outcome": "refused"}).text
 
 
-def test_of_a_long_statement_every_page_has_balances_and_what_was_saved_comes_afterwards() -> None:
+def test_a_long_statement_shows_its_newest_lines_at_once_and_reads_on_by_itself(chromium: Browser) -> None:
+    entries, shown = 20_000, r"balance </span>([\d,]+)"
     with scratch() as folder:
-        ingested(folder, [grant(MEMBER, f"g-{n}", 1) for n in range(members.SHORT + 60)]).close()
+        ingested(folder, [grant(MEMBER, f"g-{n}", 1) for n in range(entries)]).close()
         with served(folder / "ledger") as server, server.client() as http:
-            for _ in range(2):  # read whole, then from a mark
-                newest = http.get("/console/member", params={"id": MEMBER}).text
-                assert f"{members.SHORT + 60:,}</span>" in newest and 'hx-get="/console/member/savings' in newest
+            newest = http.get("/console/member", params={"id": MEMBER}).text
+            assert f"{entries:,} entries" in newest and 'hx-get="/console/member/savings' in newest
+            assert "0 of 20,000 entries are read" in newest and newest.count("<details hx-get") == statement_pages.LINES
+            assert f"before={entries - statement_pages.LINES + 1}#statement" in newest and not re.findall(shown, newest)
             older = http.get("/console/member", params={"id": MEMBER, "before": 101}).text
-            assert re.findall(r"balance </span>(\d+)", older) == [str(n) for n in range(100, 50, -1)]
+            assert re.findall(shown, older) == [str(n) for n in range(100, 50, -1)], "all before them was read"
+            with opened(chromium, server.url) as page:
+                page.goto(f"/console/member?id={MEMBER}")
+                lines = page.locator(".statement > li")
+                expect(lines.first.locator(".balance")).to_have_text(f"balance {entries:,}")
+                expect(page.get_by_text("entries are read")).to_have_count(0)
+                expect(lines).to_have_count(statement_pages.LINES)
+                page.locator("nav.pages a").last.click()
+                expect(lines.first.locator(".balance")).to_have_text(f"balance {entries - statement_pages.LINES:,}")
+            older = http.get("/console/member", params={"id": MEMBER, "before": 10_001}).text
+            assert re.findall(shown, older) == [f"{n:,}" for n in range(10_000, 9_950, -1)]
             part = http.get("/console/member/savings", params={"id": MEMBER}, headers={"HX-Request": "true"})
             assert part.status_code == 200 and "<html" not in part.text
             assert http.get("/console/member/savings", params={"id": "m-none"}).status_code == 404

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.core import account as accounts
+from ledger.core import burning
 from ledger.core.account import Account, Lot, Purse, encode_account
 from ledger.core.burning import LARGE, OrderedLots
 from ledger.core.evolve import evolve
@@ -33,7 +33,7 @@ def test_a_history_comes_to_the_same_bytes_with_its_lots_in_order(
     make: Make, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries, account, _ = told(make, seed)
-    monkeypatch.setattr(accounts, "LARGE", 1)
+    monkeypatch.setattr(burning, "LARGE", 1)
     ordered, ordered_account, found = told(make, seed)
     assert (ordered, ordered_account) == (entries, account)
     assert any(type(purse.lots) is OrderedLots for purse in found.purses.values()), "there was a burn"
