@@ -60,7 +60,6 @@ UPSERTS = {  # by table: what becomes of a row whose key is there
     "accounts": "(member) DO UPDATE SET number = excluded.number, state = excluded.state",
 }
 
-
 CLOSED = 1 << 40  # added to the fencing token of a journal that is being split
 
 _T = TypeVar("_T")
