@@ -10,7 +10,7 @@
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
     │   ├── BadCopy, BadDraft, BadKey, BadList, BadProgramme, BadSettings, BadView, BadWebhook, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
-    │   └── JournalError ── Damaged, NothingThere, OfAnotherLedger, NothingBeside, Past
+    │   └── JournalError ── Damaged, NothingThere, OfAnotherLedger, NothingBeside, Past, SessionsDamaged
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full, NotDelivered, IssuerAway, SignInRefused,
     │   ├── PeerAway, Unreachable (NothingDone)

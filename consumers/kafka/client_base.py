@@ -423,10 +423,8 @@ class Writer(Client):
             while self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
                 self._wait(deadline)
         size = sum(len(value or b"") for _, value, _ in records)
-        of_last = on_delivered, len(records), size
         try:
-            for left, (key, value, headers) in enumerate(records, 1 - len(records)):
-                self._append(topic, partition, key, value, list(headers), None if left else of_last)
+            self._append(topic, partition, records, (on_delivered, len(records), size))
         except self.raised as error:
             self._failed(error)  # those before it may stand in the topic, and nobody will hear of it
             raise self._translated(error) from error
@@ -467,12 +465,10 @@ class Writer(Client):
         """Close; what is in flight may or may not be delivered."""
 
     @abstractmethod
-    def _append(
-        self, topic: str, partition: int, key: Bytes, value: Bytes, headers: Headers, pending: Pending | None
-    ) -> None:
-        """Give a record to the library; `_serve` passes `pending` to `_acknowledged`, or calls `_failed`.
+    def _append(self, topic: str, partition: int, records: Sequence[Keyed], pending: Pending) -> None:
+        """Give records to the library.
 
-        With None it calls nothing for a record that is acknowledged.
+        `_serve` passes `pending` to `_acknowledged` once the last of them is acknowledged, or calls `_failed`.
         """
 
     @abstractmethod

@@ -23,7 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from consumers.kafka import client_base as base
-from consumers.kafka.port import GONE, Denied, Headers, OnTaken, Start, StreamBroken, StreamError, Topic
+from consumers.kafka.port import GONE, Denied, OnTaken, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import KafkaSettings, Security
 
 SECURITY_NAMES = {
@@ -264,20 +264,7 @@ class Writer(_Client, base.Writer):
         with self._translating():
             self._producer = Producer(self._options(base.WRITING, options))
 
-    def _append(
-        self,
-        topic: str,
-        partition: int,
-        key: base.Bytes,
-        value: base.Bytes,
-        headers: Headers,
-        pending: base.Pending | None,
-    ) -> None:
-        told = headers or None  # an empty list would cost a third of the call
-        if pending is None:  # a failure is fatal for what comes behind it, and told of that
-            self._producer.produce(topic, value, key, partition, headers=told)  # type: ignore[arg-type]
-            return
-
+    def _append(self, topic: str, partition: int, records: Sequence[base.Keyed], pending: base.Pending) -> None:
         def settled(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self._failed(error)
@@ -287,7 +274,15 @@ class Writer(_Client, base.Writer):
             offset = message.offset()
             self._acknowledged(pending, base.UNKNOWN if offset is None else offset)
 
-        self._producer.produce(topic, value, key, partition, settled, headers=told)  # type: ignore[arg-type]
+        produce = self._producer.produce
+        *others, last = records
+        for key, value, headers in others:  # of which a failure is fatal for the last, and told of that
+            if headers:
+                produce(topic, value, key, partition, headers=list(headers))
+            else:  # a name among the arguments would cost a third of the call
+                produce(topic, value, key, partition)
+        key, value, headers = last
+        produce(topic, value, key, partition, settled, headers=list(headers) or None)
 
     def _serve(self, timeout: float) -> None:
         try:

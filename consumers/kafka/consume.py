@@ -123,6 +123,7 @@ class Consumer:
         self._publisher = Publisher(open_writer, observe)
         self._owners: dict[int, PartitionOwner] = {}  # of the partitions assigned to this process, acquired or not yet
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
+        self._told: dict[int, int] = {}  # the last offset of what was told to each partition, where that is waited for
         self._whole: dict[int, int] = {}  # by partition the offset up to which it is known that no record is missing
         self._last_error = ""
         self._lag_at = self._collect_at = self._topic_at = 0.0
@@ -518,10 +519,9 @@ class Consumer:
             for owner in self._acquired():
                 if owner.has_to_tell:
                     owner.tell(self._append)
-                    if self._ends is not None:
-                        self._ends |= {p: max(end, self._ends[p]) for p, end in owner.told.items()}
-                    if owner.told:
-                        self._observe(Told(owner.partition))
+                    if owner.told and self._plan.until_end:
+                        self._told |= owner.told
+                        self._observe(Told(dict(owner.told)))
                     owner.told.clear()
         except (StreamError, CannotAppend, *STORE_FAILURES) as error:
             self._observe(Failed("telling", str(error)))
@@ -563,7 +563,8 @@ class Consumer:
     def _has_ended(self) -> bool:
         """Whether all that stood in the topic at the start is decided and published, as far as it is ours.
 
-        Where a group shares it out, who leaves hands its share to the others, who find it decided.
+        So is what it told, whichever process of a group decides that: one that left with its share decided would not
+        hear of it. What such a process leaves behind goes to the others.
         """
         if not self._plan.until_end or not self._owners:
             return False
@@ -574,11 +575,29 @@ class Consumer:
                 return False
         if any(owner.has_to_tell for owner in self._owners.values()):
             return False
-        return all(map(self._is_through, list(self._owners.values()))) and self._publisher.is_done
+        are_through = all(map(self._is_through, list(self._owners.values())))
+        return are_through and self._publisher.is_done and not self._waits_for_others()
+
+    def _waits_for_others(self) -> bool:
+        """Return True if another process of the group is still to decide what was told from here.
+
+        A process that left a partition ends with its error all the same: two would wait for each other.
+        """
+        if not self._plan.group or self._left:
+            return False
+        try:
+            for partition in self._told.keys() - self._owners.keys():
+                self._ledger.look_again(partition)
+                if self._ledger.journal(partition).head().offset < self._told[partition]:
+                    return True
+        except STORE_FAILURES:
+            return True
+        return False
 
     def _is_through(self, owner: PartitionOwner) -> bool:
         assert self._ends is not None
-        partition, end = owner.partition, self._ends[owner.partition]
+        partition = owner.partition
+        end = max(self._ends[partition], self._told.get(partition, -1))
         if owner.writer is None or owner.taken is not None:
             return False
         if owner.writer.offset >= end:

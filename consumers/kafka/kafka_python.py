@@ -22,7 +22,6 @@ from consumers.kafka.port import (
     GONE,
     BrokerAway,
     Denied,
-    Headers,
     Hole,
     LoggedBatch,
     Start,
@@ -267,19 +266,12 @@ class Writer(_Client, base.Writer):
             metrics_enabled=False,
         )
 
-    def _append(
-        self,
-        topic: str,
-        partition: int,
-        key: base.Bytes,
-        value: base.Bytes,
-        headers: Headers,
-        pending: base.Pending | None,
-    ) -> None:
-        sent = self._producer.send(topic, value, key, headers, partition)
-        if pending is not None:
-            sent.add_callback(self._settle_record, pending)
-        sent.add_errback(self._settle)
+    def _append(self, topic: str, partition: int, records: Sequence[base.Keyed], pending: base.Pending) -> None:
+        for left, (key, value, headers) in enumerate(records, 1 - len(records)):
+            sent = self._producer.send(topic, value, key, list(headers), partition)
+            if not left:
+                sent.add_callback(self._settle_record, pending)
+            sent.add_errback(self._settle)
 
     def _settle_record(self, pending: base.Pending, record: Any) -> None:
         self._settle((pending, record.offset))

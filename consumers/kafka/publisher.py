@@ -6,10 +6,11 @@ in its tracking table, moved only behind acknowledged records. After a crash som
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, repeat, starmap
+from operator import itemgetter
 from time import monotonic, sleep
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -41,6 +42,10 @@ REMEMBER_SECONDS = 1.0  # between two moves of a tracking position
 
 _encode = msgspec.json.Encoder().encode
 
+
+# Of an entry's row.
+_SEQUENCE: Callable[[Sequence[Any]], int] = itemgetter(0)
+_MEMBER: Callable[[Sequence[Any]], str] = itemgetter(1)
 
 Outgoing = tuple[int, Keyed]  # what tracking counts by, and the record
 
@@ -133,11 +138,11 @@ def _some(waiting: Iterator[Outgoing], most_bytes: int) -> tuple[int, list[Keyed
     One record may go beyond that.
     """
     last, some, held = 0, list[Keyed](), 0
-    for number, keyed in waiting:
+    for number, keyed in islice(waiting, SENT_TOGETHER):
         last = number
         some.append(keyed)
         held += len(keyed[1] or b"")
-        if len(some) == SENT_TOGETHER or held >= most_bytes:
+        if held >= most_bytes:
             break
     return last, some, held
 
@@ -180,10 +185,12 @@ class Outcomes(Flow):
 
     def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
         for rows in self._rows_after(number, limit):
-            values: Iterable[bytes | None] = repeat(None) if self._native is None else self._native(rows, self._is_home)
-            for row, value in zip(rows, values, strict=False):
-                headers = self._headers_of(EntryRow(*row)) if self._has_headers else ()
-                yield row[0], (row[1].encode(), value or self._described(EntryRow(*row)), headers)
+            told = [None] * len(rows) if self._native is None else self._native(rows, self._is_home)
+            described = (value or self._described(EntryRow(*row)) for row, value in zip(rows, told, strict=True))
+            values = told if all(told) else described
+            headers = map(self._headers_of, starmap(EntryRow, rows)) if self._has_headers else repeat(())
+            keys = map(str.encode, map(_MEMBER, rows))
+            yield from zip(map(_SEQUENCE, rows), zip(keys, values, headers, strict=False), strict=True)
 
     def _described(self, row: EntryRow) -> bytes:
         is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home

@@ -53,8 +53,8 @@ def consume(
     """Work as planned: one plan in this process, several in a worker process each, of those that are `waiting` first.
 
     A worker that ends since each of its partitions is in trouble lets the others go on, and its error is raised at the
-    end; any other error ends all. What workers left for each other's accounts is decided here, where that is to come to
-    an end. Raises `CannotDecide`, `StreamError`, `JournalError`.
+    end; any other error ends all. What a worker left for the accounts of one that had ended is decided here, where all
+    is to come to an end. Raises `CannotDecide`, `StreamError`, `JournalError`.
     """
     if len(plans) == 1:
         _consume(ledger, settings, plans[0], observe, is_stopped)
@@ -63,12 +63,13 @@ def consume(
     workers = Workers(_work, parts, (StreamBroken, CannotDecide), waiting)
     if waiting is not None:
         waiting.close()
-    is_stopping = has_told = False
+    is_stopping, told = False, dict[int, int]()
     try:
         while workers.are_running:
             for event in workers.messages(LISTEN_SECONDS):
                 observe(event)
-                has_told |= isinstance(event, Told)
+                if isinstance(event, Told):
+                    told |= {p: max(end, told.get(p, -1)) for p, end in event.upto.items()}
                 if is_stopped():
                     break
             if is_stopped() and not is_stopping:
@@ -76,7 +77,7 @@ def consume(
                 workers.send("stop")
     finally:
         workers.close(END_SECONDS)
-    if plans[0].until_end and has_told and not is_stopping:
+    if not is_stopping and any(ledger.journal(p).head().offset < end for p, end in told.items()):
         whole = replace(plans[0], partitions=tuple(sorted(p for plan in plans for p in plan.partitions)))
         _consume(ledger, settings, whole, observe, is_stopped)
 

@@ -69,9 +69,9 @@ class Decided(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What entries of a partition left for other accounts was appended to the stream."""
+    """What entries left for other accounts was appended to the stream, up to an offset of each partition."""
 
-    partition: int
+    upto: dict[int, int]
 
 
 class Published(NamedTuple):

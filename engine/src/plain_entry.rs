@@ -5,7 +5,7 @@
 
 use crate::entries::{Change, Figure, Text};
 
-/// What an entry's bytes say. `figures` and `changes` are walked anew, and are as they should be.
+/// What an entry's bytes say. `figures` and `changes` are walked anew.
 pub struct PlainEntry<'a> {
     pub member: &'a str,
     pub number: i64,
@@ -22,6 +22,7 @@ pub struct PlainEntry<'a> {
     pub figures: Walk<'a>,
     pub changes: Walk<'a>,
     pub fact: &'a [u8],
+    pub received: &'a [u8],
     pub pushed: i64,
 }
 
@@ -29,6 +30,26 @@ const FIELDS: usize = 16; // and `pushed` where it is not 0
 
 /// Return what an entry's bytes say, None where they are not plainly an entry's.
 pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
+    walked(state, |from| {
+        for _ in 0..from.map()? {
+            from.text()?;
+            from.value(Kind::Figure).filter(|value| value.is_utf8())?;
+        }
+        for _ in 0..from.array()? {
+            let (_, fields) = from.change()?;
+            fields.iter().all(|field| from.value(field.kind).is_some_and(Value::is_utf8)).then_some(())?;
+        }
+        Some(())
+    })
+}
+
+/// Return the same, but figures and changes are passed over, whatever they are.
+pub fn outline(state: &[u8]) -> Option<PlainEntry<'_>> {
+    walked(state, |from| from.pass(2))
+}
+
+/// Return what an entry's bytes say; `pass` goes over its figures and changes.
+fn walked<'a>(state: &'a [u8], pass: impl FnOnce(&mut Walk<'a>) -> Option<()>) -> Option<PlainEntry<'a>> {
     let mut from = Walk { bytes: state };
     let fields = from.array()?;
     let member = from.text()?;
@@ -36,17 +57,10 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
     let (occurred, recorded, clock) = (from.number()?, from.number()?, from.number()?);
     let (backlog, version, engine) = (from.truth()?, from.text()?, from.number()?);
     let (outcome, reason) = (from.number()?, from.text()?);
-    let figures = from;
-    for _ in 0..from.map()? {
-        from.text()?;
-        Figure::take(&mut from)?;
-    }
-    let changes = from;
-    for _ in 0..from.array()? {
-        let (_, fields) = from.change()?;
-        fields.iter().try_for_each(|(_, take)| take(&mut from).map(drop))?;
-    }
-    let (fact, _received) = (from.binary()?, from.binary()?);
+    let (figures, mut changes) = (from, from);
+    changes.pass(1)?;
+    pass(&mut from)?;
+    let (fact, received) = (from.binary()?, from.binary()?);
     let pushed = match fields.checked_sub(FIELDS)? {
         0 => 0,
         1 => from.number()?,
@@ -68,84 +82,97 @@ pub fn read(state: &[u8]) -> Option<PlainEntry<'_>> {
         figures,
         changes,
         fact,
+        received,
         pushed,
     })
 }
 
-/// What of an entry its fact does not say, and the fact. Figures and changes are passed over, whatever they are.
-pub struct Head<'a> {
-    pub offset: i64,
-    pub recorded: i64,
-    pub clock: i64,
-    pub backlog: bool,
-    pub version: &'a str,
-    pub engine: i64,
-    pub fact: &'a [u8],
-    pub received: &'a [u8],
-    pub pushed: i64,
-}
-
-/// Return the head of an entry, None where its bytes are not plainly an entry's.
-pub fn head(state: &[u8]) -> Option<Head<'_>> {
-    let mut from = Walk { bytes: state };
-    let fields = from.array()?;
-    from.text()?; // the member
-    let (_number, _partition, offset) = (from.number()?, from.number()?, from.number()?);
-    let (_occurred, recorded, clock) = (from.number()?, from.number()?, from.number()?);
-    let (backlog, version, engine) = (from.truth()?, from.text()?, from.number()?);
-    from.pass(4)?; // outcome, reason, figures and changes
-    let (fact, received) = (from.binary()?, from.binary()?);
-    let pushed = match fields.checked_sub(FIELDS)? {
-        0 => 0,
-        1 => from.number()?,
-        _ => return None,
-    };
-    let head = Head { offset, recorded, clock, backlog, version, engine, fact, received, pushed };
-    from.bytes.is_empty().then_some(head)
-}
-
-/// A value of a figure or of a change's field.
+/// A value of a figure or of a change's field. A text's bytes may be no UTF-8.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
-    Text(&'a str),
+    Text(&'a [u8]),
     Number(i64),
     Truth(bool),
 }
 
-/// A field of a change: its name, and what takes a value of its type; None where there is another.
-pub type Field = (&'static str, for<'a> fn(&mut Walk<'a>) -> Option<Value<'a>>);
+/// What a value is of.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Text,
+    Number,
+    Truth,
+    /// A text or a number.
+    Figure,
+}
+
+impl Value<'_> {
+    fn is_utf8(self) -> bool {
+        !matches!(self, Value::Text(text) if std::str::from_utf8(text).is_err())
+    }
+}
+
+/// What the number or text of a change's field stands for.
+#[derive(Clone, Copy)]
+pub enum Meaning {
+    Lot,
+    Instant,
+    /// An instant at which points end, if they ever do.
+    End,
+    /// An instant up to which something waits, perhaps for ever.
+    Wait,
+    /// A bucket of a score.
+    Bucket,
+    /// A name under which an account keeps something.
+    Key,
+    Json,
+    Itself,
+}
+
+/// A field of a change.
+pub struct Field {
+    /// As it stands in JSON behind another: a comma, the name and a colon.
+    pub name: &'static str,
+    pub kind: Kind,
+    pub meaning: Meaning,
+}
+
+impl Field {
+    pub const fn new(field: &str, name: &'static str, kind: Kind) -> Field {
+        let meaning = match field.as_bytes() {
+            b"lot" | b"to_lot" => Meaning::Lot,
+            b"anchor_at" | b"bought_at" | b"earned_at" | b"due_at" | b"until_at" | b"from_at" | b"at" | b"time" => {
+                Meaning::Instant
+            }
+            b"expires_at" => Meaning::End,
+            b"pending_until" => Meaning::Wait,
+            b"month" | b"first_month" | b"last_month" | b"first" => Meaning::Bucket,
+            b"hold" | b"card" | b"house" => Meaning::Key,
+            b"data" => Meaning::Json,
+            _ => Meaning::Itself,
+        };
+        Field { name, kind, meaning }
+    }
+}
 
 /// The type of a change's field.
 pub trait Scalar {
-    /// Take a value of this type.
-    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>>;
+    const KIND: Kind;
 }
 
 impl Scalar for Text {
-    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
-        from.text().map(Value::Text)
-    }
+    const KIND: Kind = Kind::Text;
 }
 
 impl Scalar for i64 {
-    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
-        from.number().map(Value::Number)
-    }
+    const KIND: Kind = Kind::Number;
 }
 
 impl Scalar for bool {
-    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
-        from.truth().map(Value::Truth)
-    }
+    const KIND: Kind = Kind::Truth;
 }
 
 impl Scalar for Figure {
-    fn take<'a>(from: &mut Walk<'a>) -> Option<Value<'a>> {
-        match from.bytes.first()? {
-            0xa0..=0xbf | 0xd9..=0xdb => Text::take(from),
-            _ => i64::take(from),
-        }
-    }
+    const KIND: Kind = Kind::Figure;
 }
 
 /// What is left of some MessagePack.
@@ -248,8 +275,21 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
+    /// Take a value of a kind; None where there is another.
+    pub fn value(&mut self, kind: Kind) -> Option<Value<'a>> {
+        match (kind, self.bytes.first()?) {
+            (Kind::Text, _) | (Kind::Figure, 0xa0..=0xbf | 0xd9..=0xdb) => self.text_bytes().map(Value::Text),
+            (Kind::Number | Kind::Figure, _) => self.number().map(Value::Number),
+            (Kind::Truth, _) => self.truth().map(Value::Truth),
+        }
+    }
+
     /// Take a text.
     pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.text_bytes()?).ok()
+    }
+
+    fn text_bytes(&mut self) -> Option<&'a [u8]> {
         let length = match self.byte()? {
             head @ 0xa0..=0xbf => usize::from(head & 0x1f),
             0xd9 => self.length::<1>()?,
@@ -257,7 +297,7 @@ impl<'a> Walk<'a> {
             0xdb => self.length::<4>()?,
             _ => return None,
         };
-        std::str::from_utf8(self.some(length)?).ok()
+        self.some(length)
     }
 
     fn binary(&mut self) -> Option<&'a [u8]> {

@@ -15,7 +15,7 @@ use crate::arrived::{PyArrived, take_plain};
 use crate::compact::Texts;
 use crate::engine::{Engine, Item, Repeats, Store, Stored, StoredPage, links};
 use crate::entries::ENGINE;
-use crate::entry_json::published;
+use crate::entry_json::Telling;
 use crate::fact_codec::{self, Plain};
 use crate::facts;
 use crate::handed_back::HandedBack;
@@ -372,25 +372,6 @@ fn any_has(entries: Vec<Bound<PyTuple>>, mark: PyBackedBytes) -> PyResult<bool> 
     Ok(false)
 }
 
-/// What of an entry's row is told of.
-struct Told {
-    place: i64,
-    member: PyBackedStr,
-    state: PyBackedBytes,
-    link: PyBackedBytes,
-}
-
-impl Told {
-    fn of(row: &Bound<PyTuple>) -> PyResult<Told> {
-        Ok(Told {
-            place: row.get_item(0)?.extract()?,
-            member: row.get_item(1)?.extract()?,
-            state: row.get_item(3)?.extract()?,
-            link: row.get_item(4)?.extract()?,
-        })
-    }
-}
-
 /// What tells of entries, with times in a zone.
 #[pyclass(name = "Teller", frozen)]
 struct PyTeller(Zone);
@@ -413,15 +394,15 @@ impl PyTeller {
         entries: Vec<Bound<'py, PyTuple>>,
         is_home: bool,
     ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
-        let stored: Vec<Told> = entries.iter().map(Told::of).collect::<PyResult<_>>()?;
-        let told: Vec<Option<Vec<u8>>> = py.detach(|| {
-            let each = stored.iter().map(|row| {
-                let is_copy = !is_home && *row.member == *PROGRAMME_SUBJECT;
-                published(row.place, &row.state, &row.link, &self.0, is_copy)
-            });
-            each.collect()
+        let mut telling = Telling::new(&self.0);
+        let told = entries.iter().map(|row| {
+            let (place, member) = (row.get_item(0)?.extract()?, row.get_item(1)?);
+            let (state, link) = (row.get_item(3)?.cast_into::<PyBytes>()?, row.get_item(4)?.cast_into::<PyBytes>()?);
+            let is_copy = !is_home && member.cast::<PyString>()?.to_str()? == PROGRAMME_SUBJECT;
+            let json = telling.published(place, state.as_bytes(), link.as_bytes(), is_copy);
+            Ok(json.map(|json| PyBytes::new(py, json)))
         });
-        Ok(told.iter().map(|json| json.as_ref().map(|json| PyBytes::new(py, json))).collect())
+        told.collect()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::fact_codec;
 use crate::grouped::Grouped;
 use crate::handed_back::HandedBack;
 use crate::pages::Page;
-use crate::plain_entry::{self, Head};
+use crate::plain_entry::{self, PlainEntry};
 use crate::programme::Programme;
 use crate::quiet::caught;
 use crate::stored::{Row, pack, unpack};
@@ -228,9 +228,9 @@ fn odd() -> Stop {
 }
 
 /// Return the bytes of a row and what they say; an entry of engine 1 is handed back.
-fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], Head<'a>)> {
+fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], PlainEntry<'a>)> {
     let state = row.state.ok_or_else(odd)?;
-    let head = plain_entry::head(state).ok_or_else(odd)?;
+    let head = plain_entry::outline(state).ok_or_else(odd)?;
     if head.engine == 1 {
         return Err(Stop::HandBack(HandedBack::Engine1));
     }
@@ -253,8 +253,8 @@ impl Deriving {
     }
 
     /// Decide the fact of a member's next row again.
-    fn derive(&self, history: &mut History, row: &Row, head: &Head) -> Done<Decided> {
-        let Head { offset, recorded, backlog, fact, received, pushed, .. } = *head;
+    fn derive(&self, history: &mut History, row: &Row, head: &PlainEntry) -> Done<Decided> {
+        let PlainEntry { offset, recorded, backlog, fact, received, pushed, .. } = *head;
         if row.number != history.account.number + 1 {
             return Err(odd());
         }

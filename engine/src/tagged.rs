@@ -3,7 +3,7 @@
 /// Declare the structs of a union, each with its tag and its fields in their stored order.
 ///
 /// A field that stored bytes lack, as older ones may, has its type's default. Of a `plain` union every field is a scalar,
-/// and `fields_of` a tag says how `plain_entry.rs` takes them.
+/// and `fields_of` a tag says what `plain_entry.rs` takes.
 #[macro_export]
 macro_rules! tagged {
     ($(#[$about:meta])* plain $union:ident { $($(#[$doc:meta])* $name:ident $tag:literal { $($field:ident: $type:ty),* $(,)? })* }) => {
@@ -12,9 +12,15 @@ macro_rules! tagged {
         impl $union {
             /// Return the fields behind a tag, in their stored order; None where there is no such tag.
             pub fn fields_of(tag: &str) -> Option<&'static [$crate::plain_entry::Field]> {
-                use $crate::plain_entry::Scalar;
+                use $crate::plain_entry::{Field, Scalar};
                 match tag {
-                    $($tag => Some(&[$((stringify!($field), <$type as Scalar>::take)),*]),)*
+                    $($tag => Some(const {
+                        &[$(Field::new(
+                            stringify!($field),
+                            concat!(",\"", stringify!($field), "\":"),
+                            <$type as Scalar>::KIND,
+                        )),*]
+                    }),)*
                     _ => None,
                 }
             }

@@ -230,11 +230,11 @@ fn clock_text(local: i64) -> String {
     text
 }
 
-/// Add the last digits of a number from 0 on, as many as asked for.
+/// Add the last digits of a number from 0 on, as many as asked for: an even count.
 fn push_digits(text: &mut String, number: i64, count: u32) {
-    let mut unit = 10_i64.pow(count - 1);
-    while unit > 0 {
-        text.push(char::from(b'0' + (number / unit % 10) as u8));
-        unit /= 10;
+    if count > 2 {
+        push_digits(text, number / 100, count - 2);
     }
+    text.push(char::from(b'0' + (number / 10 % 10) as u8));
+    text.push(char::from(b'0' + (number % 10) as u8));
 }

@@ -480,12 +480,12 @@ class Ledger(ABC):
         It is run to `as_of`; None where the member has no entry at all.
         """
         journal = self.journal(self.partition_of(member))
-        snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
-        account = account_of(snapshot, as_of)
-        if snapshot and not account.number:
-            rows = journal.entries_of(member)
-        if not rows and not account.number:
+        snapshot, behind = journal.latest(member) if known_at is None else (None, journal.entries_of(member, 0, 1))
+        if snapshot is None and not behind:
             return None
+        account = account_of(snapshot, as_of)
+        is_all = known_at is None and (snapshot is None or account.number)
+        rows = behind if is_all else journal.each_entry_of(member)
         return folded(account, rows, self.books(known_at).of(member), as_of, known_at)
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
 
 _ALL = 1 << 62
+_SCAN_ENTRIES = 2_000  # of one member
 _SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
 _SCAN_MEMBERS = _SCAN_PAGES = 2_000
@@ -606,6 +607,13 @@ class Journal(_Reader):
         )
         first = rows.pop(0) if rows and rows[0][0] == 0 else None
         return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in self._whole(rows)]
+
+    def each_entry_of(self, member: str) -> Iterator[EntryRow]:
+        """Return all of a member's entries, in order, some at a time: however many there are, few are in memory."""
+        after = 0
+        while rows := self.entries_of(member, after, _SCAN_ENTRIES):
+            yield from rows
+            after = rows[-1].number
 
     def last_number(self, member: str) -> int:
         """Return the number of a member's last entry, 0 where there is none."""

@@ -830,6 +830,7 @@ class Person(Struct, frozen=True):
     """Who may sign in to the console: who did with an issuer, or has a live key, by its id.
 
     `since` is the first sign-in, or when the key was made; `sessions` are those open now, `used` is their last request.
+    `sessions` is null where they cannot be read.
     """
 
     name: str
@@ -838,7 +839,7 @@ class Person(Struct, frozen=True):
     key: str | None
     since: str
     blocked: str | None
-    sessions: int
+    sessions: int | None
     used: str | None
 
 

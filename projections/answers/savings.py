@@ -287,7 +287,7 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
     """Return what a member saved until an instant, and what cards would have saved. Raises `UnknownMember`."""
     account, book = account_of(ledger, member, as_of), ledger.book_of(member)
     version = book.nearest(as_of)
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
+    rows = ledger.journal(ledger.partition_of(member)).each_entry_of(member)
     state = SavingsState()
     for entry in entries_until(rows, as_of, None):
         fold_savings(state, entry)

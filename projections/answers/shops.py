@@ -297,7 +297,7 @@ def shops_of_member(
     """Return a member's scores by shop at an instant; none are read where the book has none."""
     if not version.keyed_scores:
         return ShopScores()
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
+    rows = ledger.journal(ledger.partition_of(member)).each_entry_of(member)
     return shops_of(entries_until(rows, as_of, known_at))
 
 

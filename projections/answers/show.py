@@ -1,7 +1,7 @@
 """One member at an instant: points in lots, scores by part, memberships with what is left of their quotas."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -170,6 +170,16 @@ def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["tr
     if not term.start <= instant < term.until:
         return "grace" if is_in_grace(version, term, instant) else "ended"
     return "trial" if term.trial else "active"
+
+
+def together(lots: Sequence[answers.Lot]) -> list[list[answers.Lot]]:
+    """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
+    rows: dict[tuple[Any, ...], list[answers.Lot]] = {}
+    for lot in lots:
+        rows.setdefault((lot.account, lot.entry, lot.rule, lot.expires_at, lot.pending, lot.pending_until), []).append(
+            lot
+        )
+    return list(rows.values())
 
 
 def opened_at(account: Account, key: int) -> str:

@@ -8,7 +8,7 @@ in their own statements.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
@@ -229,8 +229,8 @@ def _note_name(
 def lines_of(ledger: Ledger, member: str, last: int) -> Iterator[Line]:
     """Return the lines of a member's entries up to the one numbered `last`, the oldest first."""
     reader = LineReader(ledger.book_of(member).offset, Account())
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, 0, last)
-    return map(reader.line_of, rows)
+    rows = ledger.journal(ledger.partition_of(member)).each_entry_of(member)
+    return map(reader.line_of, islice(rows, last))
 
 
 def add_sums(sums: dict[str, tuple[int, int]], line: Line) -> None:

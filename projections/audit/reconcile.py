@@ -172,7 +172,7 @@ def _steps(
     """Return what each entry did to the balance, and the balance at the instant."""
     account, before = Account(), 0
     steps = []
-    for row in ledger.journal(ledger.partition_of(member)).entries_of(member):
+    for row in ledger.journal(ledger.partition_of(member)).each_entry_of(member):
         entry = decode_entry(row.state)
         if entry.clock > as_of:
             break

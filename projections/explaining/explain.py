@@ -20,6 +20,7 @@ from projections.explaining.movements import effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_details
 from projections.explaining.whereabouts import whereabouts
+from projections.ticking import Progress, silent
 
 
 def explain(
@@ -46,10 +47,16 @@ def explain(
 
 
 def explain_entry(
-    ledger: Ledger, member: str, number: int, *, as_of: int | None = None, language: str = ""
+    ledger: Ledger,
+    member: str,
+    number: int,
+    *,
+    as_of: int | None = None,
+    language: str = "",
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
-    return _entry(History(ledger, member, as_of, language), number)
+    return _entry(History(ledger, member, as_of, language, progress), number)
 
 
 def _entry(history: History, number: int) -> dict[str, Any]:
@@ -114,13 +121,19 @@ def _entry(history: History, number: int) -> dict[str, Any]:
 
 
 def explain_lot(
-    ledger: Ledger, member: str, lot: str, *, as_of: int | None = None, language: str = ""
+    ledger: Ledger,
+    member: str,
+    lot: str,
+    *,
+    as_of: int | None = None,
+    language: str = "",
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """A lot's whole life, and the entry that opened it. `lot` is its name, entry.place: "3.1".
 
     Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
     """
-    history = History(ledger, member, as_of, language)
+    history = History(ledger, member, as_of, language, progress)
     key = lot_of(lot)
     number = int(lot.partition(".")[0])
     story = history.lots.get(key) if entry_of(key) == number else None

@@ -36,15 +36,17 @@ from ledger.wire.entries import (
 )
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import canonical, decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, MemberForwarded, Redemption, RedemptionRequested
+from ledger.wire.facts import Fact, MemberForwarded, Redemption, RedemptionRequested
 from ledger.wire.name_keys import under
 from ledger.wire.times import SECOND, to_text
-from projections.answers.members import ELSEWHERE, UnknownMember, decided_fact
+from projections.answers.members import ELSEWHERE, decided_fact, require_member
 from projections.book_history import BookHistory
 from projections.explaining.speech import ENGLISH
 from projections.explaining.words import Words
+from projections.ticking import Progress, silent, ticking
 
 _DECIDED = attrgetter(*Decision.__struct_fields__)
+TOLD_EVERY = 500  # entries
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
@@ -199,12 +201,19 @@ class Present:
 class History:
     """One member's entries whose clock is by an instant; all of them, up to the present, where none is given.
 
-    Raises `UnknownMember` where the ledger has no entry of the member at all.
+    `progress` is told how many entries were read, and then how many were decided anew. Raises `UnknownMember` where the
+    ledger has no entry of the member at all.
     """
 
-    def __init__(self, ledger: Ledger, member: str, as_of: int | None = None, language: str = "") -> None:
-        if member == PROGRAMME_SUBJECT:
-            raise UnknownMember(ledger, member)
+    def __init__(
+        self,
+        ledger: Ledger,
+        member: str,
+        as_of: int | None = None,
+        language: str = "",
+        progress: Progress = silent,
+    ) -> None:
+        require_member(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
         self.ledger = ledger
         self.member = member
@@ -213,13 +222,11 @@ class History:
         self.offset = self.whole_book.offset
         self._limits = ledger.limits
         self._language = language
+        self._progress = progress
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
         self.redemptions: dict[str, Redemption] = {}  # that were granted
-        rows = journal.entries_of(member)
-        if not rows:
-            raise UnknownMember(ledger, member)
-        for row in rows:
+        for row in ticking(journal.each_entry_of(member), progress, every=TOLD_EVERY):
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
@@ -284,7 +291,7 @@ class History:
     def walk(self, wanted: Callable[[Entry], bool]) -> Iterator[tuple[Step, Account, Moment | None]]:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
-        for done, step in enumerate(self.steps):
+        for done, step in enumerate(ticking(self.steps, self._progress, every=TOLD_EVERY)):
             entry, book, moment = step.entry, self._books.before(step.place), None
             if wanted(entry):
                 moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)

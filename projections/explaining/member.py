@@ -19,6 +19,7 @@ from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_te
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
 from projections.explaining.words import Words
+from projections.ticking import Progress, silent
 
 View = dict[str, Any]
 
@@ -41,14 +42,20 @@ _SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothin
 
 
 def explain_member(
-    ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES, language: str = ""
+    ledger: Ledger,
+    member: str,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
+    language: str = "",
+    progress: Progress = silent,
 ) -> View:
     """A member's story by the entries whose clock is by `as_of`; by all of them where it is None.
 
     Its statement has the last `lines` entries, or all of them (None); `earlier` counts those before. Raises
     `UnknownMember`.
     """
-    history = History(ledger, member, as_of, language)
+    history = History(ledger, member, as_of, language, progress)
     statement: list[View] = []
     earlier = 0 if lines is None else max(0, len(history.steps) - lines)
     for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):

@@ -137,7 +137,7 @@ class ViewSnapshot(Snapshot):
         view = self.view
         decode = decoder_for([view])
         step, rows = FoldStep(self.book_of(member), new_member(view, member)), RowDeltas(view.tables)
-        for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
+        for row in self.ledger.journal(self.ledger.partition_of(member)).each_entry_of(member):
             entry = decoded(decode, row)
             if entry.clock > self.as_of or (upto is not None and row.sequence > upto):
                 break

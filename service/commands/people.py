@@ -1,7 +1,7 @@
 """People who sign in to the console: list, sign-out, block, unblock."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from getpass import getuser
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,8 +13,8 @@ from ledger.errors import WrongUse
 from ledger.rulebook.compiled import Programme
 from service.commands.keys import opened_keys
 from service.commands.options import FolderOption, option
-from service.console.sessions import Sessions, sessions_of
-from service.errors import print_plain
+from service.console.sessions import Sessions, SessionsDamaged, sessions_of
+from service.errors import print_plain, say
 from service.keys import Keys
 from service.people import MOST_WHY, Act, carry_out, people_of
 from service.shell import Answer, Shell, command_in
@@ -35,7 +35,9 @@ def list_people(shell: Shell, folder: FolderOption = None) -> Answer:
 
     points people list
     """
-    with _opened(shell, folder) as (keys, sessions, book):
+    with _opened(shell, folder) as (keys, sessions, book, damage):
+        if damage is not None:
+            say(str(damage))
         return Answer(people_of(keys, sessions, book.offset), "people:print_people")
 
 
@@ -67,22 +69,37 @@ def unblock(shell: Shell, name: NameArgument, reason: ReasonOption, folder: Fold
 
 
 def _decide(shell: Shell, name: str, act: Act, reason: str, folder: Path | None) -> Answer:
-    """Record who does it and why, and do it. Raises `BadKey` and `WrongUse`."""
+    """Record who does it and why, and do it. Raises `BadKey`, `WrongUse` and `SessionsDamaged`.
+
+    A block holds without the sessions; that they are not ended is said.
+    """
     why = reason.strip()
     if not 0 < len(why) <= MOST_WHY:
         raise WrongUse(f"--reason has 1 to {MOST_WHY} characters")
-    with _opened(shell, folder) as (keys, sessions, book):
+    with _opened(shell, folder) as (keys, sessions, book, damage):
         keys.somebody(name)
+        if damage is not None and act != "block":
+            raise damage
         kept = shell.place, shell.named_folder(folder)
         with closing(resolve_name("service.http.operator_log:operator_log_of")(*kept)) as log:
             log.record(getuser(), act, name, why=why)
         found = carry_out(keys, sessions, name, act, book.offset)
+        if found.sessions is None:
+            say(f"what {name} has open shows nothing any more; it is not ended: {damage}")
         return Answer(found, lambda: print_plain(_DONE[act].format(name)))
 
 
 @contextmanager
-def _opened(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Sessions, Programme]]:
-    """Yield the ledger's keys, its sessions and its book."""
-    kept = shell.place, shell.named_folder(folder)
-    with opened_keys(shell, folder) as (keys, book), closing(sessions_of(*kept)) as sessions:
-        yield keys, sessions, book
+def _opened(
+    shell: Shell, folder: Path | None
+) -> Iterator[tuple[Keys, Sessions | None, Programme, SessionsDamaged | None]]:
+    """Yield the ledger's keys, its sessions, its book, and None; no sessions where they are damaged, but how."""
+    with ExitStack() as stack:
+        keys, book = stack.enter_context(opened_keys(shell, folder))
+        sessions, damage = None, None
+        try:
+            sessions = stack.enter_context(closing(sessions_of(shell.place, shell.named_folder(folder))))
+            sessions.opened()
+        except SessionsDamaged as error:
+            sessions, damage = None, error
+        yield keys, sessions, book, damage

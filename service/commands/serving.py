@@ -37,7 +37,7 @@ from service.oidc.settings import signing_in
 from service.shell import Shell
 from service.split_watch import split_watch
 from service.stopping import stopping
-from service.webhooks.deliver import deliverer
+from service.webhooks.deliverer import deliverer
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0  # seconds until a ledger that was split is opened again
 LOOK_SECONDS = 0.2  # between two looks at whether to stop meanwhile

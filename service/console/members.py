@@ -21,20 +21,21 @@ from projections.answers.houses import seats_in
 from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
-from projections.answers.show import describe_account, score_months
+from projections.answers.show import describe_account, score_months, together
 from projections.answers.statement import Wanted, lines_of, table_of
 from projections.answers.statement_pages import Statement, statement_of
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.changes import BOOKKEEPING
 from projections.explaining.explain import explain_entry
+from projections.ticking import Progress
 from service.console.pages import HEADERS, Labels, page
 from service.console.requests import AnyRequest, caller_of, needs, visitor_of
 from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
+from service.http.readers import WHY_SECONDS
 from service.http.state import Served, served_by
-from service.screens.member import together
 
 SHORT = 1_000  # entries of a statement that is read at once; of a longer one marks are held
 READ_SECONDS = 2.0  # that one request reads on in a long statement
@@ -122,13 +123,13 @@ async def get_why(
 
     served, language = served_by(request), visitor_of(request).language
 
-    def explained(ledger: Ledger) -> dict[str, Any]:
-        why = _readable(explain_entry(ledger, id, number, language=language))
+    def explained(ledger: Ledger, tick: Progress) -> dict[str, Any]:
+        why = _readable(explain_entry(ledger, id, number, language=language, progress=tick))
         names = Labels(ledger.book, language)
         return {"why": why, "names": names, "provable": _is_provable(ledger, served, id, number)}
 
     template = "why.html" if "hx-request" in request.headers else "why-page.html"
-    return page(request, template, member=id, **await served.histories.read(explained))
+    return page(request, template, member=id, **await served.histories.read_within(WHY_SECONDS, explained))
 
 
 def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:

@@ -15,12 +15,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ledger.journal.port import JournalError
-from service.state_store import FileState, StateStore, shared_state
+from service.state_store import FileState, Rows, StateStore, shared_state
 
 FILE = "sessions.db"
 IDLE_SECONDS = 30 * 60  # without a request
@@ -41,6 +41,10 @@ _TABLES = (
     " person BLOB)",
     "CREATE TABLE IF NOT EXISTS sign_ins (random TEXT PRIMARY KEY, began REAL NOT NULL)",
 )
+
+
+class SessionsDamaged(JournalError):
+    """The sessions cannot be read; the message names the file and the way out."""
 
 
 class Person(NamedTuple):
@@ -76,11 +80,11 @@ class Opened(NamedTuple):
 class Sessions:
     """The sessions of a ledger: in a file of a folder, in the ledger's database, or in memory.
 
-    Used in the event loop only.
+    Used in the event loop only. What is asked raises `SessionsDamaged` where the file is found to be damaged.
     """
 
     def __init__(self, kept: Path | StateStore | None = None) -> None:
-        """`kept` is a folder, or a store with the tables; memory where it is left out. Raises `JournalError`."""
+        """`kept` is a folder, or a store with the tables; memory where it is left out. Raises `SessionsDamaged`."""
         if isinstance(kept, StateStore):
             self._db = kept
         else:
@@ -88,21 +92,27 @@ class Sessions:
             try:
                 self._db = FileState(file, _TABLES)
             except (sqlite3.Error, OSError) as error:
-                raise JournalError(
-                    f"{file}: {error}; stop the server and remove it, and people sign in again"
-                ) from error
-        self._db.run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
-        self._secret: bytes = self._db.run("SELECT secret FROM secret").first()[0]
+                raise _damaged(str(file), error) from error
+        self._run("INSERT INTO secret VALUES (1, ?) ON CONFLICT (one) DO NOTHING", secrets.token_bytes(32))
+        self._secret: bytes = self._run("SELECT secret FROM secret").first()[0]
+
+    def _run(self, sql: str, *values: Any) -> Rows:
+        try:
+            return self._db.run(sql, *values)
+        except sqlite3.OperationalError:  # a full disk, or a file that another process holds
+            raise
+        except sqlite3.DatabaseError as error:
+            raise _damaged(self._db.name, error) from error
 
     def begin(self, who: str | Person, seconds: float = LONGEST_SECONDS) -> str:
         """Begin a session of the key with an id, or of a person; returns the text of its cookie."""
         token, now = secrets.token_urlsafe(32), time.time()
         key, person = (who, None) if isinstance(who, str) else (who.id, msgspec.msgpack.encode(who))
         ends = now + min(seconds, LONGEST_SECONDS)
-        self._db.run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", _hash(token), key, now, now, ends, person)
+        self._run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", _hash(token), key, now, now, ends, person)
         for which, of, most in (("WHERE key = ?", (key,), MOST_OF_ONE), ("", (), MOST)):
             oldest = f"SELECT token FROM sessions {which} ORDER BY began DESC, token LIMIT ? OFFSET ?"
-            self._db.run(f"DELETE FROM sessions WHERE token IN ({oldest})", *of, _ALL, most)
+            self._run(f"DELETE FROM sessions WHERE token IN ({oldest})", *of, _ALL, most)
         return token
 
     def key_of(self, token: str, *, is_use: bool = True) -> str | Person | None:
@@ -111,7 +121,7 @@ class Sessions:
         `is_use` is False where a page asked by itself, which keeps no session.
         """
         now = time.time()
-        found = self._db.run("SELECT key, used, ends, person FROM sessions WHERE token = ?", _hash(token)).first()
+        found = self._run("SELECT key, used, ends, person FROM sessions WHERE token = ?", _hash(token)).first()
         if found is None:
             return None
         key, used, ends, person = found
@@ -120,22 +130,22 @@ class Sessions:
             return None
         if is_use and now - used > USED_EVERY:
             with suppress(sqlite3.OperationalError):  # a full disk does not lock anybody out
-                self._db.run("UPDATE sessions SET used = ? WHERE token = ?", now, _hash(token))
+                self._run("UPDATE sessions SET used = ? WHERE token = ?", now, _hash(token))
         return str(key) if person is None else msgspec.msgpack.decode(person, type=Person)
 
     def end(self, token: str) -> None:
         """End a session, where there is one."""
-        self._db.run("DELETE FROM sessions WHERE token = ?", _hash(token))
+        self._run("DELETE FROM sessions WHERE token = ?", _hash(token))
 
     def opened(self) -> dict[str, Opened]:
         """Return by whom sessions are open: by the id of a key or of a `Person`."""
         now = time.time()
         query = "SELECT key, count(*), max(used) FROM sessions WHERE used >= ? AND ends >= ? GROUP BY key"
-        return {key: Opened(*found) for key, *found in self._db.run(query, now - IDLE_SECONDS, now).rows}
+        return {key: Opened(*found) for key, *found in self._run(query, now - IDLE_SECONDS, now).rows}
 
     def end_all(self, who: str) -> None:
         """End every session of a key or a `Person`, by the id."""
-        self._db.run("DELETE FROM sessions WHERE key = ?", who)
+        self._run("DELETE FROM sessions WHERE key = ?", who)
 
     def form_token(self, token: str) -> str:
         """Return what every form of a session carries, or of nobody where `token` is empty."""
@@ -160,9 +170,9 @@ class Sessions:
         found = self._sign_in(f"{began}.{random}", urlsafe_b64decode(f"{back}==").decode())
         if time.time() - int(began) > SIGN_IN_SECONDS or not _is_same(state, found.state):
             return None
-        added = self._db.run("INSERT INTO sign_ins VALUES (?, ?) ON CONFLICT DO NOTHING", random, time.time()).changed
+        added = self._run("INSERT INTO sign_ins VALUES (?, ?) ON CONFLICT DO NOTHING", random, time.time()).changed
         oldest = "SELECT random FROM sign_ins ORDER BY began DESC, random LIMIT ? OFFSET ?"
-        self._db.run(f"DELETE FROM sign_ins WHERE random IN ({oldest})", _ALL, MOST_SIGN_INS)
+        self._run(f"DELETE FROM sign_ins WHERE random IN ({oldest})", _ALL, MOST_SIGN_INS)
         return found if added else None
 
     def _sign_in(self, name: str, back: str) -> SignIn:
@@ -175,6 +185,10 @@ class Sessions:
     def close(self) -> None:
         """Let go of where they are kept."""
         self._db.close()
+
+
+def _damaged(file: str, error: Exception) -> SessionsDamaged:
+    return SessionsDamaged(f"{file}: {error}; stop the server and remove it, and people sign in again")
 
 
 def sessions_of(place: str, folder: Path | None) -> Sessions:

@@ -22,6 +22,7 @@ _Answer = tuple[asyncio.Future[Any], Any, Exception | None]
 
 WAITING = 1_000  # questions
 SECONDS = 15.0  # that an answer is waited for, where the question sets no other bound: the store may be away
+WHY_SECONDS = 45.0  # that an explanation may take, of a member with very many entries
 TOGETHER = 8
 
 

@@ -1,8 +1,7 @@
 """One member on a screen: points in lots, what ranks the member, and what the cards still give."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from msgspec import UnsetType
 from rich.console import Console, Group, RenderableType
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score, Seat
 from projections.answers.plain import plain
+from projections.answers.show import together
 from projections.explaining.speech import speech_of
 from service.languages import terminal_language, text
 from service.screens.grid import grid
@@ -114,16 +114,6 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
 
 def _gone(left: int, month: str) -> str:
     return text("{left} gone never", left=left) if month == "never" else text("{left} gone in {m}", left=left, m=month)
-
-
-def together(lots: Sequence[Lot]) -> list[list[Lot]]:
-    """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
-    rows: dict[tuple[Any, ...], list[Lot]] = {}
-    for lot in lots:
-        rows.setdefault((lot.account, lot.entry, lot.rule, lot.expires_at, lot.pending, lot.pending_until), []).append(
-            lot
-        )
-    return list(rows.values())
 
 
 def _score(name: str, score: Score, names: Names) -> RenderableType:

@@ -22,6 +22,7 @@ def print_people(console: Console, people: list[Person]) -> None:
     for one in people:
         with_what = f"{one.issuer} {one.subject}" if one.issuer else text("key {key}", key=one.key)
         blocked = short_time(one.blocked) if one.blocked else text("no")
+        sessions = "?" if one.sessions is None else f"{one.sessions:,}"
         used = short_time(one.used) if one.used else "–"
-        table.add_row(plain(one.name), plain(with_what), short_time(one.since), f"{one.sessions:,}", used, blocked)
+        table.add_row(plain(one.name), plain(with_what), short_time(one.since), sessions, used, blocked)
     console.print(table)

@@ -8,11 +8,7 @@ again with the same entries.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import httpx
@@ -20,16 +16,13 @@ import httpx
 from ledger.errors import ControlFlow
 from ledger.journal.growth import parent_of
 from ledger.journal.ledger import Ledger
-from ledger.journal.open import open_ledger
 from ledger.wire.answers import PublishedDecision
 from ledger.wire.times import SECOND
 from projections.answers.feed import Filter, described
 from projections.answers.to_json import to_json
-from service.beside import Beside, end_with_the_server
 from service.errors import say
-from service.state_store import sharing
-from service.webhooks.sending import NotDelivered, client, send
-from service.webhooks.store import Told, Webhook, Webhooks, are_any, webhooks_of
+from service.webhooks.sending import client, send
+from service.webhooks.store import NotDelivered, Told, Webhook, Webhooks
 
 MOST_ENTRIES = 100  # of a message, and
 MOST_BYTES = 1 << 20  # of them, unless one has more
@@ -51,25 +44,6 @@ class _Batch(NamedTuple):
 
 class OtherJournal(ControlFlow):
     """The journal is not the one that a webhook was told of: an earlier state was put back."""
-
-
-@contextmanager
-def deliverer(place: str, folder: Path) -> Iterator[None]:
-    """Keep a process running that delivers, once a ledger has webhooks: of all its servers' one at a time does.
-
-    Raises `BadWebhook` and `JournalError`.
-    """
-    with sharing(place) as state:
-        if state is not None:
-            Webhooks(state).adopt(folder)
-        with Beside(_work, (place, folder), "webhooks are not delivered now", partial(are_any, state, folder)):
-            yield
-
-
-def _work(pipe: Connection, place: str, folder: Path) -> None:
-    end_with_the_server(pipe)
-    with webhooks_of(place, folder) as webhooks, webhooks.delivering() as check:  # another may: this one waits
-        asyncio.run(deliver(open_ledger(place), webhooks, check))
 
 
 async def deliver(ledger: Ledger, webhooks: Webhooks, check: Callable[[], None]) -> None:

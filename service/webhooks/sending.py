@@ -15,23 +15,14 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 import httpx
 
-from ledger.errors import CannotRunNow
 from ledger.wire.times import SECOND
-from service.webhooks.store import Webhook
+from service.webhooks.store import NotDelivered, Webhook
 
 SECONDS = 15.0  # for an answer
 RESOLVE_SECONDS = 5.0
 _NAT64 = IPv6Network("64:ff9b::/96")
 GONE = 410  # by which a receiver says that it wants no more
 AGENT = "points-ledger"
-
-
-class NotDelivered(CannotRunNow):
-    """A message that was not acknowledged: why. `is_gone` where its receiver wants no more."""
-
-    def __init__(self, why: str, *, is_gone: bool = False) -> None:
-        super().__init__(why)
-        self.is_gone = is_gone
 
 
 def signed(secrets: Sequence[str], name: str, at: int, body: bytes) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ledger.errors import Unusable
+from ledger.errors import CannotRunNow, Unusable
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Outcome
@@ -39,6 +39,14 @@ OUTCOMES: tuple[Outcome, ...] = ("accepted", "refused", "ignored")
 
 class BadWebhook(Unusable):
     """A webhook that cannot be made or found: why, and the way out."""
+
+
+class NotDelivered(CannotRunNow):
+    """A message that was not acknowledged: why. `is_gone` where its receiver wants no more."""
+
+    def __init__(self, why: str, *, is_gone: bool = False) -> None:
+        super().__init__(why)
+        self.is_gone = is_gone
 
 
 class Webhook(NamedTuple):

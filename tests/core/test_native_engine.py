@@ -161,6 +161,23 @@ def test_recorded_entries_are_published_as_python_does(native: Any, path: Path, 
         assert told_by([(*row[:4], bytes(32))], True) == [msgspec.json.encode(told)]
 
 
+@pytest.mark.parametrize("odd", ['a"b', "a\\", "a\nb", "a\x1f", "a\x7f", "名", "a/b", "a b"])
+@pytest.mark.parametrize("name", ["id", "source", "subject", "grant"])
+def test_an_entry_with_odd_texts_is_published_as_python_does_or_left_to_it(native: Any, name: str, odd: str) -> None:
+    named = {"id": "f", "source": "/shop", "subject": "m", "grant": "g"} | {name: odd}
+    data = {"grant": named.pop("grant"), "campaign": odd, "points": 7}
+    head = named | {"specversion": "1.0", "type": "campaign.granted.v1", "time": "2025-04-01T10:00:00+08:00"}
+    fact, at = decode(encode(head | {"data": data}))
+    engine = native.Engine(0, 0, 1 << 22)
+    engine.take_programme([plain_version(version) for version in jd().versions])
+    (state,) = engine.decide([FactRecord(1, at, False, fact, at, canonical(fact), bytes(32))], {}, Kept())[2]
+    told = describe_published(1, decode_entry(state), bytes(32), 0, is_copy=False)
+    is_left = name != "grant" and any(one in odd for one in '"\\\n\x1f')  # names of a fact that have an escape
+    assert published_by(native, 0)([(1, fact.subject, 1, state, bytes(32))], True) == [
+        None if is_left else msgspec.json.encode(told)
+    ]
+
+
 def test_who_asks_it_while_it_decides_is_told_and_does_not_wait_for_himself(native: Any) -> None:
     engine = native.Engine(0, 0, 1 << 22)
     engine.take_programme([plain_version(version) for version in jd().versions])

@@ -106,4 +106,4 @@ def failing_disk(folder: Path) -> Iterator[Disk]:
     try:
         yield Disk(process, below, aside, environment)
     finally:
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)

@@ -18,8 +18,9 @@ from ledger.journal.port import JournalError
 from ledger.wire import answers
 from ledger.wire.answers import AdjustmentRequest
 from service.cli import run
-from service.console.sessions import Sessions
-from service.http.access import Bucket, Caller
+from service.console.requests import key_of_session
+from service.console.sessions import FILE, Sessions
+from service.http.access import Authenticator, Bucket, Caller
 from service.http.operator_lines import problems_of as operator_problems
 from service.http.operator_log import OperatorLog
 from service.keys import BadKey, Keys, problems_of
@@ -139,6 +140,47 @@ def test_sessions_that_cannot_be_read_are_removed_while_nobody_serves(tmp_path: 
     (tmp_path / "sessions.db").write_bytes(b"garbage!" * 512)
     with pytest.raises(JournalError, match="not a database; stop the server and remove it"):
         Sessions(tmp_path)
+
+
+def test_a_block_holds_though_the_sessions_are_damaged_and_is_not_lifted_before_they_ended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "ledger"
+    open_or_create(ledger).close()
+    with closing(Keys(ledger)) as keys:
+        key, _ = keys.new("ann", ["operate"])
+    with closing(Sessions(ledger)) as sessions:
+        for n in range(300):  # so that the rows have pages of their own, behind those that are read when it is opened
+            sessions.begin(f"another-{n}")
+    whole = (ledger / FILE).read_bytes()
+
+    def people(*words: str) -> tuple[int, str, str]:
+        code = run(["--ledger", str(ledger), "people", *words])
+        return code, *capfd.readouterr()
+
+    for damaged, why in (
+        (whole[: 4 * 4096].ljust(len(whole), b"!"), "malformed"),
+        (b"garbage!" * 512, "not a database"),
+    ):
+        (ledger / FILE).write_bytes(damaged)
+        code, said, wrong = people("block", "ann", "--reason", "a stolen laptop")
+        assert (code, said) == (0, "ann is blocked\n") and "what ann has open shows nothing any more" in wrong
+        with closing(Keys(ledger)) as keys, closing(Sessions()) as sessions:
+            assert keys.is_blocked("ann")
+            token = sessions.begin(key.id)
+            assert key_of_session(token, Authenticator(keys), sessions) is None
+        for act in ("unblock", "sign-out"):
+            code, said, wrong = people(act, "ann", "--reason", "it was found")
+            assert (code, said) == (3, "") and why in wrong and "remove it, and people sign in again" in wrong
+        with closing(Keys(ledger)) as keys:
+            assert keys.is_blocked("ann")
+        code, said, _ = people("list", "--json")
+        assert code == 0 and [one["sessions"] for one in json.loads(said)] == [None]
+    (ledger / FILE).unlink()
+    assert people("unblock", "ann", "--reason", "it was found")[0] == 0
+    assert [one["sessions"] for one in json.loads(people("list", "--json")[1])] == [0]
+    acts = [json.loads(line)["action"] for line in (ledger / "operators.ndjson").read_bytes().splitlines()]
+    assert acts == ["block", "block", "unblock"]
 
 
 def test_without_a_good_key_nothing_is_answered(server: Server, keys: dict[str, str]) -> None:

@@ -113,7 +113,7 @@ def test_slow_forms_without_a_key_turn_nobody_away(shop: Shop) -> None:
 def test_slow_bodies_with_a_key_turn_away_neither_other_keys_nor_their_own(shop: Shop) -> None:
     with shop.connected(30, slow_fact(shop.keys["slow"])):
         shop.is_answering("quick")
-        time.sleep(LATE_SECONDS + 0.1)
+        time.sleep(LATE_SECONDS + 0.5)
         shop.is_answering("slow")
 
 
@@ -123,7 +123,7 @@ def test_while_there_are_no_keys_slow_bodies_turn_nobody_away() -> None:
         begin = b"POST /v1/facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         begin += b"Content-Length: 99\r\n\r\n"
         with shop.connected(30, begin), server.client() as http:
-            time.sleep(LATE_SECONDS + 0.1)
+            time.sleep(LATE_SECONDS + 0.5)
             assert http.post("/v1/facts", json=grant("m-1", "g-1", 1)).status_code == 200
             assert http.get("/v1/members/m-1").status_code == 200
 
@@ -390,8 +390,8 @@ def test_a_caller_is_known_by_what_a_trusted_proxy_says_and_by_no_other() -> Non
 # -- the least rate
 
 
-def slow_body(pieces: int, size: int, seconds: float, rate: int) -> tuple[str, int]:
-    """How a body ends that comes so, where a server has 0.2 seconds of patience, and how many of its pieces came."""
+def slow_body(pieces: int, size: int, seconds: float, patience: float) -> tuple[str, int]:
+    """How a body ends that comes so, where 2,000 bytes a second are the least, and how many of its pieces came."""
     came = 0
 
     async def app(_scope: object, receive: object, _send: object) -> None:
@@ -406,7 +406,7 @@ def slow_body(pieces: int, size: int, seconds: float, rate: int) -> tuple[str, i
     async def send(_: object) -> None:
         pass
 
-    limits = Limits(app, lambda _: KEY, Bounds(least_rate=rate), slow=0.2)  # type: ignore[arg-type]
+    limits = Limits(app, lambda _: KEY, Bounds(least_rate=2_000), slow=patience)  # type: ignore[arg-type]
     scope = {"type": "http", "path": "/v1/facts", "method": "POST", "headers": []}
     try:
         asyncio.run(limits(scope, piece, send))  # type: ignore[arg-type]
@@ -416,6 +416,6 @@ def slow_body(pieces: int, size: int, seconds: float, rate: int) -> tuple[str, i
 
 
 def test_a_body_comes_at_the_least_rate_or_is_refused() -> None:
-    assert slow_body(30, 2_000, 0.02, rate=2_000) == ("", 30)  # each piece buys a second
-    name, came = slow_body(30, 10, 0.02, rate=2_000)
-    assert name == "too-slow" and 1 <= came <= 15  # fewer come on a busy machine
+    assert slow_body(30, 2_000, 0.05, patience=1.0) == ("", 30)  # each piece buys a second
+    name, came = slow_body(30, 10, 0.02, patience=0.2)
+    assert name == "too-slow" and came <= 15  # fewer come on a busy machine, or none

@@ -25,9 +25,9 @@ def member_in(ledger: FolderLedger, partition: int) -> str:
 
 
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 100
     while not is_so():
-        assert time.monotonic() < until, f"not within 30 s: {what}"
+        assert time.monotonic() < until, f"not within 100 s: {what}"
         time.sleep(0.1)
 
 

@@ -30,7 +30,7 @@ collect_ignore_glob = [] if find_spec("pyspark") and find_spec("pyiceberg") else
 USER, SECRET = "points", "ledger"
 IDENTITY = f"""{{"identities": [{{"name": "points", "actions": ["Admin", "Read", "Write", "List"],
     "credentials": [{{"accessKey": "{USER}", "secretKey": "{SECRET}"}}]}}]}}"""
-PATIENCE = 60  # seconds for a server to be up
+PATIENCE = 200  # seconds for a server to be up
 
 
 @pytest.fixture(scope="session")
@@ -77,20 +77,22 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a bucket on an S3 server of this machine, whose endpoint and keys stand in AWS's variables."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "identity.json").write_text(IDENTITY)
-    ports = {name: free_port() for name in ("s3", "master", "volume", "filer")}
+    servers = [f"{server}.port" for server in ("s3", "master", "volume", "filer")]
+    listening = [*servers, *(f"{name}.grpc" for name in servers)]  # else 10,000 higher, where connections may stand
+    ports = {name: free_port() for name in listening} | {"s3.port.iceberg": 0, "s3.port.lance": 0}
     program = [Path(sysconfig.get_path("scripts")) / "weed", "server", "-s3", f"-s3.config={folder}/identity.json"]
     fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
-    command = [*program, *fixed, f"-dir={folder}", *(f"-{name}.port={port}" for name, port in ports.items())]
+    command = [*program, *fixed, f"-dir={folder}", *(f"-{name}={port}" for name, port in ports.items())]
     with pytest.MonkeyPatch.context() as patch, (folder / "log").open("wb") as log:
         patch.setenv("AWS_ACCESS_KEY_ID", USER)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{ports['s3']}")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{ports['s3.port']}")
         server = subprocess.Popen([*command, "-master.telemetry=false"], stdout=log, stderr=log)
         try:
             until = time.monotonic() + PATIENCE
             while not is_up("s3://archives/up"):
-                assert time.monotonic() < until, (folder / "log").read_text()[-3_000:]
+                assert server.poll() is None and time.monotonic() < until, (folder / "log").read_text()[-3_000:]
                 time.sleep(0.2)
             yield "s3://archives"
         finally:

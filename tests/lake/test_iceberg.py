@@ -21,7 +21,7 @@ from service.archive.ledger import ArchivedLedger
 from tests.journal.test_archive import ROOT, Shelf
 from tests.journal.test_archive_grows import FACTS, THIRD, feed
 
-pytestmark = pytest.mark.lake
+pytestmark = [pytest.mark.lake, pytest.mark.timeout(900)]  # Java starts slowly on a busy machine
 TABLES = ("entries", "postings", "balances_by_month")
 
 

@@ -20,7 +20,7 @@ from tests.journal.test_archive_grows import feed
 from tests.journal.test_archive_prunes import REST, WHY, answers, stubs
 from tests.lake.clusters import Hadoop
 
-pytestmark = pytest.mark.lake
+pytestmark = [pytest.mark.lake, pytest.mark.timeout(900)]  # Java starts slowly on a busy machine
 
 VERIFIER = ROOT / "verifier" / "points_verify.py"
 KILLED = ("archive-begun", "archive-file:2", "archive-link", "archive-linked")
@@ -30,7 +30,7 @@ def code_of(shelf: Shelf, failpoint: str, *words: str) -> int:
     """Return what a command in a process of its own ends with."""
     command = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *words]
     environment = {**os.environ, "POINTS_FAILPOINT": failpoint}
-    ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=120)
+    ran = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, timeout=600)
     return ran.returncode
 
 

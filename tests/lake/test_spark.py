@@ -18,7 +18,7 @@ from tests.journal.test_archive import Shelf
 from tests.journal.test_archive_audits import QUESTIONS, asked, whole
 from tests.journal.test_archive_grows import FACTS, THIRD, feed
 
-pytestmark = pytest.mark.lake
+pytestmark = [pytest.mark.lake, pytest.mark.timeout(900)]  # Java starts slowly on a busy machine
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
@@ -82,7 +82,7 @@ def test_spark_submit_runs_the_same_command(made: Shelf) -> None:
     words = ["replay", "--from-archive", made.archive, "--on", "spark", "--json"]
     command = [program, *settings, Path(submit.__file__), *words]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=240)
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=600)
     assert ran.returncode == 0, ran.stderr[-3_000:]
     assert {**json.loads(ran.stdout), "seconds": 0} == asked(made, ["replay"])
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, ClassVar, NamedTuple
 
 from consumers.kafka.buffers import RECORDED
-from consumers.kafka.client_base import LastError, Reader, Writer
+from consumers.kafka.client_base import Keyed, LastError, Reader, Writer
 from consumers.kafka.port import GONE, BrokerAway, Headers, LoggedBatch, Start, StreamBroken, StreamError
 from consumers.kafka.settings import KafkaSettings
 from tests.simulator.world import SAID, Process, World
@@ -294,12 +294,11 @@ class SimulatedWriter(Writer):
     def _translated(self, error: Any) -> StreamError:
         return BrokerAway(str(error))
 
-    def _append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers, pending: Any
-    ) -> None:
-        self._process.check()
-        record = LogRecord(self._process.world.now // 1000, key, value, headers)
-        self._queue.append((topic, partition, record, pending))
+    def _append(self, topic: str, partition: int, records: Sequence[Keyed], pending: Any) -> None:
+        for left, (key, value, headers) in enumerate(records, 1 - len(records)):
+            self._process.check()
+            record = LogRecord(self._process.world.now // 1000, key, value, list(headers))
+            self._queue.append((topic, partition, record, None if left else pending))
 
     def _serve(self, timeout: float) -> None:
         world = self._process.world

@@ -69,7 +69,7 @@ class Story:
 
     def stops(self) -> None:
         self.consumer.terminate()
-        self.consumer.communicate(timeout=60)
+        self.consumer.communicate(timeout=100)
         assert self.consumer.returncode == 0, (self.folder / "consumer.log").read_text()
 
     def takes(self, part: list[Fact | bytes]) -> None:
@@ -127,7 +127,7 @@ def goes_well(story: Story) -> None:
     finally:
         if story.consumer.poll() is None:
             os.killpg(story.consumer.pid, signal.SIGKILL)
-            story.consumer.communicate(timeout=60)
+            story.consumer.communicate(timeout=100)
 
     assert len(story.stubs()) == BORN * TIMES and min(story.stubs().values()) > 5
     is_whole(story.place)

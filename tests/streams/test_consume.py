@@ -236,7 +236,7 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
         wanted = sum(len(records) for records in topics.everything(topics.facts))
         until(lambda wanted=wanted: decided(tmp_path / "ledger") == wanted, run)
     run.send_signal(signal.SIGTERM)
-    said, log = run.communicate(timeout=60)
+    said, log = run.communicate(timeout=100)
     assert run.returncode == 0, log
     assert json.loads(said)["facts"] == 400
     lines = [json.loads(line) for line in log.splitlines() if not line.startswith(("points: dead letter", "points: …"))]
@@ -266,7 +266,7 @@ def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Pat
         assert json.load(answer)["partitions"] == list(range(PARTITIONS))
     figures = dict(line.rsplit(" ", 1) for line in text().splitlines() if not line.startswith("#"))
     run.send_signal(signal.SIGINT)
-    _, log = run.communicate(timeout=60)
+    _, log = run.communicate(timeout=100)
     assert run.returncode == 0, log
     entries = sum(
         float(figures[f'points_facts_total{{outcome="{name}"}}']) for name in ("accepted", "refused", "ignored")
@@ -319,7 +319,7 @@ def test_a_dead_letter_is_dropped_while_a_consumer_runs(broker: Broker, facts: l
     run.terminate()
     assert dropped.returncode == 0, dropped.stderr
     assert "the topics keep theirs" in dropped.stdout
-    run.communicate(timeout=60)
+    run.communicate(timeout=100)
     assert run.returncode == 0
     assert not any(b"secret" in path.read_bytes() for path in (tmp_path / "ledger").glob("partition-*.db"))
 
@@ -366,7 +366,7 @@ def test_a_book_is_published_through_the_topic(
         first = publish("2031-01-01")
     finally:
         run.terminate()
-        run.communicate(timeout=60)
+        run.communicate(timeout=100)
     opened = open_ledger(ledger)
     assert first["version"] in opened.book.by_name  # decided while the command waited
     opened.close()

@@ -1,17 +1,21 @@
 """Follow-ups are sent from the journal: by one process and by several, and again after any crash."""
 
 import json
+import os
 import signal
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from consumers.dead_letters import BadPosition, dead_letter_at, retry
 from consumers.feeding import feeding_of
+from consumers.kafka.clients import client_of
+from consumers.kafka.settings import load as load_settings
 from consumers.local.open import open_inbox
 from consumers.local.port import CannotAppend, InboxLine
 from consumers.runtime.follow_ups import FollowUps, Unsent, send_again
@@ -28,8 +32,8 @@ from ledger.wire.facts import Arrival
 from ledger.wire.follow_ups import FLOW, source_of, told_in
 from projections.audit.transit import transit
 from tests.core.test_worked_examples_of_gifts import BOOK
-from tests.support.brokers import Broker
-from tests.support.kafka_shop import Topics, killed_and_run_again, points_in_a_process
+from tests.support.brokers import Broker, new_topic_name
+from tests.support.kafka_shop import SECONDS, Topics, killed_and_run_again, points_in_a_process, start, until
 from tests.support.ledgers import write_facts
 from tests.support.shop import instant
 
@@ -308,3 +312,32 @@ def test_over_kafka_each_gift_arrives_once(tmp_path: Path, broker: Broker, jobs:
     ledger = open_ledger(str(tmp_path / "ledger"))
     check_all_arrived(ledger)
     ledger.close()
+
+
+def test_an_import_of_a_group_waits_for_what_it_told_others(postgres: str, broker: Broker) -> None:
+    topics = Topics(broker, partitions=2).make()
+    migrate(postgres, partitions=2, topic=topics.facts, book=BOOK)
+    topics.send(gifts())
+    mine = {"POINTS_KAFKA_GROUP": new_topic_name("group"), "POINTS_KAFKA_SESSION_TIMEOUT_SECONDS": "30"}
+    environment = {**topics.environment, **mine}
+    with patch.dict(os.environ, environment):
+        settings = load_settings(None)
+    with closing(client_of(settings).Reader(settings, topics.facts)) as other:
+        held: set[int] = set()  # by a member of the group that decides nothing
+        other.join(settings.group, lambda new: held.update(new) or {}, held.difference_update, held.difference_update)
+
+        def holds(count: int) -> bool:
+            other.poll(0.05)
+            return len(held) == count
+
+        until(lambda: holds(2))
+        before = other.ends([0, 1])
+        run = start(postgres, "consume", "--until-end", "--no-publish", environment=environment)
+        until(lambda: holds(1), run)
+        (partition,) = held
+        until(lambda: holds(1) and other.end(partition) > before[partition], run)
+        for _ in range(40):  # two seconds, long enough for a run that would end now
+            assert holds(1) and run.poll() is None
+    assert run.wait(SECONDS) == 0, run.communicate()
+    with closing(open_ledger(postgres)) as ledger:
+        check_all_arrived(ledger)

@@ -28,7 +28,7 @@ from tests.support.histories import encode
 CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent-kafka")
 T = TypeVar("T")
 
-PATIENCE = 30.0  # seconds for what takes milliseconds: reached only by what never happens
+PATIENCE = 100.0  # seconds for what takes milliseconds: reached only by what never happens
 HASTE = 3.0  # seconds for what never happens, and whose reason comes in milliseconds
 STAMPED = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
 
@@ -351,7 +351,7 @@ class Member:
     """A reader in a group, and what it was told."""
 
     def __init__(self, kafka: Kafka, topic: str, group: str, name: str, told: list[tuple[str, str, int]]) -> None:
-        self.reader = kafka.reader(topic, session_timeout_seconds=3.0)
+        self.reader = kafka.reader(topic, session_timeout_seconds=30.0)
         self.owned: set[int] = set()
         self._told = told
         self._name = name
@@ -609,7 +609,6 @@ def send_one(settings: KafkaSettings) -> None:
         writer.flush(PATIENCE)
 
 
-@pytest.mark.timeout(180)
 def test_clients_outlive_a_broker_that_is_killed(broker: Broker) -> None:
     both = [KafkaSettings(bootstrap_servers=broker.address, client=c, timeout_seconds=3.0) for c in CLIENTS]
     with ExitStack() as stack:

@@ -131,7 +131,7 @@ def test_a_database_that_is_killed_while_it_commits_is_waited_for(
         own_postgres.start()
     until(lambda: decided(place) == records, run)
     run.terminate()
-    _, log = run.communicate(timeout=60)
+    _, log = run.communicate(timeout=100)
     assert run.returncode == 0, log
     with patch.dict(os.environ, in_own_group(mine)):
         ends_as_undisturbed(mine, place, undisturbed, log)
@@ -185,7 +185,7 @@ def killed_at_random(seed: int, topics: Topics, undisturbed: dict[str, Any], rec
                 os.killpg(run.pid, signal.SIGKILL)
             else:  # its workers, if any, find themselves alone, or meet the next run
                 run.kill()
-            run.communicate(timeout=60)
+            run.communicate(timeout=100)
         ends_as_undisturbed(mine, folder / "ledger", undisturbed, (seed, story))
 
 
@@ -242,7 +242,7 @@ def test_outcomes_that_cannot_be_sent_stop_nothing_and_are_sent_later(
     until(lambda: sum(map(len, mine.everything(mine.outcomes))) >= total, run)
     until(lambda: "publishing" in stages_of(log, "recovered"), run)
     run.terminate()
-    run.communicate(timeout=60)
+    run.communicate(timeout=100)
     assert run.returncode == 0, log.read_text()
     ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, log)
 
@@ -333,7 +333,7 @@ def test_an_owner_that_wakes_after_another_has_committed_is_rejected(
     until(lambda: len(events_in(log, "dropped")) == PARTITIONS, first)
     for run in (first, second):
         run.terminate()
-    logs = [run.communicate(timeout=60)[1] for run in (first, second)]
+    logs = [run.communicate(timeout=100)[1] for run in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), (log.read_text(), logs)
     dropped = {event["partition"]: event["why"] for event in events_in(log, "dropped")}
     assert dropped.keys() == {0, 1, 2}
@@ -358,11 +358,11 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
     until(lambda: epochs(postgres) > 3, second)
     until(lambda: decided(postgres) == 1000, second)
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=100)
     topics.send(facts[1000:])
     until(lambda: decided(postgres) == len(facts), second)  # within the session timeout of 2 seconds, and a little
     second.terminate()
-    _, log = second.communicate(timeout=60)
+    _, log = second.communicate(timeout=100)
     assert second.returncode == 0, log
     with scratch() as other:
         consume(topics.with_own_outlets(), other / "ledger", "--no-publish")
@@ -402,7 +402,7 @@ def test_what_a_standby_that_lagged_has_not_got_is_decided_again_though_nobody_w
     topics.send(facts[100:])
     until(lambda: decided(postgres) == len(facts), run)
     run.terminate()
-    run.communicate(timeout=60)
+    run.communicate(timeout=100)
     assert run.returncode == 0, log.read_text()
     assert any("is not as its owner left it" in event["error"] for event in events_in(log, "trouble")), log.read_text()
     back = events_in(log, "went-back")
@@ -421,7 +421,7 @@ def test_processes_that_share_an_import_all_come_to_its_end(
     mine = topics.with_own_outlets()
     migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
     runs = [start_in_group(postgres, mine, None, "--until-end") for _ in range(2)]
-    logs = [run.communicate(timeout=60)[1] for run in runs]
+    logs = [run.communicate(timeout=100)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], logs
     assert contents(postgres) == undisturbed
     outcomes_are_whole(mine, postgres)

@@ -49,7 +49,7 @@ def test_a_consumer_goes_on_through_a_move(
         move(other)
         until(is_published, run)  # no other fact comes
         run.terminate()
-        _, log = run.communicate(timeout=60)
+        _, log = run.communicate(timeout=100)
         assert run.returncode == 0, log
         run = start(postgres, "consume", "--batch", "16", environment=in_own_group(mine))
         mine.send(facts[1:150])
@@ -59,7 +59,7 @@ def test_a_consumer_goes_on_through_a_move(
         with closing(DatabaseLedger.at(postgres)) as ledger:
             until(lambda: sum(ledger.heads().values()) == len(facts), run)
         run.terminate()
-        _, log = run.communicate(timeout=60)
+        _, log = run.communicate(timeout=100)
         assert run.returncode == 0, log
         with scratch() as folder, closing(DatabaseLedger.at(postgres)) as ledger:
             outcomes_are_whole(mine, postgres)

@@ -110,7 +110,7 @@ def test_a_consumer_goes_on_with_the_other_partitions_for_as_long_as_it_runs(bro
         assert more[0] > ends[0]
         until(lambda: offsets_of(place) == [more[0], -1, more[2]], run)
         run.send_signal(signal.SIGTERM)
-        error = run.communicate(timeout=60)[1]
+        error = run.communicate(timeout=100)[1]
     finally:
         run.kill()
     assert run.returncode == 4

@@ -181,7 +181,7 @@ def test_a_running_consumer_that_meets_another_topic_ends_and_so_does_its_restar
         before = contents(tmp_path / "ledger")
         make_anew(topics)
         topics.send(FACTS[40:140])
-        error = run.communicate(timeout=60)[1]
+        error = run.communicate(timeout=100)[1]
     finally:
         run.kill()
     assert run.returncode == 4, error

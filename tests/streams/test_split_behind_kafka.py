@@ -163,12 +163,12 @@ def test_consumers_go_on_by_themselves_whatever_of_them_and_of_the_split_is_kill
         until(lambda: count() == len(FACTS), lasts)
         until(lambda: troubles(at) == {}, lasts)
         lasts.terminate()
-        lasts.communicate(timeout=60)
+        lasts.communicate(timeout=100)
         assert lasts.returncode == 0, (tmp_path / "lasts.log").read_text()
     finally:
         for run in (lasts, dies):
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)
-            run.communicate(timeout=60)
+            run.communicate(timeout=100)
     is_whole(postgres)
     outcomes_and_topic_are_whole(grown, postgres)

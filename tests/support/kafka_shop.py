@@ -263,7 +263,9 @@ def decided(place: Place) -> int:
     return total
 
 
-def until(happened: Callable[[], bool], process: "subprocess.Popen[str] | None" = None, seconds: float = 60) -> None:
+def until(
+    happened: Callable[[], bool], process: "subprocess.Popen[str] | None" = None, seconds: float = SECONDS
+) -> None:
     """Wait until something has happened, while a process runs."""
     deadline = time.monotonic() + seconds
     while not happened():

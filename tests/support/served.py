@@ -56,19 +56,19 @@ class Server:
     def client(self, key: str | None = None) -> httpx.Client:
         """A client without the product's own retries."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=100)
 
     def stop(self) -> int:
         """End it as an operator does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=100)
         return self.process.returncode
 
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=100)
 
 
 @contextmanager
@@ -103,8 +103,8 @@ def is_whole(place: Path | str) -> Ledger:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, a minute at most."""
-    ends = monotonic() + 60
+    """Wait until something holds, 100 seconds at most."""
+    ends = monotonic() + 100
     while not holds():
         assert monotonic() < ends, "it never came to be so"
         sleep(0.05)

@@ -7,13 +7,19 @@ import pytest
 
 from ledger.core.account import Account
 from ledger.core.evolve import evolve
+from ledger.journal import sql
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from projections.answers import statement_pages
+from projections.answers.savings import savings
+from projections.answers.show import show_member
 from projections.answers.statement import Line, LineReader, Month, Wanted, folded, lines_of, table_of
 from projections.answers.statement_pages import Statement, Statements, statement_of
+from projections.explaining import history
+from projections.explaining.explain import explain_entry
+from projections.explaining.member import explain_member
 from tests.core.test_laws_of_gifts import Story
 from tests.core.test_worked_examples_of_merges import done, merges, parts, town_of
 from tests.support.ledgers import SmallLedger, histories_of, scratch
@@ -195,10 +201,53 @@ def test_of_a_long_statement_the_newest_entries_are_read_and_the_rest_a_piece_at
                 if not missing:
                     break
             assert read == [20] * 10
-            assert held.of(ledger, member, last).page(ledger, 0, Wanted()).months[0].lines[0] == lines[-1]
+            whole = held.of(ledger, member, last)
+            assert whole is not None and whole.page(ledger, 0, Wanted()).months[0].lines[0] == lines[-1]
             counted.clear()
             earlier = held.of(ledger, member, 150)
             assert earlier is not None and earlier.number == 150 and sum(counted) <= earlier._spacing
+        finally:
+            small.close()
+
+
+def test_what_is_told_of_a_member_by_all_entries_has_few_of_them_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger")
+        try:
+            small.hears(histories_of(Random(2), 1, 150))
+            small.decides()
+            ledger, member = small.ledger, "m-0"
+            entries = [
+                decode_entry(row.state) for row in ledger.journal(ledger.partition_of(member)).entries_of(member)
+            ]
+            middle, now = entries[75].clock, entries[-1].clock
+
+            def told() -> list[Any]:
+                shown = [show_member(ledger, member, at, known) for at, known in ((middle, None), (now, middle))]
+                why = [explain_entry(ledger, member, 150), explain_member(ledger, member, as_of=middle)]
+                return [*shown, *why, savings(ledger, member, now), list(lines_of(ledger, member, 100))]
+
+            heard = list[int]()
+            monkeypatch.setattr(history, "TOLD_EVERY", 50)
+            explain_entry(ledger, member, 100, progress=heard.append)
+            assert heard == [50, 100, 150, 50, 100], "read to the end, and decided anew up to the entry"
+
+            def late(_: int) -> None:
+                raise TimeoutError
+
+            with pytest.raises(TimeoutError):
+                explain_entry(ledger, member, 100, progress=late)
+            whole, entries_of, most = told(), Journal.entries_of, list[int]()
+
+            def counting(self: Journal, *asked: Any) -> list[EntryRow]:
+                rows = entries_of(self, *asked)
+                most.append(len(rows))
+                return rows
+
+            monkeypatch.setattr(Journal, "entries_of", counting)
+            monkeypatch.setattr(sql, "_SCAN_ENTRIES", 7)
+            assert told() == whole and max(most) == 7
+            assert ledger.account("m-nobody", now) is None and ledger.account("m-nobody", now, now) is None
         finally:
             small.close()
 

@@ -346,7 +346,7 @@ def test_follow_goes_on_with_what_comes_in_and_behind_a_split_until_it_is_stoppe
             assert process.stdout.readline().split() == ["balances", "2", "entries", "folded"]
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(100) == 130
 
 
 # -- a real year -------------------------------------------------------------------------------------------------------

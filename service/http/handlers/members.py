@@ -14,9 +14,11 @@ from projections.answers.show import balances_of, show_member
 from projections.explaining.explain import explain_entry, explain_lot
 from projections.explaining.history import NothingToExplain
 from projections.explaining.member import explain_member
+from projections.ticking import Progress
 from service.http.access import needs, needs_member
 from service.http.answers import answer, instant, known_instant, known_types
 from service.http.operations import AnyRequest, Subject
+from service.http.readers import WHY_SECONDS
 from service.http.state import served_by
 from service.languages import accepted_language
 
@@ -147,9 +149,7 @@ async def get_entry(request: AnyRequest, member: Token, number: Number) -> Respo
 @MEMBER.get("/v1/members/{member:str}/explain", "explainMember", "Why", "unknown-member")
 async def explain_all(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[dict[str, Any]]:
     """A member's story: each entry in plain words, with what it moved, and what fell due since."""
-    return await _explained(
-        request, as_of, lambda ledger, at, asked: explain_member(ledger, member, as_of=at, language=asked)
-    )
+    return await _explained(request, as_of, explain_member, member)
 
 
 @MEMBER.get(
@@ -163,9 +163,7 @@ async def explain_one(
     request: AnyRequest, member: Token, number: Number, as_of: AsOf = None
 ) -> Response[dict[str, Any]]:
     """Each change of an entry: by which rule of which version, from which figures and caps; or why nothing came."""
-    return await _explained(
-        request, as_of, lambda ledger, at, asked: explain_entry(ledger, member, number, as_of=at, language=asked)
-    )
+    return await _explained(request, as_of, explain_entry, member, number)
 
 
 @MEMBER.get(
@@ -182,9 +180,7 @@ async def explain_the_lot(
     as_of: AsOf = None,
 ) -> Response[dict[str, Any]]:
     """Where the points of a lot came from and went."""
-    return await _explained(
-        request, as_of, lambda ledger, at, asked: explain_lot(ledger, member, lot, as_of=at, language=asked)
-    )
+    return await _explained(request, as_of, explain_lot, member, lot)
 
 
 async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: str | None) -> Member:
@@ -197,14 +193,15 @@ async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: 
 
 
 async def _explained(
-    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int | None, str], dict[str, Any]]
+    request: AnyRequest, as_of: str | None, explain: Callable[..., dict[str, Any]], *what: Any
 ) -> Response[dict[str, Any]]:
     asked = accepted_language(request.headers.get("accept-language", ""))
 
-    def explained(ledger: Ledger) -> dict[str, Any]:
-        return explain(ledger, None if as_of is None else instant(as_of, "as_of", ledger.book), asked)
+    def explained(ledger: Ledger, tick: Progress) -> dict[str, Any]:
+        at = None if as_of is None else instant(as_of, "as_of", ledger.book)
+        return explain(ledger, *what, as_of=at, language=asked, progress=tick)
 
-    return answer(request, await served_by(request).histories.read(explained))
+    return answer(request, await served_by(request).histories.read_within(WHY_SECONDS, explained))
 
 
 HANDLERS = (

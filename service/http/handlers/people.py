@@ -62,6 +62,8 @@ async def decided(request: AnyRequest, caller: Caller, name: str, act: Act, reas
         keys.somebody(name)
         if act != "sign-out" and is_same_name(by, name):
             raise Problem("approval-needed", f"{by} may not block or unblock themselves: another key must do it")
+        if act != "block":
+            state.sessions.opened()  # nothing is recorded of what cannot be done
         await asyncio.to_thread(served.operator_log.record, by, act, name, why=why)
         return carry_out(keys, state.sessions, name, act, served.ledger.book.offset)
     except BadKey as error:

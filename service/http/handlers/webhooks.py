@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Annotated, TypeVar
 
 from litestar import Response
@@ -16,8 +17,7 @@ from service.http.problems import Problem
 from service.http.state import Served, served_by
 from service.webhooks import store
 from service.webhooks.answers import described
-from service.webhooks.deliver import send_test
-from service.webhooks.sending import NotDelivered
+from service.webhooks.store import NotDelivered
 
 BYTES = 16 << 10  # of a request
 T = TypeVar("T")
@@ -143,7 +143,7 @@ async def test(request: AnyRequest, name: Name) -> Response[Webhook]:
         served, lambda ledger, kept: (_named(kept, name), described(ledger, kept, _named(kept, name)))
     )
     try:
-        await send_test(served.ledger, found)
+        await resolve_name("service.webhooks.deliver:send_test")(served.ledger, found)
     except NotDelivered as error:
         raise Problem("not-delivered", str(error)) from None
     return plain_answer(told)
