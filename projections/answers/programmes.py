@@ -210,6 +210,10 @@ def _version_warnings(version: ProgrammeVersion, book: Programme) -> Iterator[st
         if had is not None and ranking.span > had.span and ranking.window == had.window:
             what = f"scores.{name}: its window grows from {had.span} {had.window} to {ranking.span}"
             yield f"{what}: what was dropped before is not in it, until as many {had.window} have passed"
+    for name, (membership, _) in before.products.items():
+        if name not in version.products:
+            what = f"memberships.{membership}.products.{name}: is gone: from {begins} on its cards have no cap"
+            yield f"{what} and no quota by product, and their refund takes nothing back; leave it in"
 
 
 # -- differences -------------------------------------------------------------------------------------------------------

@@ -185,6 +185,15 @@ def test_gaps_and_overlaps_among_versions_are_said() -> None:
     assert early.startswith("begins on 2017-10-01, before the ledger's first version")
 
 
+def test_a_card_that_a_version_leaves_out_is_warned_of() -> None:
+    quarter = '"plus.quarter" = { days = 90, cap = 12_000, on_refund = "claw-back" }\n'
+    without = changed((quarter, ""), ('"plus.quarter" = 15, ', ""), ('"plus.quarter" = 1, ', ""))
+    assert warnings(ProgrammeVersion(from_("2026-06-01", without)), Programme([JD])) == [
+        "memberships.plus.products.plus.quarter: is gone: from 2026-06-01 on its cards have no cap and no quota by"
+        " product, and their refund takes nothing back; leave it in"
+    ]
+
+
 def test_check_warns_by_itself_and_of_the_ledgers_versions(shop: Path) -> None:
     path = saved(shop / "new.toml", JD + "\n# another\n")
     assert points("programme", "check", path, "--json").json["warnings"] == []
