@@ -29,6 +29,7 @@ class ConsumerHealth:
                     self._left.pop(partition, None)
                 case Released(partition):
                     self._partitions.discard(partition)
+                    self._left.pop(partition, None)
                 case Left(partition, why):
                     self._left[partition] = why
                 case Failed(stage, why):

@@ -64,10 +64,11 @@ class Metrics:
                 for partition, lag in by_partition.items():
                     self._lag.labels(partition).set(lag)
             case Acquired(partition, epoch, position):
+                self._left.remove(partition)
                 self._epoch.labels(partition).set(epoch)
                 self._position.labels(partition).set(position)
             case Released(partition):
-                for gauge in (self._epoch, self._position, self._lag, self._committed, self._ahead):
+                for gauge in (self._left, self._epoch, self._position, self._lag, self._committed, self._ahead):
                     gauge.remove(partition)
             case Published(partition, flow, upto):
                 self._published.labels(flow, partition).set(upto)

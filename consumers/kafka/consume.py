@@ -229,7 +229,8 @@ class Consumer:
 
     def _give_up(self, partitions: Iterable[int], why: str) -> None:
         for partition in partitions:
-            self._left.pop(partition, None)
+            if self._left.pop(partition, None) is not None:
+                self._observe(Released(partition, why))
             owner = self._owners.pop(partition, None)
             if owner is not None and owner.writer is not None:
                 owner.release()

@@ -18,7 +18,7 @@ class Acquired(NamedTuple):
 
 
 class Released(NamedTuple):
-    """This process owns a partition no more, and why."""
+    """This process owns a partition no more, or is no more to own one that it left, and why."""
 
     partition: int
     why: str

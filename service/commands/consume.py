@@ -41,7 +41,7 @@ _TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 class _Standing:
-    """Passes events on, and knows which partitions are owned and which stages are in trouble, to tell of their end."""
+    """Passes events on, and knows which partitions are owned or left and which stages in trouble, to tell their end."""
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
@@ -50,7 +50,7 @@ class _Standing:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Acquired(partition):
+            case Acquired(partition) | Left(partition):
                 self._owned.add(partition)
             case Released(partition):
                 self._owned.discard(partition)

@@ -431,7 +431,7 @@ def went_to_the_issuer(browser: httpx.Client, subject: str, back: str = "/consol
     """Sign in there as somebody; returns the address that leads back."""
     where = browser.get("/console/sign-in/oidc", params={"back": back})
     assert where.status_code == 303, where.text
-    answer = httpx.post(where.headers["location"], data={"sub": subject})
+    answer = httpx.post(where.headers["location"], data={"sub": subject}, timeout=60)
     assert answer.status_code == 302, answer.text
     assert answer.headers["location"].startswith(f"{CONSOLE}/console/sign-in/oidc/callback?")
     return str(answer.headers["location"].removeprefix(CONSOLE))
@@ -521,7 +521,7 @@ def test_what_comes_back_counts_once_and_for_the_browser_it_began_in(server: Ser
             (victim, stolen),  # signed in as somebody else, unasked
             (browser, stolen.partition("&state=")[0] + "&state=x"),
             (browser, "/console/sign-in/oidc/callback"),
-            (httpx.Client(base_url=server.url), stolen),
+            (httpx.Client(base_url=server.url, timeout=60), stolen),
         ):
             before = issuer.asked.count("/oauth2/token")
             answer = attacker.get(where)
@@ -547,7 +547,7 @@ def test_who_has_no_role_and_who_is_denied_gets_no_session(server: Server) -> No
         answer = browser.get(went_to_the_issuer(browser, "u-eve"))
         assert answer.status_code == 403 and "no role here" in answer.text
         where = browser.get("/console/sign-in/oidc").headers["location"]
-        denied = httpx.post(where, data={"action": "deny"}).headers["location"].removeprefix(CONSOLE)
+        denied = httpx.post(where, data={"action": "deny"}, timeout=60).headers["location"].removeprefix(CONSOLE)
         state = parse_qs(urlsplit(where).query)["state"][0]
         answer = browser.get(denied if "state=" in denied else f"{denied}&state={state}")
         assert answer.status_code == 403 and "did not let you in" in answer.text

@@ -318,7 +318,7 @@ def test_keys_operators_and_audits_are_served_as_they_were_left(packs: Path, fol
     with folder.shop.served() as url:
 
         def ask(who: str, path: str, method: str = "GET") -> httpx.Response:
-            return httpx.request(method, f"{url}{path}", headers={"Authorization": f"Bearer {keys[who]}"})
+            return httpx.request(method, f"{url}{path}", headers={"Authorization": f"Bearer {keys[who]}"}, timeout=60)
 
         for then in folder.answers["served"]:
             answer = ask(then["by"], then["path"])

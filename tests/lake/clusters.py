@@ -106,7 +106,7 @@ class Hadoop:
         """Return how many blocks the datanode has written, and how many of them it has forced to its disk."""
         until = time.monotonic() + PATIENCE
         while True:
-            beans = httpx.get(f"http://{self.data_http}/jmx").json()["beans"]
+            beans = httpx.get(f"http://{self.data_http}/jmx", timeout=100).json()["beans"]
             found = next(bean for bean in beans if "FsyncCount" in bean)
             blocks, synced = int(found["BlocksWritten"]), int(found["FsyncCount"])
             if synced >= blocks > 0 or time.monotonic() > until:  # it counts anew every ten seconds

@@ -27,13 +27,13 @@ class RealIssuer:
     def client(self, console: str) -> tuple[str, str]:
         """Register a client of a console's address; returns its id and secret."""
         where = [f"{console}/console/sign-in/oidc/callback"]
-        answer = httpx.post(f"{self.url}/oauth2/clients", json={"redirect_uris": where})
+        answer = httpx.post(f"{self.url}/oauth2/clients", json={"redirect_uris": where}, timeout=60)
         made = answer.raise_for_status().json()
         return made["client_id"], made["client_secret"]
 
     def person(self, subject: str, **claims: Any) -> None:
         """Make somebody with claims, which stand in the ID token."""
-        httpx.put(f"{self.url}/users/{subject}", json=claims).raise_for_status()
+        httpx.put(f"{self.url}/users/{subject}", json=claims, timeout=60).raise_for_status()
 
 
 @contextmanager
