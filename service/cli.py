@@ -1,5 +1,6 @@
 """`points`, the command line: its commands are imported when they are called, and its exit codes are set here."""
 
+import gc
 import sys
 from io import TextIOWrapper
 from pkgutil import resolve_name
@@ -15,6 +16,7 @@ from service.installed import installed_version
 from service.languages import terminal_language, texts, told
 
 HELP = ["-h", "--help"]
+YOUNG = 50_000  # objects, before the collector looks for cycles: what a command imports has next to none
 
 
 CONFIGURED = "service.configuration:ConfiguredCommand"
@@ -157,9 +159,12 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """The entry point of `points`."""
+    gc.set_threshold(YOUNG)
     if isinstance(sys.stdout, TextIOWrapper):  # neither ¥ nor 京豆 is in every encoding; JSON is written as bytes
         sys.stdout.reconfigure(errors="replace")
-    sys.exit(run())
+    code = run()
+    gc.freeze()  # or the interpreter goes through all that is there as it ends
+    sys.exit(code)
 
 
 if __name__ == "__main__":

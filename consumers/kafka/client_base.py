@@ -192,7 +192,7 @@ class Reader(Client):
         self._topic = topic
         self._buffers: dict[int, Buffer] = {}
         self._full: set[int] = set()
-        self._failure: Exception | None = None  # of a callback of the group, until `poll` raises it
+        self._failure: Exception | None = None  # of a callback of the group or a partition, until `poll` raises it
         self._is_closed = False
 
     @property

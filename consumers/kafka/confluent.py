@@ -58,6 +58,7 @@ _AWAY = (
         KafkaError.REQUEST_TIMED_OUT,
     }
 )
+TAKEN_TOGETHER = 256  # messages, which stay in the processor's cache until their records are taken
 AGAIN_SECONDS = 0.1  # until a broker is asked once more where a partition ends
 
 _log = logging.getLogger("kafka.confluent")  # or it would write to standard error by itself
@@ -170,14 +171,23 @@ class Reader(_Client, base.Reader):
             time.sleep(AGAIN_SECONDS)  # the library is learning who leads the partition now
 
     def _fetch(self, timeout: float) -> None:
-        with self._translating():
-            messages = self._consumer.consume(base.RECORDS_AT_ONCE, 0)
-            if not messages and (first := self._consumer.poll(timeout)) is not None:  # `consume` waits for all of them
-                messages = [first, *self._consumer.consume(base.RECORDS_AT_ONCE, 0)]
-        for partition, some in groupby(messages, Message.partition):
-            self._take(partition, list(some))
+        taken, messages = 0, self._consumed()
+        if not messages:  # `consume` would wait for all of them
+            with self._translating():
+                first = self._consumer.poll(timeout)
+            messages = [] if first is None else [first]
+        while messages:
+            for partition, some in groupby(messages, Message.partition):
+                self._take(partition, list(some))
+            taken += len(messages)
+            messages = self._consumed() if taken < base.RECORDS_AT_ONCE else []
         if self._reported.denial:
             raise self._refused()
+
+    def _consumed(self) -> list[Message]:
+        with self._translating():
+            found: list[Message] = self._consumer.consume(TAKEN_TOGETHER, 0)
+        return found
 
     def _take(self, partition: int | None, messages: list[Message]) -> None:
         """Take messages of one partition, or of none."""
@@ -217,7 +227,7 @@ class Reader(_Client, base.Reader):
                 self._at_end[partition] = (offset or 0) - 1
             self._reported.clear()
         elif error.fatal() or error.code() in _BROKEN or error.code() in _DENIED - _PASSING:
-            raise self._translated(error)
+            self._failure = self._failure or self._translated(error)  # raised once what came with it is taken
         else:
             self._reported.text = _sentence(error)  # the library tries again
 
@@ -227,8 +237,8 @@ class Reader(_Client, base.Reader):
     def _seek(self, partition: int, start: Start) -> None:
         place = self._place(partition, start)
         self._consumer.incremental_unassign([place])
+        self._consumer.resume([place])  # one that was dropped, or full; once assigned it would be asked for twice
         self._consumer.incremental_assign([place])
-        self._consumer.resume([place])  # one that was dropped, or full
 
     def _set_paused(self, partition: int, is_paused: bool) -> None:
         (self._consumer.pause if is_paused else self._consumer.resume)([self._place(partition)])

@@ -150,6 +150,25 @@ def test_the_last_line_left_out_is_a_whole_return() -> None:
     assert (told.beans, told.debt) == (1_000, 0)
 
 
+def test_a_category_is_new_with_the_line_that_an_amendment_adds() -> None:
+    told = shop()
+    told.completes("O", [("books", 1, 100)])
+    told.amends("O", [("books", 1, 100), ("toys", 1, 100)])
+    assert told.on("2025-04-01").score["value"] == 22
+    told.completes("P", [("toys", 1, 100)])
+    assert told.on("2025-04-01").score["value"] == 23
+
+
+def test_the_id_of_a_return_is_the_members_and_not_the_orders() -> None:
+    told = shop()
+    for order in ("O", "P"):
+        told.completes(order, [LINE])
+    assert told.returns("O", [("1", 1, 10_000)], back="R1") == "accepted"
+    assert told.returns("P", [("1", 1, 10_000)], back="R1") == "ignored: already"
+    assert told.returns("P", [("1", 1, 10_000)], back="R2") == "accepted"
+    assert told.beans == 0
+
+
 def test_a_line_that_takes_the_place_of_another_leaves_the_order_standing() -> None:
     told = shop(1_000)
     told.redeems(1_000, order="O", settlement_fen=30_000)

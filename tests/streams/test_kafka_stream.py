@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from consumers.kafka import client_base
+from consumers.kafka import client_base, confluent
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.clients import client_of, described_topic, topic_ids
@@ -325,6 +325,33 @@ def test_records_deleted_before_they_were_read_are_told_not_passed_over(kafka: K
     new = kafka.reader(topic)
     new.assign({0: Start()})  # a new ledger begins with the first there is
     assert [record.offset for record in read_to_the_end(new)] == [5, 6, 7, 8, 9]
+
+
+def test_what_is_told_of_one_partition_takes_no_record_of_another_with_it(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=broker.address, client="confluent-kafka", timeout_seconds=PATIENCE)
+    with ExitStack() as stack:
+        kafka = Kafka(settings, stack)
+        topic = kafka.topic(2)
+        kafka.write(topic, [b"a", b"b", b"c"], 1)
+        reader = kafka.reader(topic)
+        assert isinstance(reader, confluent.Reader)
+        reader.assign({0: Start(), 1: Start()})
+        fetched = reader._consumed
+
+        def told() -> list[Message]:  # in front of the first records, as the library tells it where a log was cut
+            found = fetched()
+            if any(message.error() is None for message in found):
+                monkeypatch.undo()
+                error = KafkaError(KafkaError.OFFSET_OUT_OF_RANGE)
+                return [Message(topic=topic, partition=0, offset=0, error=error), *found]
+            return found
+
+        monkeypatch.setattr(reader, "_consumed", told)
+        with pytest.raises(StreamBroken):
+            until(reader, lambda: False)
+        assert [record.offset for record in read_to_the_end(reader, 1)] == [0, 1, 2]
 
 
 def test_every_compression_is_read(kafka: Kafka) -> None:
