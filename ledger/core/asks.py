@@ -4,6 +4,7 @@ An ask is named by a lot: the one that waits, or for a claim one that the entry 
 waits for the answer, and how much of what was drawn came back since.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from ledger.core.draft import Draft
@@ -13,7 +14,7 @@ from ledger.wire.facts import PoolAsk, PoolAsked, PoolReturn, PoolReturned
 from ledger.wire.murmur import partition_of
 
 WAITS, DRAWN, GIVEN_UP, OVER = 0, 1, 2, 3  # of an ask: no answer yet, yes, given up before it, nothing follows any more
-OPEN = "asks"  # the key of the page that lists what waits for an answer
+OPEN = "asks"  # the key of the page that lists what waits for an answer, of each name its own
 LEASED = "@"  # between the subject of a pool and the partition and number of a lease of it
 
 
@@ -42,7 +43,7 @@ def _wait(draft: Draft, ask: AskPage, lot: int, limit: int, membership: str = ""
     draft.pages.put(f"ask/{name}", ask)
     open_asks = _open_asks(draft)
     open_asks.asks.append(name)
-    draft.pages.put(OPEN, open_asks)
+    draft.put_own(OPEN, open_asks)
 
 
 @lru_cache(maxsize=4_096)
@@ -71,9 +72,16 @@ def ask_of_claim(draft: Draft, claim: str, benefit: str) -> tuple[str, AskPage] 
     return named.ask, page
 
 
-def open_asks_of(draft: Draft) -> list[str]:
-    """Return the names of the asks that wait for an answer, in the order in which they were asked."""
-    return list(_open_asks(draft).asks) if draft.book.may_ask else []
+def open_asks_of(draft: Draft) -> Iterator[str]:
+    """Yield the asks that wait for an answer, in the order in which they were asked, and go on as who asked each.
+
+    Two names of a member may each have an ask that is called the same.
+    """
+    acting = draft.name
+    for name in draft.all_names() if draft.book.may_ask else ():
+        draft.goes_on_as(name)
+        yield from list(_open_asks(draft).asks)
+    draft.goes_on_as(acting)
 
 
 def tiers_asked(draft: Draft) -> int:
@@ -90,7 +98,7 @@ def end(draft: Draft, name: str, ask: AskPage, state: int) -> None:
     open_asks = _open_asks(draft)
     if name in open_asks.asks:
         open_asks.asks.remove(name)
-        draft.pages.put(OPEN, open_asks)
+        draft.put_own(OPEN, open_asks)
 
 
 def give_up_lot(draft: Draft, lot: int) -> None:
@@ -118,5 +126,5 @@ def refill(draft: Draft, lot: int, points: int) -> None:
 
 
 def _open_asks(draft: Draft) -> OpenAsksPage:
-    page = draft.pages.get(OPEN)
+    page = draft.own_page(OPEN)
     return page if isinstance(page, OpenAsksPage) else OpenAsksPage()

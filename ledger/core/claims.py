@@ -122,7 +122,17 @@ def count_at_shop(draft: Draft, benefit: str, shop: str, bucket: int, by: int) -
 
 
 def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
-    """Give a claim back: to the quota that counted it, the points it cost, the points, cards and tier it gave."""
+    """Give a claim back: to the quota that counted it, the points it cost, the points, cards and tier it gave.
+
+    All of that is done under the name that the claim stands under, whose order ended or who asked for it back.
+    """
+    acting = draft.name
+    draft.goes_on_as(draft.holder_of(f"claim/{claim}"))
+    _give_back(draft, claim, page)
+    draft.goes_on_as(acting)
+
+
+def _give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     found = ask_of_claim(draft, claim, page.benefit)
     if found is not None and found[1].state == WAITS:
         end(draft, *found, GIVEN_UP)

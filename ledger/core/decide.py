@@ -190,20 +190,25 @@ def decide(
         if isinstance(fact.data, facts.Forwarded):
             row = _inner(fact.data)
         return Decision(_declined(row, decline), decline.reason, decline.figures, draft.changes, clock, name, engine)
-    if engine == 1:
-        if draft.oldest_month != NEVER:
-            refresh_settled(draft)
-    elif draft.stands:
-        follow_scores(draft)
-    if draft.at_shops:
-        follow_shops(draft)
-    if draft.reached:
-        award_reached(draft)
+    _follow(draft)
     if draft.lots:
         pages.enter(draft.number, draft.changes)
     if account.bundle is not None:
         account.bundle.acting = ""
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
+
+
+def _follow(draft: Draft, since: int = 0) -> None:
+    """Let tiers follow what a fact decided, whose changes begin at `since`, and give what reached ones give."""
+    if draft.engine == 1:
+        if draft.oldest_month != NEVER:
+            refresh_settled(draft)
+    elif draft.stands:
+        follow_scores(draft, since)
+    if draft.at_shops:
+        follow_shops(draft)
+    if draft.reached:
+        award_reached(draft)
 
 
 def _decide_one(draft: Draft, row: FactType, fact: Fact, at: _Arrival, *, is_judged: bool = False) -> None:
@@ -276,7 +281,10 @@ def _decide_forwarded(draft: NamedDraft, data: facts.Forwarded, at: _Arrival) ->
 
 
 def _decide_delayed(draft: NamedDraft, at: _Arrival) -> None:
-    """Decide the facts that waited for a name which is here now, in the order in which they came."""
+    """Decide the facts that waited for a name which is here now, in the order in which they came.
+
+    Each is decided as if it had an entry of its own: tiers have followed it before the next one asks for them.
+    """
     occurred, version, month = draft.occurred, draft.version, draft.month
     for number in list(draft.bundle.delayed):
         data = forwarding.kept(draft, number)
@@ -285,15 +293,17 @@ def _decide_delayed(draft: NamedDraft, at: _Arrival) -> None:
         if where == forwarding.WAITS:
             continue
         if where == forwarding.HERE:
-            draft.reason = ""
+            draft.reason, draft.stands, draft.at_shops, since = "", None, None, len(draft.changes)
             try:
                 _decide_forwarded(draft, data, at)
                 reason = draft.reason
+                _follow(draft, since)
             except Decline as decline:
                 outcome, reason = _declined(_inner(data), decline), decline.reason
         draft.act_as("")
         draft.emit(DecidedLate(number, OUTCOMES[outcome], reason))
     draft.occurred, draft.version, draft.month, draft.reason = occurred, version, month, ""
+    draft.stands, draft.at_shops = None, None
 
 
 def _inner(data: facts.Forwarded) -> FactType:

@@ -192,6 +192,14 @@ class Draft(Struct, gc=False):
         """Return the name under which there is a page of a key; the one that acts where there is none."""
         return self.name
 
+    def all_names(self) -> list[str]:
+        """Return all names of this member, the account's own first."""
+        return [self.name]
+
+    def own_page(self, key: str) -> Page | None:
+        """Return a page of the name that acts."""
+        return self.pages.get(key)
+
     def put_own(self, key: str, page: Page) -> None:
         """Take a page of the name that acts."""
         self.pages.put(key, page)

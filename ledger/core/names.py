@@ -14,7 +14,7 @@ from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evolve import APPLY
 from ledger.core.openings import opening_of
 from ledger.core.page_keys import aim_of, pages_named
-from ledger.core.pages import DayPage, MovingPage, OpenAsksPage, OrderPage, Page, Pages, QuotaPage, ScorePage, copy_page
+from ledger.core.pages import DayPage, MovingPage, OrderPage, Page, Pages, QuotaPage, ScorePage, copy_page
 from ledger.wire.entries import (
     BIRTH_BIT,
     Change,
@@ -35,13 +35,13 @@ _LOT = "lot/"
 
 K = TypeVar("K", int, str)
 _MET = OrderPage()  # of an order that the name never saw, once all it remembered has met the order of another name
-_SUMMED = ("day/", "cap/", "benefit/", "score/", "asks")  # how the keys of pages begin that count, over all names
+_SUMMED = ("day/", "cap/", "benefit/", "score/")  # how the keys of pages begin that count, over all names
 
 
 class NamedPages:
     """The pages of a member with several names, as a decision under the name `acting` sees them (empty: the own one).
 
-    What counts (a day's cap, a shop's quota or score, what was asked) is seen as the sum over names, and changed under
+    What counts (a day's cap, a shop's quota or score) is seen as the sum over names, and changed under
     the one that acts. `whole` are the pages by the keys under which they are stored.
     """
 
@@ -95,16 +95,10 @@ class NamedPages:
             other = self.whole.get(under(name, key)) if name != self.acting else None
             if other is None:
                 continue
-            if isinstance(other, OpenAsksPage) and isinstance(page, OpenAsksPage) and isinstance(own, OpenAsksPage):
-                own.asks = [ask for ask in own.asks if ask not in other.asks]
-                open_still = [ask for ask in other.asks if ask in page.asks]
-                if open_still != other.asks:
-                    self.store(under(name, key), OpenAsksPage(open_still))
-            else:
-                _take_from(own, other)
-                if isinstance(other, ScorePage) and isinstance(page, ScorePage) and other.tier != page.tier:
-                    other.tier = page.tier  # it is the tier of the sum
-                    self.store(under(name, key), other)
+            _take_from(own, other)
+            if isinstance(other, ScorePage) and isinstance(page, ScorePage) and other.tier != page.tier:
+                other.tier = page.tier  # it is the tier of the sum
+                self.store(under(name, key), other)
         return own
 
     def store(self, key: str, page: Page) -> None:
@@ -152,8 +146,6 @@ def _sum(pages: list[Page]) -> Page | None:
             _count_into(total.used, page.used, 1)
         elif isinstance(total, ScorePage) and isinstance(page, ScorePage):
             _count_into(total.parts, page.parts, 1)
-        elif isinstance(total, OpenAsksPage) and isinstance(page, OpenAsksPage):
-            total.asks = [*total.asks, *page.asks]
     return total
 
 
@@ -273,6 +265,14 @@ class NamedDraft(Draft, kw_only=True, gc=False):
         """Return the name under which there is a page of a key; the one that acts where there is none."""
         name = self.named.where(key)
         return self.name if name is None else name or self.member
+
+    def all_names(self) -> list[str]:
+        """Return all names of this member, the account's own first."""
+        return [self.member, *self.bundle.names]
+
+    def own_page(self, key: str) -> Page | None:
+        """Return a page of the name that acts."""
+        return self.named.whole.get(under(self.named.acting, key))
 
     def put_own(self, key: str, page: Page) -> None:
         """Take a page of the name that acts."""

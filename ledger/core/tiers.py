@@ -27,14 +27,17 @@ DEDUCTION = "deduction"  # the part and the rule of what is taken from a score w
 MAX_GRANTS = 1_000  # of tiers, running at once
 
 
-def follow_scores(draft: Draft) -> None:
-    """Move the tiers of all scores that a decision moved, at the clock, and say which settled months it moved."""
+def follow_scores(draft: Draft, since: int = 0) -> None:
+    """Move the tiers of all scores that a decision moved, at the clock, and say which settled months it moved.
+
+    The decision's changes are those from the place `since` on.
+    """
     clock = draft.clock
     version = draft.book.nearest(clock)
     now = version.month(clock)
     oldest: dict[str, int] = {}
     stands = draft.stands or {}
-    for change in draft.changes:
+    for change in draft.changes[since:]:
         if type(change) is Scored and FIRST_MONTH <= change.month < now:
             oldest[change.score] = min(change.month, oldest.get(change.score, now))
     for name, ranking in version.rankings.items():

@@ -24,7 +24,7 @@ from ledger.journal.port import (
     Unavailable,
 )
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
-from ledger.journal.sql import Batch, Journal
+from ledger.journal.sql import UPSERTS, Batch, Journal
 
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
 _TYPES = {  # of the columns that are written in sets
@@ -33,10 +33,6 @@ _TYPES = {  # of the columns that are written in sets
     "pages": ("text", "text", "bytea"),
     "accounts": ("text", "int8", "bytea"),
     "parked": ("int8", "int8", "text", "text", "int8", "bytea", "bytea", "bytea"),
-}
-_UPSERTS = {
-    "pages": "(key, member) DO UPDATE SET state = excluded.state",
-    "accounts": "(member) DO UPDATE SET number = excluded.number, state = excluded.state",
 }
 
 # Each brings a partition's schema to the next format. Names are told apart and ordered by their bytes ("C"), as Python
@@ -246,7 +242,7 @@ class PostgresBatch(Batch):
             return
         arrays = ", ".join(f"%b::{kind}[]" for kind in _TYPES[table])
         self._cursor.execute(
-            f"INSERT INTO {self.schema}.{table} SELECT * FROM unnest({arrays}) ON CONFLICT {_UPSERTS[table]}",
+            f"INSERT INTO {self.schema}.{table} SELECT * FROM unnest({arrays}) ON CONFLICT {UPSERTS[table]}",
             [list(column) for column in zip(*rows, strict=True)],
         )
 

@@ -56,6 +56,10 @@ _STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
+UPSERTS = {  # by table: what becomes of a row whose key is there
+    "pages": "(key, member) DO UPDATE SET state = excluded.state",
+    "accounts": "(member) DO UPDATE SET number = excluded.number, state = excluded.state",
+}
 
 CLOSED = 1 << 40  # added to the fencing token of a journal that is being split
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import NOTHING_IN_IT, Damaged, JournalError, Unavailable
 from ledger.journal.pruned import is_stub
-from ledger.journal.sql import Batch, Journal
+from ledger.journal.sql import UPSERTS, Batch, Journal
 
 _PRAGMAS = (
     "page_size=8192",  # of a file that is made now: a batch writes half as many pages
@@ -75,6 +75,7 @@ _ENTRIES_BEHIND = f"""SELECT originator_id, state
     FROM (VALUES {", ".join(["(?, ?)"] * _MEMBERS_AT_ONCE)}) AS asked
     CROSS JOIN stored_events ON originator_id = asked.column1 AND originator_version > asked.column2
     ORDER BY originator_id, originator_version"""
+_ROWS_AT_ONCE = 64  # that one statement writes
 _PAGES_AT_ONCE = 256
 _PAGES = f"""SELECT key, member, state FROM (VALUES {", ".join(["(?, ?)"] * _PAGES_AT_ONCE)}) AS asked
     CROSS JOIN pages ON key = asked.column1 AND member = asked.column2"""  # in this order of the tables
@@ -101,8 +102,7 @@ class SQLiteBatch(Batch):
 
     def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
         """Take receipts (see `ReceiptRow`); returns sequence -> sequence of the first, where one came before."""
-        self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
-        if self._cursor.rowcount == len(receipts):
+        if self._write("receipts", receipts, " ON CONFLICT DO NOTHING") == len(receipts):
             return {}
         firsts = {
             receipt[3]: self._rows(
@@ -144,17 +144,30 @@ class SQLiteBatch(Batch):
         """Do nothing: here a read costs no round trip."""
 
     def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * (columns.count(",") + 1))
-        self._write(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+        self._write(f"{table} ({columns})", rows)
 
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+        self._write(table, rows, f" ON CONFLICT {UPSERTS[table]}")
 
     def _each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         self._cursor.executemany(sql, parameters)
 
-    def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._cursor.executemany(sql, map(tuple, rows))  # SQLite's driver takes plain tuples faster than named ones
+    def _write(self, into: str, rows: Sequence[tuple[Any, ...]], where_it_is_there: str = "") -> int:
+        """Insert rows of one width, in their order; returns how many were written.
+
+        An error leaves those before it, for the transaction to undo: with OR ABORT, which is SQLite's default, each
+        page would be copied before a statement of several rows changes it.
+        """
+        if not rows:
+            return 0
+        width, written, values = len(rows[0]), 0, chain.from_iterable(rows)
+        marks = f"({', '.join('?' * width)})"
+        for at_once, times in zip((_ROWS_AT_ONCE, 1), divmod(len(rows), _ROWS_AT_ONCE), strict=True):
+            if times:
+                sql = f"INSERT OR FAIL INTO {into} VALUES {', '.join([marks] * at_once)}{where_it_is_there}"
+                self._cursor.executemany(sql, (tuple(islice(values, at_once * width)) for _ in range(times)))
+                written += self._cursor.rowcount
+        return written
 
 
 class SQLiteJournal(Journal, SQLiteProcessRecorder):

@@ -67,9 +67,9 @@ gives = [{ kind = "beans", points = 100 }]
 LIN, ZHAO = "house/lin", "house/zhao"
 
 
-def house_of(*members: str, seats: str = "club.year", now: str = "2025-06-01 10:00") -> PostOffice:
+def house_of(*members: str, seats: str = "club.year", now: str = "2025-06-01 10:00", book: str = BOOK) -> PostOffice:
     """A ledger with a house that has a card, in which these members sit."""
-    office = PostOffice(BOOK, now=now)
+    office = PostOffice(book, now=now)
     assert office.at(LIN).buys(seats, card="C1") == "accepted"
     for member in members:
         assert joins(office, member) == "accepted"

@@ -13,6 +13,8 @@ from tests.core.test_worked_examples_of_benefits import AT_SHOPS
 from tests.core.test_worked_examples_of_benefits import BOOK as CLAIMS
 from tests.core.test_worked_examples_of_houses import BOOK, house_of, joins, leaves, used
 from tests.core.test_worked_examples_of_merges import done, merges, parts, spendable, takes_back, town_of
+from tests.core.test_worked_examples_of_pools import HEAD, STOCK, drawn
+from tests.core.test_worked_examples_of_pools import TICKETS as POOL
 from tests.support.post_office import PostOffice
 from tests.support.shop import OPERATORS
 from tests.support.town import Town
@@ -385,3 +387,141 @@ def test_a_tier_that_two_names_hold_is_held_by_each_until_its_own_end_once_they_
         for at, tier in ((before, "silver"), (end, "")):
             town.tells(name, "member.described", at=at, attributes={})
             assert town.member(name).account.tiers.get("level", "") == tier, at
+
+
+# -- what is asked of pools and houses ---------------------------------------------------------------------------------
+
+TICKETS = HEAD + STOCK.replace("quota = 1", "quota = 3").replace("stock = 2", "stock = 9")
+TIED = 'returns_with_order = true\nquota = { "club.year" = 5'
+
+
+def asks(office: PostOffice, *names: str) -> None:
+    """Each name claims a ticket, as its first fact, so that all these asks are called the same."""
+    for name in names:
+        assert office.at(name).claims("ticket", claim=f"C-{name}") == "accepted: asked"
+
+
+def tickets(office: PostOffice, name: str) -> int:
+    return office.at(name).shown["benefits"]["ticket"]["left"]
+
+
+@pytest.mark.parametrize("is_another_asked", [True, False])
+def test_a_closing_gives_up_what_every_name_asked_also_where_two_asks_are_called_the_same(
+    is_another_asked: bool,
+) -> None:
+    office = PostOffice(TICKETS)
+    asks(office, "A", "B")
+    letters, office.waiting = office.waiting, []
+    merged(office, "A", "B")
+    if is_another_asked:
+        assert office.at("B").claims("ticket", claim="C3") == "accepted: asked"
+    office.waiting += letters
+    assert office.at("B").tells("account.closed") == "accepted"
+    office.delivers_all()
+    assert drawn(office, POOL) == 0
+    office.at("B").tells("account.reopened")
+    assert office.at("B").tells("member.unmerged", name="A") == "accepted"
+    office.delivers_all()
+    assert [tickets(office, name) for name in "AB"] == [3, 3]
+
+
+def test_what_a_closing_gives_up_is_counted_back_under_the_name_that_counted_it() -> None:
+    office = PostOffice(TICKETS)
+    asks(office, "B")
+    office.delivers_all()
+    asks(office, "A")
+    letters, office.waiting = office.waiting, []
+    merged(office, "A", "B")
+    office.at("B").tells("account.closed")
+    office.at("B").tells("account.reopened")
+    office.at("B").tells("member.unmerged", name="A")
+    office.waiting += letters
+    office.delivers_all()
+    assert [tickets(office, name) for name in "AB"] == [3, 2]
+    assert drawn(office, POOL) == 1
+
+
+def test_an_order_that_a_seat_of_another_name_was_claimed_for_is_the_ones_who_has_it() -> None:
+    """B sits, and a coupon is claimed for an order of A's. The house has it back when the order is cancelled."""
+    office = house_of("B", book=BOOK.replace('quota = { "club.year" = 5', TIED))
+    merged(office, "A", "B")
+    office.at("A").claims("coupon", claim="C1", order="O1")
+    office.delivers_all()
+    assert used(office) == {"coupon:0": 1}
+    office.at("A").tells("order.cancelled", order="O1")
+    office.delivers_all()
+    assert used(office) == {}
+    office.at("A").claims("coupon", claim="C2", order="O2")
+    office.delivers_all()
+    office.at("A").completes("O2", [("books", 1, 1_000)])
+    office.delivers_all()
+    office.at("B").tells("member.unmerged", name="A")
+    office.delivers_all()
+    assert [office.at(name).beans for name in "AB"] == [10, 0]
+
+
+# -- facts that wait ---------------------------------------------------------------------------------------------------
+
+RAISED = (
+    LEVEL.replace(
+        "[kinds]",
+        """
+[kinds.beans]
+name = "豆"
+expiry = [{ from = 2024-01-01, days = 900 }]
+""",
+    )
+    + """
+[[award]]
+rule = "reached"
+name = "升级"
+on = "tier.reached"
+kind = "beans"
+give = { points = 7 }
+
+[[award]]
+rule = "silver"
+name = "银卡"
+on = "order.completed"
+kind = "beans"
+who = { tier = { level = { in = ["silver"] } } }
+give = { points = 3 }
+"""
+)
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_facts_that_waited_for_a_name_are_decided_as_if_each_had_an_entry_of_its_own(is_late: bool) -> None:
+    """By A's first order silver is reached, for 7 beans; its second one earns 3 more as silver. All of it is A's."""
+    town = Town(RAISED, "2025-01-01 00:00")
+    merges(town, "A", "B")
+    while town.post[0].kind != "member.moved.v1":
+        town.delivers()
+    moved = town.post.pop(0)
+    if not is_late:
+        town.post.insert(0, moved)
+        done(town)
+    for order in ("O1", "O2"):
+        town.tells("A", "order.completed", order=order, lines=[{"line": "1", "paid_fen": 10_00}])
+    if is_late:
+        assert [town.delivers(), town.delivers()] == ["accepted: waits", "accepted: waits"]
+        town.post.append(moved)
+    done(town)
+    assert spendable(town, "B") == [10]
+    parts(town, "B", "A")
+    done(town)
+    assert spendable(town, "A", "B") == [10, 0]
+
+
+def test_an_order_whose_return_met_that_of_another_name_is_known_once_they_have_parted() -> None:
+    """A is told a return of B's order, which takes 20 beans of it while they are one; then A is told of its end."""
+    town = town_of(C=1)
+    town.tells("B", "order.completed", order="O1", lines=[{"line": "1", "quantity": 2, "paid_fen": 40_00}])
+    assert takes_back(town, "A", "O1", 20_00) == "accepted: unknown-order"
+    merges(town, "A", "B")
+    done(town)
+    assert spendable(town, "B") == [20]
+    parts(town, "B", "A")
+    done(town)
+    assert town.tells("A", "order.cancelled", order="O1") == "accepted"
+    assert spendable(town, "A", "B") == [0, 20]

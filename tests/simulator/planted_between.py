@@ -281,7 +281,7 @@ SHOWN_BY: dict[Bug, int] = {
     a_closed_account_takes_a_merge: 84,
     changed_pages_not_sent: 169,
     what_operators_say_of_an_alias_is_handed_on: 174,
-    what_comes_back_stays_at_the_wrong_name: 804,
-    a_fact_handed_back_is_handed_on_again: 359,
+    what_comes_back_stays_at_the_wrong_name: 1339,
+    a_fact_handed_back_is_handed_on_again: 809,
     an_alias_hands_on_what_did_not_move_with_it: 259,
 }

@@ -461,6 +461,7 @@ class Order:
     given: dict[str, int] = field(default_factory=dict)  # rule: points, for the cap of an order
     claims: list[str] = field(default_factory=list)
     amended: list[str] | None = None  # its lines as an amendment before completion told them
+    was_met: bool = False  # returns were remembered for it, which met the order of another name
 
 
 @dataclass(eq=False)
@@ -1770,7 +1771,7 @@ class Member:
         if order.end:
             return "ignored", "already" if order.end == "cancelled" else f"order-{order.end}"
         # Reading: an order for which a benefit was claimed was seen, as one that points were redeemed for
-        if not order.is_known and not order.waiting and not order.claims:
+        if not order.is_known and not order.waiting and not order.claims and not order.was_met:
             self.say("unknown-order")
         self.end_order(order, "cancelled", at)
         return "accepted", ""
@@ -1785,7 +1786,7 @@ class Member:
             self.take_back(award, 0, Cash())
         order.paid_awards = []
         for claim in order.claims:
-            if not self.claims[claim].is_returned:
+            if claim in self.claims and not self.claims[claim].is_returned:
                 self.give_claim_back(claim, at)
         order.claims = []
 
@@ -2639,7 +2640,7 @@ class Member:
         return "until" not in opening or at < self.book.moment(opening["until"])
 
     def benefit_claimed(self, data: Table, at: datetime) -> Decision:
-        name, shop = data["benefit"], data["shop"]
+        name, shop, sent_to = data["benefit"], data["shop"], self.acting
         table, membership = self.book.benefit(name)
         if table is None:
             return "refused", "unknown-benefit"
@@ -2705,7 +2706,9 @@ class Member:
         self.count_claim(claim, 1)
         self.claims[data["claim"]] = claim
         if table.get("returns_with_order") and data["order"]:
+            acting, self.acting = self.acting, sent_to
             self.order(data["order"]).claims.append(data["claim"])
+            self.acting = acting
         return self.settle_claim(data, claim, table, price, at)
 
     def settle_claim(

@@ -82,7 +82,7 @@ FOLLOW_UPS: dict[str, Table] = {
 
 def is_empty(page: Any) -> bool:
     """Whether a page is of an order that a name never saw, once all it remembered has met that of another name."""
-    return isinstance(page, Order) and vars(page) == vars(Order())
+    return isinstance(page, Order) and vars(page) | {"was_met": False} == vars(Order())
 
 
 class Named(MutableMapping[Any, Any]):
@@ -264,7 +264,6 @@ class Merging(Exchanging):
         self.delayed: list[Table] = []  # facts that wait for a name
         self.frozen: set[str] = set()
         self.payer = ""
-        self.is_late = False  # what waited is decided
         self.carried: dict[str, Any] = {}  # by follow-up's id, what goes beside its bytes
         self.fact: Table = {}
         super().__init__(name, books)
@@ -338,10 +337,6 @@ class Merging(Exchanging):
         return self.move is not None or bool(self.receiving)
 
     # -- what is decided
-
-    def settle(self, *, by_item: bool = True) -> None:
-        if not self.is_late:  # Reading: tiers are followed once in an entry, by all that it decides
-            super().settle(by_item=by_item)
 
     def begin_entry(self, at: datetime) -> None:
         self.acting = self.name
@@ -460,13 +455,25 @@ class Merging(Exchanging):
             return "ignored", "merge-busy"
         return super().account_closed(data, at)
 
+    def ends_claim(self, claim_id: str) -> None:
+        acting, self.acting = self.acting, self.pages["claims"].where(claim_id) or self.acting
+        super().ends_claim(claim_id)
+        self.acting = acting
+
+    def give_claim_back(self, claim_id: str, at: datetime) -> None:
+        acting, self.acting = self.acting, self.pages["claims"].where(claim_id) or self.acting
+        super().give_claim_back(claim_id, at)
+        self.acting = acting
+
     def learn(self, name: str, value: Any, at: datetime) -> None:
         told = [part[name][1] for part in self.pages["attributes"].each() if name in part]
         if not told or at >= max(told):  # Reading: what another name was told later holds for both
             self.pages["attributes"].parts.setdefault(self.acting, {})[name] = value, at
 
     def attribute(self, name: str) -> Any:
-        told = [part[name] for part in self.pages["attributes"].each() if name in part]
+        parts = self.pages["attributes"].parts
+        # Reading: of what names were told at one instant the account's own holds, then by the order in which they came
+        told = [parts[one][name] for one in self.here() if name in parts.get(one, {})]
         if not told:
             return super().attribute(name)
         latest = max(told, key=lambda one: one[1])
@@ -662,11 +669,9 @@ class Merging(Exchanging):
         self._knows_orders(at)
         self._places()
         delayed, self.delayed = self.delayed, []
-        self.is_late = True
         for waited in delayed:
             self.member_forwarded(waited, at)
-        self.is_late = False
-        self.note = ""
+        self.acting, self.note = self.name, ""
         return "accepted", ""
 
     def _takes_in(self, parcel: Parcel) -> None:
@@ -731,7 +736,7 @@ class Merging(Exchanging):
                 if not order.is_known and order.waiting and not order.end:
                     self.acting = known[0]
                     known[1].waiting += order.waiting
-                    order.waiting = []
+                    order.waiting, order.was_met = [], True
                     if known[1].end == "completed":
                         self.apply_waiting(known[1], at)
                     elif known[1].end:

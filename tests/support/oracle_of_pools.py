@@ -296,13 +296,13 @@ class Resident(Member):
         found = self.ask_of(claim_id)
         if found is not None and found[1].state == "asked":
             found[1].state = "given-up"
-            self._ends_claim(claim_id)
+            self.ends_claim(claim_id)
             return
         if found is not None and found[1].state == "yes" and found[1].refill:
             self.put_back(*found, 1)
         super().give_claim_back(claim_id, at)
 
-    def _ends_claim(self, claim_id: str) -> None:
+    def ends_claim(self, claim_id: str) -> None:
         """A claim that was given nothing: its quota and its price are as if it had not been."""
         claim = self.claims[claim_id]
         claim.is_returned = True
@@ -332,7 +332,7 @@ class Resident(Member):
                 if ask.state == "asked":
                     ask.state = "given-up"
                     if ask.claim is not None:
-                        self._ends_claim(ask.claim["claim"])
+                        self.ends_claim(ask.claim["claim"])
             self._stop()
         return super().account_closed(data, at)
 
@@ -372,7 +372,7 @@ class Resident(Member):
     def _claim_answered(self, data: Table, answer: Table, at: datetime) -> None:
         claim, held = self.claims[data["claim"]], self.holds.get(PRICE + data["claim"])
         if not answer["yes"]:
-            self._ends_claim(data["claim"])
+            self.ends_claim(data["claim"])
             return
         if held is not None:
             del self.holds[PRICE + data["claim"]]

@@ -196,6 +196,41 @@ class StoreContract:
             batch.finish(bytes(32), 1, 1)
         assert [row.sequence for row in store.scan()] == [1, 2]
 
+    def test_of_a_long_batch_every_row_is_written_and_where_one_is_in_the_way_none(self, store: Any) -> None:
+        count, known = 150, (5, 70, 149)
+        members = [f"m-{n:03}" for n in range(count)]
+
+        def written(turn: int, page: bytes, numbers: list[int]) -> dict[int, int]:
+            with store.transaction(count, self.token) as batch:
+                source, places = batch.source("/shop"), range(batch.before + 1, batch.before + 1 + count)
+                ids = ["1" if n in known else f"{turn}" for n in range(count)]
+                repeated: dict[int, int] = batch.receive(list(map(ReceiptRow, [source] * count, ids, members, places)))
+                states = [b"%d" % place for place in places]
+                batch.append(list(map(EntryRow, places, members, numbers, states, [b""] * count)))
+                batch.put_pages([PageRow("order/O1", member, page) for member in members])
+                batch.put_accounts([Snapshot(member, turn, page) for member in members])
+                batch.park([parked(1_000 * turn + n) for n in range(count)])
+                batch.finish(bytes(32), turn, 1)
+            return repeated
+
+        def check(turn: int, page: bytes) -> None:
+            total = turn * count
+            rows = [(row.sequence, row.member, row.number, row.state) for row in store.scan()]
+            assert rows == [(n + 1, members[n % count], n // count + 1, b"%d" % (n + 1)) for n in range(total)]
+            assert len(list(store.receipts(total))) == total - len(known) * (turn - 1)
+            assert len(store.parked()) == total
+            for member in members:
+                assert store.page_state(member, "order/O1") == page
+                assert store.snapshot(member) == Snapshot(member, turn, page)
+
+        assert written(1, SEEN_PAGE, [1] * count) == {}
+        check(1, SEEN_PAGE)
+        with pytest.raises(Exception):  # noqa: B017 - each store has its own
+            written(2, OPEN_PAGE, [2] * 100 + [1] + [2] * 49)
+        check(1, SEEN_PAGE)
+        assert written(2, OPEN_PAGE, [2] * count) == {count + 1 + n: n + 1 for n in known}
+        check(2, OPEN_PAGE)
+
     def test_readers_see_nothing_of_a_batch_before_it_is_committed(self, store: Any, place: Path) -> None:
         reader = self.open(place)
         with store.transaction(1, self.token) as batch:

@@ -20,7 +20,7 @@ def claim(draft: Draft, data: Claim) -> None:
     perk = draft.version.perks.get(data.benefit)
     if perk is None:
         draft.decline("unknown-benefit", benefit=data.benefit)
-    benefit, account = perk.benefit, draft.account
+    benefit, account, sent_to = perk.benefit, draft.account, draft.name
     order: OrderPage | None = None
     if data.order and (perk.of_line or benefit.returns_with_order):
         found = draft.pages.get(f"order/{data.order}")
@@ -89,6 +89,7 @@ def claim(draft: Draft, data: Claim) -> None:
     if benefit.returns_with_order and data.order:
         order = order or OrderPage()
         order.claims = (*order.claims, data.claim)
+    draft.goes_on_as(sent_to)  # whoever sits in the house, the order is not theirs
     if order is not None:
         draft.pages.put(f"order/{data.order}", order)
 
