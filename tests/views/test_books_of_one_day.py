@@ -120,7 +120,8 @@ def test_every_reader_says_the_tier_of_the_members_own_partition(
         assert shown.scores["growth"].tier == tier
         assert explain_member(ledger, member, as_of=AS_OF)["scores"]["growth"]["tier"] == tier
         assert explain_entry(ledger, member, 1)["derives"]
-        assert _found(ledger, member, "2025-06-15", Asked(0, Wanted(), is_whole=False), "en")["shown"].scores["growth"].tier == tier
+        asked = Asked(0, Wanted(), is_whole=False)
+        assert _found(ledger, member, "2025-06-15", asked, "en")["shown"].scores["growth"].tier == tier
         price = products(ledger, member, AS_OF).products[0].price_fen
         assert price == {"gold": 9_900, "jade": 8_800}[tier]
     assert replay(ledger)["differences"] == []
